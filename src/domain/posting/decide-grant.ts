@@ -1,0 +1,111 @@
+/** What an operator does by hand: granting credits and adjusting a bucket, with a reason that stays in the ledger. */
+import { isStorable, negate, ZERO } from '../credits/micros.ts';
+import { addDays } from '../time/calendar.ts';
+import type { Instant } from '../time/instant.ts';
+import { type InvalidInput, invalidInput } from '../refusals.ts';
+import type { AdjustCommand, GrantCommand } from './commands.ts';
+import { type Outcome, type Posted, refused } from './outcomes.ts';
+import { NO_ATTRIBUTION, type TransactionDetails, type TransactionKind } from './records.ts';
+import type { DraftBucket, DraftLot, NewLot, WalletBook } from './wallet-book.ts';
+
+/** What the catalog says about a bucket's credits. */
+export interface BucketPolicies {
+  /** Days after which granted credits expire unless a grant says otherwise; absent for never. */
+  readonly defaultExpiryDays: ReadonlyMap<string, number>;
+}
+
+export function decideGrant(book: WalletBook, command: GrantCommand, policies: BucketPolicies): Outcome {
+  const bucket = book.bucketByKey(command.bucketKey);
+  if (!bucket) return refused(unknownBucket(), book.available);
+  if (command.expiresAt !== null && command.expiresAt <= book.now) {
+    return refused(invalidInput(['expiresAt'], 'must lie in the future of the organization’s clock'), book.available);
+  }
+  return grantLot(book, command, 'GRANT', 'GRANT', {
+    bucket,
+    source: 'PROMOTION',
+    amount: command.credits,
+    paid: false,
+    effectiveAt: book.now,
+    expiresAt: command.expiresAt ?? defaultExpiry(book, bucket, policies),
+    purchaseId: null,
+  });
+}
+
+export function decideAdjust(book: WalletBook, command: AdjustCommand, policies: BucketPolicies): Outcome {
+  const bucket = book.bucketByKey(command.bucketKey);
+  if (!bucket) return refused(unknownBucket(), book.available);
+  if (command.credits > ZERO) {
+    return grantLot(book, command, 'ADJUSTMENT', 'ADJUSTMENT', {
+      bucket,
+      source: 'ADJUSTMENT',
+      amount: command.credits,
+      paid: false,
+      effectiveAt: book.now,
+      expiresAt: defaultExpiry(book, bucket, policies),
+      purchaseId: null,
+    });
+  }
+  const required = negate(command.credits);
+  if (required > bucket.available) {
+    const { available, pinned: held } = bucket;
+    return refused({ code: 'INSUFFICIENT_CREDITS', required, available, held }, book.available);
+  }
+  const transaction = book.post(byOperator(book, command, 'ADJUSTMENT', 'ADJUSTMENT'), ({ spendFrom }) =>
+    spendFrom(bucket, required, 'ADJUSTMENT'),
+  );
+  return { status: 'posted', transaction, lines: [], available: book.available, lotId: null };
+}
+
+function grantLot(
+  book: WalletBook,
+  command: GrantCommand | AdjustCommand,
+  kind: TransactionKind,
+  reasonCode: string,
+  lot: NewLot,
+): Outcome {
+  if (!isStorable(book.balance + lot.amount)) {
+    return refused(invalidInput(['credits'], 'would raise the balance above what a wallet can hold'), book.available);
+  }
+  const granted: DraftLot[] = [];
+  const transaction = book.post(byOperator(book, command, kind, reasonCode), ({ grant }) => {
+    granted.push(grant(lot, reasonCode));
+  });
+  const posted: Posted = {
+    status: 'posted',
+    transaction,
+    lines: [],
+    available: book.available,
+    lotId: granted[0]?.facts.id ?? null,
+  };
+  return posted;
+}
+
+function byOperator(
+  book: WalletBook,
+  command: GrantCommand | AdjustCommand,
+  kind: TransactionKind,
+  reasonCode: string,
+): TransactionDetails {
+  return {
+    kind,
+    reasonCode,
+    idempotencyKey: command.idempotencyKey,
+    actor: command.actor,
+    attribution: NO_ATTRIBUTION,
+    lines: [],
+    rateCardVersion: null,
+    description: command.description,
+    metadata: null,
+    occurredAt: null,
+    effectiveAt: book.now,
+    purchaseId: null,
+  };
+}
+
+const unknownBucket = (): InvalidInput => invalidInput(['bucketKey'], 'is not a bucket of the catalog');
+
+/** Expiry by the catalog's default for the bucket, counted in the organization's local days. */
+function defaultExpiry(book: WalletBook, bucket: DraftBucket, policies: BucketPolicies): Instant | null {
+  const days = policies.defaultExpiryDays.get(bucket.facts.key);
+  return days === undefined ? null : addDays(book.now, days, book.snapshot.timeZone);
+}

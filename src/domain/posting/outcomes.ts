@@ -1,0 +1,56 @@
+/** What the engine answers: what was posted, the first answer again, or a refusal. */
+import type { Micros } from '../credits/micros.ts';
+import type { PricedLine } from '../pricing/price.ts';
+import type { PurchaseStatus } from '../purchases/purchase.ts';
+import type { Refusal } from '../refusals.ts';
+import type { PostedTransaction } from './records.ts';
+
+export interface Posted {
+  readonly status: 'posted';
+  readonly transaction: PostedTransaction;
+  readonly lines: readonly PricedLine[];
+  /** What can be spent after it. */
+  readonly available: Micros;
+  /** The lot that a grant or positive adjustment made. */
+  readonly lotId: string | null;
+}
+
+/** The stored answer to an earlier command with the same key and payload. */
+export interface Replayed {
+  readonly status: 'replayed';
+  readonly transactionId: string;
+  readonly lotId: string | null;
+  readonly available: Micros;
+}
+
+export interface Refused {
+  readonly status: 'refused';
+  readonly refusal: Refusal;
+  /** True where this is a sticky refusal given again. */
+  readonly replayed: boolean;
+  readonly available: Micros;
+}
+
+export interface PurchaseResolved {
+  readonly status: 'purchase-resolved';
+  readonly purchaseStatus: PurchaseStatus;
+  readonly changed: boolean;
+}
+
+export interface Settled {
+  readonly status: 'settled';
+}
+
+/** More is due on the wallet than one batch may post; what could be was posted. Retry shortly. */
+export interface Busy {
+  readonly status: 'busy';
+}
+
+export type Outcome = Posted | Replayed | Refused | PurchaseResolved | Settled | Busy;
+
+export const refused = (refusal: Refusal, available: Micros, replayed = false): Refused => ({
+  status: 'refused',
+  refusal,
+  replayed,
+  available,
+});

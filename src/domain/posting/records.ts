@@ -1,0 +1,78 @@
+/** The rows that a decision adds to the books. */
+import type { Actor } from '../actor.ts';
+import type { Micros } from '../credits/micros.ts';
+import type { JsonObject } from '../ledger/canonical.ts';
+import type { PricedLine } from '../pricing/price.ts';
+import type { Instant } from '../time/instant.ts';
+import type { Attribution } from './commands.ts';
+
+export type TransactionKind =
+  | 'DEBIT'
+  | 'CAPTURE'
+  | 'REFUND'
+  | 'GRANT'
+  | 'PURCHASE'
+  | 'EXPIRY'
+  | 'ROLLOVER'
+  | 'ALLOCATION'
+  | 'ADJUSTMENT'
+  | 'REVERSAL';
+
+export type Direction = 'CREDIT' | 'DEBIT';
+
+/** Everything about a transaction but its movements. */
+export interface TransactionDetails {
+  readonly kind: TransactionKind;
+  /** The leading reason code, shown by live events. */
+  readonly reasonCode: string;
+  readonly idempotencyKey: string | null;
+  readonly actor: Actor;
+  readonly attribution: Attribution;
+  readonly lines: readonly PricedLine[];
+  readonly rateCardVersion: number | null;
+  readonly description: string | null;
+  readonly metadata: JsonObject | null;
+  readonly occurredAt: Instant | null;
+  /** When it counts: the instant it was due for transitions, the posting instant for everything else. */
+  readonly effectiveAt: Instant;
+  readonly purchaseId: string | null;
+}
+
+export interface PostedTransaction extends TransactionDetails {
+  readonly id: string;
+  readonly walletId: string;
+  /** Signed: negative for spending. */
+  readonly amount: Micros;
+  readonly postedAt: Instant;
+}
+
+export interface PostedEntry {
+  readonly walletId: string;
+  readonly sequence: bigint;
+  readonly transaction: TransactionDetails;
+  readonly transactionId: string;
+  readonly direction: Direction;
+  readonly amount: Micros;
+  readonly balanceAfter: Micros;
+  readonly reasonCode: string;
+  readonly lotId: string | null;
+  readonly bucketId: string | null;
+  readonly meter: string | null;
+  readonly postedAt: Instant;
+  readonly hash: string;
+}
+
+/** One change of what the wallet can spend, numbered by the wallet's version. */
+export interface PostedChange {
+  readonly walletId: string;
+  readonly version: bigint;
+  readonly sequence: bigint;
+  readonly change: Micros;
+  readonly reasonCode: string;
+  readonly totalAvailable: Micros;
+  readonly held: Micros;
+  readonly transactionId: string | null;
+  readonly occurredAt: Instant;
+}
+
+export const NO_ATTRIBUTION: Attribution = { userId: null, projectId: null, taskId: null, executionId: null };

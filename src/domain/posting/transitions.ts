@@ -1,0 +1,129 @@
+/**
+ * Transitions: what happens to a wallet by the passing of time. Lots start and expire, allowances refresh. They are due
+ * at an instant and posted in that order, each effective at the instant it was due, before anything else that touches the
+ * wallet; so balances are true at every instant although nothing runs at that instant.
+ */
+import { systemActor } from '../actor.ts';
+import { minus, ZERO } from '../credits/micros.ts';
+import { refreshPeriod } from '../time/calendar.ts';
+import type { Instant } from '../time/instant.ts';
+import { type AllowanceSnapshot, lotTransitionAt } from '../wallet/snapshot.ts';
+import { NO_ATTRIBUTION, type TransactionDetails, type TransactionKind } from './records.ts';
+import type { DraftLot, WalletBook } from './wallet-book.ts';
+
+const ACTOR = systemActor('purser');
+
+/** Posts everything due at the book's instant. False where more is due than was loaded; the rest needs another batch. */
+export function postDueTransitions(book: WalletBook): boolean {
+  const { nextTransitionAt, moreDue } = book.snapshot;
+  if (nextTransitionAt === null || nextTransitionAt > book.now) return true;
+  const lots = book.snapshot.dueLots.map((facts) => book.lot(facts));
+  // What lies beyond the loaded lots is due later than the last of them: nothing after that instant may be posted yet.
+  const lastLoaded = book.snapshot.dueLots.at(-1);
+  const horizon = moreDue && lastLoaded ? lotTransitionAt(lastLoaded) : null;
+  for (;;) {
+    const next = earliestDue(book, lots);
+    if (next === null) break;
+    if (horizon !== null && next.at > horizon) return false;
+    next.post();
+  }
+  // Recomputed even if nothing was posted: the stored instant may be of a lot that has been spent since.
+  book.transitionsChanged = true;
+  return !moreDue;
+}
+
+interface Due {
+  readonly at: Instant;
+  /** Breaks ties: what expires leaves before what refreshes arrives, and that before what starts. */
+  readonly rank: number;
+  readonly post: () => void;
+}
+
+function earliestDue(book: WalletBook, lots: readonly DraftLot[]): Due | null {
+  let first: Due | null = null;
+  const consider = (due: Due) => {
+    if (due.at > book.now) return;
+    if (first === null || due.at < first.at || (due.at === first.at && due.rank < first.rank)) first = due;
+  };
+  for (const lot of lots) {
+    const { effectiveAt, expiresAt } = lot.facts;
+    if (lot.closed || lot.remaining === ZERO) continue;
+    if (!lot.inForce) {
+      consider({ at: effectiveAt, rank: 2, post: () => book.start(lot, effectiveAt) });
+    } else if (expiresAt !== null) {
+      consider({ at: expiresAt, rank: 0, post: () => expire(book, lot, expiresAt) });
+    }
+  }
+  for (const allowance of book.allowances) {
+    consider({ at: dueAt(book, allowance), rank: 1, post: () => refresh(book, allowance) });
+  }
+  return first;
+}
+
+function expire(book: WalletBook, lot: DraftLot, at: Instant): void {
+  const lapsed = minus(lot.remaining, lot.pinned);
+  if (lapsed > ZERO) {
+    book.post(details('EXPIRY', 'EXPIRY', at), ({ debitLot }) => debitLot(lot, lapsed, 'EXPIRY'));
+  }
+  book.close(lot);
+}
+
+/**
+ * When an overdue allowance is granted: the start of the period that contains now. Periods that passed unseen grant
+ * nothing (semantics: Plans, Refresh).
+ */
+function dueAt(book: WalletBook, allowance: AllowanceSnapshot): Instant {
+  if (allowance.nextRefreshAt > book.now) return allowance.nextRefreshAt;
+  return grantedFrom(book, allowance);
+}
+
+/** A plan that starts in the middle of a period grants from then on; later periods from their first instant. */
+function grantedFrom(book: WalletBook, allowance: AllowanceSnapshot): Instant {
+  return allowance.lastRefreshedAt === null ? book.now : currentPeriod(book, allowance).start;
+}
+
+function currentPeriod(book: WalletBook, { interval, anchorDay }: AllowanceSnapshot) {
+  return refreshPeriod(interval, book.now, anchorDay, book.snapshot.timeZone);
+}
+
+/** Grants the current period's allowance as a lot that lives until the period ends. */
+export function refresh(book: WalletBook, allowance: AllowanceSnapshot): void {
+  const period = currentPeriod(book, allowance);
+  const bucket = book.bucketById(allowance.bucketId);
+  const source = bucket.facts.kind === 'PLAN' ? 'PLAN_GRANT' : 'ALLOWANCE';
+  const at = grantedFrom(book, allowance);
+  if (allowance.amount > ZERO) {
+    book.post(details('GRANT', source, at), ({ grant }) =>
+      grant(
+        {
+          bucket,
+          source,
+          amount: allowance.amount,
+          paid: false,
+          effectiveAt: at,
+          expiresAt: period.end,
+          purchaseId: null,
+        },
+        source,
+      ),
+    );
+  }
+  book.replaceAllowance({ ...allowance, lastRefreshedAt: at, nextRefreshAt: period.end });
+}
+
+function details(kind: TransactionKind, reasonCode: string, effectiveAt: Instant): TransactionDetails {
+  return {
+    kind,
+    reasonCode,
+    idempotencyKey: null,
+    actor: ACTOR,
+    attribution: NO_ATTRIBUTION,
+    lines: [],
+    rateCardVersion: null,
+    description: null,
+    metadata: null,
+    occurredAt: null,
+    effectiveAt,
+    purchaseId: null,
+  };
+}

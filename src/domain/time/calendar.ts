@@ -1,0 +1,70 @@
+/**
+ * Calendar arithmetic in an organization's time zone. Periods are half-open and begin at the first instant of a local day,
+ * so that a 23-hour and a 25-hour day are each one day. Monthly periods are anchored to a day of the month; a month that
+ * is too short begins its period on its last day (31 Jan → 28 Feb → 31 Mar).
+ */
+import { Temporal } from 'temporal-polyfill';
+import { type Instant, instant } from './instant.ts';
+
+export interface Period {
+  readonly start: Instant;
+  /** Exclusive. */
+  readonly end: Instant;
+}
+
+export type Interval = 'DAY' | 'MONTH';
+
+/** True for names of the IANA database that this runtime knows ("Europe/Berlin"); offsets are refused. */
+export function isTimeZone(name: string): boolean {
+  if (!/^[A-Za-z]/.test(name)) return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function localDate(at: Instant, timeZone: string): Temporal.PlainDate {
+  return Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone).toPlainDate();
+}
+
+function startOfDay(date: Temporal.PlainDate, timeZone: string): Instant {
+  return instant(date.toZonedDateTime(timeZone).startOfDay().epochMilliseconds);
+}
+
+export function dayOfMonth(at: Instant, timeZone: string): number {
+  return localDate(at, timeZone).day;
+}
+
+/** The local calendar day that contains `at`. */
+export function dayPeriod(at: Instant, timeZone: string): Period {
+  const date = localDate(at, timeZone);
+  return { start: startOfDay(date, timeZone), end: startOfDay(date.add({ days: 1 }), timeZone) };
+}
+
+function anchoredDate(month: Temporal.PlainYearMonth, anchorDay: number): Temporal.PlainDate {
+  return month.toPlainDate({ day: Math.min(anchorDay, month.daysInMonth) });
+}
+
+/** The anchored month that contains `at`. */
+export function anchoredMonthPeriod(at: Instant, anchorDay: number, timeZone: string): Period {
+  const month = localDate(at, timeZone).toPlainYearMonth();
+  const thisStart = startOfDay(anchoredDate(month, anchorDay), timeZone);
+  const first = at >= thisStart ? month : month.subtract({ months: 1 });
+  return {
+    start: startOfDay(anchoredDate(first, anchorDay), timeZone),
+    end: startOfDay(anchoredDate(first.add({ months: 1 }), anchorDay), timeZone),
+  };
+}
+
+/** The period of an allowance or plan that contains `at`. */
+export function refreshPeriod(interval: Interval, at: Instant, anchorDay: number, timeZone: string): Period {
+  return interval === 'DAY' ? dayPeriod(at, timeZone) : anchoredMonthPeriod(at, anchorDay, timeZone);
+}
+
+/** `at` moved by whole local days: the same wall-clock time `days` later. */
+export function addDays(at: Instant, days: number, timeZone: string): Instant {
+  const moved = Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone).add({ days });
+  return instant(moved.epochMilliseconds);
+}

@@ -1,0 +1,47 @@
+/** Classifies what PostgreSQL and its drivers throw, by SQLSTATE and never by message. */
+
+const SQLSTATE = /^[0-9A-Z]{5}$/;
+/** Serialization failure, deadlock detected. */
+const RETRYABLE = new Set(['40001', '40P01']);
+const DRIVER_CONNECTION_CODES = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_ENDED',
+  'CONNECTION_DESTROYED',
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOENT',
+  'ETIMEDOUT',
+]);
+
+function property(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+/** The SQLSTATE of an error of either driver; undefined where PostgreSQL did not raise it. */
+export function sqlState(error: unknown): string | undefined {
+  const cause = property(property(property(error, 'meta'), 'driverAdapterError'), 'cause');
+  const candidates = [property(cause, 'originalCode'), property(error, 'code')];
+  return candidates.find((code): code is string => typeof code === 'string' && SQLSTATE.test(code));
+}
+
+/** True where the transaction lost against another one and the same work may succeed at once. */
+export function isRetryable(error: unknown): boolean {
+  return RETRYABLE.has(sqlState(error) ?? '');
+}
+
+/** True where the connection or the server went away; whether a COMMIT in flight took effect is then unknown. */
+export function isConnectionLoss(error: unknown): boolean {
+  const state = sqlState(error);
+  // Class 08 is "connection exception", 57P01–57P03 are shutdowns and starts, 53300 is "too many connections".
+  if (state !== undefined) return state.startsWith('08') || /^57P0[123]$/.test(state) || state === '53300';
+  const code = property(error, 'code');
+  return typeof code === 'string' && DRIVER_CONNECTION_CODES.has(code);
+}
+
+/** The name of the violated constraint, for unique and check violations. */
+export function violatedConstraint(error: unknown): string | undefined {
+  const name = property(error, 'constraint_name') ?? property(property(error, 'meta'), 'constraint');
+  return typeof name === 'string' ? name : undefined;
+}

@@ -1,0 +1,37 @@
+/** Usage lines as the JSON of a transaction row, and back. Amounts are strings of micros, quantities exact decimals. */
+import { z } from 'zod';
+import { formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
+import { micros } from '../domain/credits/micros.ts';
+import type { JsonObject } from '../domain/ledger/canonical.ts';
+import type { PricedLine } from '../domain/pricing/price.ts';
+
+const amount = z.string().transform((text) => micros(BigInt(text)));
+
+const line = z.object({
+  meter: z.string(),
+  quantity: z.string().transform((text, context) => {
+    const value = parseDecimal(text);
+    if (value) return value;
+    context.addIssue({ code: 'custom', message: 'not a decimal' });
+    return z.NEVER;
+  }),
+  rate: z.string(),
+  credits: amount,
+  waived: amount,
+  dimensions: z.record(z.string(), z.json()).nullable(),
+});
+
+export function decodeLines(stored: unknown): PricedLine[] {
+  return z.array(line).parse(stored);
+}
+
+export function encodeLines(lines: readonly PricedLine[]): JsonObject[] {
+  return lines.map(({ meter, quantity, rate, credits, waived, dimensions }) => ({
+    meter,
+    quantity: formatDecimal(quantity),
+    rate,
+    credits: credits.toString(),
+    waived: waived.toString(),
+    dimensions,
+  }));
+}

@@ -1,0 +1,256 @@
+/**
+ * Writes what a batch decided: one set-based statement per table, all sent at once and followed by COMMIT, one round trip.
+ * If one of them fails PostgreSQL refuses the rest and the COMMIT rolls back; the caller learns of the first failure.
+ */
+import type { Micros } from '../domain/credits/micros.ts';
+import type { BatchDecision } from '../domain/posting/decide-batch.ts';
+import type { WalletBook } from '../domain/posting/wallet-book.ts';
+import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
+import { encodeAnswer } from './answer-codec.ts';
+import type { ReservedSql } from './connection.ts';
+import { encodeLines } from './line-codec.ts';
+
+export async function writeAndCommit(sql: ReservedSql, decision: BatchDecision): Promise<void> {
+  const books = decision.books.filter(hasChanged);
+  const statements = [
+    insertTransactions(sql, books),
+    insertLots(sql, books),
+    updateLots(sql, books),
+    insertEntries(sql, books),
+    insertChanges(sql, books),
+    updateBuckets(sql, books),
+    updateAllowances(sql, books),
+    updatePurchases(sql, decision),
+    insertRecords(sql, decision),
+    updateWallets(sql, books),
+  ].filter((statement) => statement !== null);
+  const committing = sql`COMMIT`;
+  await Promise.all([...statements, committing]);
+  const { command } = await committing;
+  if (command !== 'COMMIT') throw new Error(`expected the batch to commit, PostgreSQL answered ${command}`);
+}
+
+function hasChanged(book: WalletBook): boolean {
+  return book.transactions.length > 0 || book.transitionsChanged || book.changes.length > 0;
+}
+
+function insertTransactions(sql: ReservedSql, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) => book.transactions);
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO ledger_transaction (id, wallet_id, kind, reason_code, idempotency_key, amount_micros, lines,
+      rate_card_version, actor_kind, actor_id, user_id, project_id, task_id, execution_id, description, metadata,
+      occurred_at, effective_at, posted_at, purchase_id)
+    SELECT * FROM unnest(
+      ${rows.map((row) => row.id)}::uuid[],
+      ${rows.map((row) => row.walletId)}::uuid[],
+      ${rows.map((row) => row.kind)}::"TransactionKind"[],
+      ${rows.map((row) => row.reasonCode)}::text[],
+      ${rows.map((row) => row.idempotencyKey)}::text[],
+      ${amounts(rows.map((row) => row.amount))}::bigint[],
+      ${rows.map((row) => JSON.stringify(encodeLines(row.lines)))}::text[]::jsonb[],
+      ${rows.map((row) => row.rateCardVersion)}::int[],
+      ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
+      ${rows.map((row) => row.actor.id)}::text[],
+      ${rows.map((row) => row.attribution.userId)}::text[],
+      ${rows.map((row) => row.attribution.projectId)}::uuid[],
+      ${rows.map((row) => row.attribution.taskId)}::text[],
+      ${rows.map((row) => row.attribution.executionId)}::text[],
+      ${rows.map((row) => row.description)}::text[],
+      ${rows.map((row) => (row.metadata === null ? null : JSON.stringify(row.metadata)))}::text[]::jsonb[],
+      ${instants(rows.map((row) => row.occurredAt))}::timestamptz[],
+      ${instants(rows.map((row) => row.effectiveAt))}::timestamptz[],
+      ${instants(rows.map((row) => row.postedAt))}::timestamptz[],
+      ${rows.map((row) => row.purchaseId)}::uuid[])`;
+}
+
+function insertEntries(sql: ReservedSql, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) => book.entries);
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO ledger_entry (wallet_id, sequence, transaction_id, direction, amount_micros, balance_after_micros,
+      reason_code, lot_id, bucket_id, meter, task_id, execution_id, actor_kind, actor_id, occurred_at, effective_at,
+      posted_at, hash)
+    SELECT wallet_id, sequence, transaction_id, direction, amount_micros, balance_after_micros, reason_code, lot_id,
+      bucket_id, meter, task_id, execution_id, actor_kind, actor_id, occurred_at, effective_at, posted_at,
+      decode(hash, 'hex')
+    FROM unnest(
+      ${rows.map((row) => row.walletId)}::uuid[],
+      ${amounts(rows.map((row) => row.sequence))}::bigint[],
+      ${rows.map((row) => row.transactionId)}::uuid[],
+      ${rows.map((row) => row.direction)}::"Direction"[],
+      ${amounts(rows.map((row) => row.amount))}::bigint[],
+      ${amounts(rows.map((row) => row.balanceAfter))}::bigint[],
+      ${rows.map((row) => row.reasonCode)}::text[],
+      ${rows.map((row) => row.lotId)}::uuid[],
+      ${rows.map((row) => row.bucketId)}::uuid[],
+      ${rows.map((row) => row.meter)}::text[],
+      ${rows.map((row) => row.transaction.attribution.taskId)}::text[],
+      ${rows.map((row) => row.transaction.attribution.executionId)}::text[],
+      ${rows.map((row) => row.transaction.actor.kind)}::"ActorKind"[],
+      ${rows.map((row) => row.transaction.actor.id)}::text[],
+      ${instants(rows.map((row) => row.transaction.occurredAt))}::timestamptz[],
+      ${instants(rows.map((row) => row.transaction.effectiveAt))}::timestamptz[],
+      ${instants(rows.map((row) => row.postedAt))}::timestamptz[],
+      ${rows.map((row) => row.hash)}::text[]
+    ) AS entry (wallet_id, sequence, transaction_id, direction, amount_micros, balance_after_micros, reason_code,
+      lot_id, bucket_id, meter, task_id, execution_id, actor_kind, actor_id, occurred_at, effective_at, posted_at, hash)`;
+}
+
+function insertChanges(sql: ReservedSql, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) => book.changes);
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO balance_change (wallet_id, version, sequence, change_micros, reason_code, total_available_micros,
+      held_micros, transaction_id, occurred_at)
+    SELECT * FROM unnest(
+      ${rows.map((row) => row.walletId)}::uuid[],
+      ${amounts(rows.map((row) => row.version))}::bigint[],
+      ${amounts(rows.map((row) => row.sequence))}::bigint[],
+      ${amounts(rows.map((row) => row.change))}::bigint[],
+      ${rows.map((row) => row.reasonCode)}::text[],
+      ${amounts(rows.map((row) => row.totalAvailable))}::bigint[],
+      ${amounts(rows.map((row) => row.held))}::bigint[],
+      ${rows.map((row) => row.transactionId)}::uuid[],
+      ${instants(rows.map((row) => row.occurredAt))}::timestamptz[])`;
+}
+
+function insertLots(sql: ReservedSql, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) => book.newLots.map((lot) => ({ walletId: book.snapshot.id, now: book.now, lot })));
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, pinned_micros, paid,
+      effective_at, expires_at, in_force, next_transition_at, purchase_id, created_at)
+    SELECT * FROM unnest(
+      ${rows.map(({ lot }) => lot.facts.id)}::uuid[],
+      ${rows.map((row) => row.walletId)}::uuid[],
+      ${rows.map(({ lot }) => lot.facts.bucketId)}::uuid[],
+      ${rows.map(({ lot }) => lot.facts.source)}::"LotSource"[],
+      ${amounts(rows.map(({ lot }) => lot.facts.granted))}::bigint[],
+      ${amounts(rows.map(({ lot }) => lot.remaining))}::bigint[],
+      ${amounts(rows.map(({ lot }) => lot.pinned))}::bigint[],
+      ${flags(rows.map(({ lot }) => lot.facts.paid))}::boolean[],
+      ${instants(rows.map(({ lot }) => lot.facts.effectiveAt))}::timestamptz[],
+      ${instants(rows.map(({ lot }) => lot.facts.expiresAt))}::timestamptz[],
+      ${flags(rows.map(({ lot }) => lot.inForce))}::boolean[],
+      ${instants(rows.map(({ lot }) => nextTransition(lot)))}::timestamptz[],
+      ${rows.map(({ lot }) => lot.facts.purchaseId)}::uuid[],
+      ${instants(rows.map((row) => row.now))}::timestamptz[])`;
+}
+
+function updateLots(sql: ReservedSql, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) => [...book.changedLots]);
+  if (rows.length === 0) return null;
+  return sql`
+    UPDATE lot
+    SET remaining_micros = changed.remaining, pinned_micros = changed.pinned, in_force = changed.in_force,
+        next_transition_at = changed.next_transition_at
+    FROM unnest(
+      ${rows.map((lot) => lot.facts.id)}::uuid[],
+      ${amounts(rows.map((lot) => lot.remaining))}::bigint[],
+      ${amounts(rows.map((lot) => lot.pinned))}::bigint[],
+      ${flags(rows.map((lot) => lot.inForce))}::boolean[],
+      ${instants(rows.map((lot) => nextTransition(lot)))}::timestamptz[]
+    ) AS changed (id, remaining, pinned, in_force, next_transition_at)
+    WHERE lot.id = changed.id`;
+}
+
+function nextTransition(lot: WalletBook['newLots'][number]) {
+  if (lot.closed) return null;
+  return lotTransitionAt({ ...lot.facts, remaining: lot.remaining, inForce: lot.inForce });
+}
+
+function updateBuckets(sql: ReservedSql, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) =>
+    book.buckets.filter(
+      ({ facts, ...now }) =>
+        now.available !== facts.available || now.pinned !== facts.pinned || now.frozen !== facts.frozen,
+    ),
+  );
+  if (rows.length === 0) return null;
+  return sql`
+    UPDATE bucket
+    SET available_micros = changed.available, pinned_micros = changed.pinned, frozen_micros = changed.frozen
+    FROM unnest(
+      ${rows.map((bucket) => bucket.facts.id)}::uuid[],
+      ${amounts(rows.map((bucket) => bucket.available))}::bigint[],
+      ${amounts(rows.map((bucket) => bucket.pinned))}::bigint[],
+      ${amounts(rows.map((bucket) => bucket.frozen))}::bigint[]
+    ) AS changed (id, available, pinned, frozen)
+    WHERE bucket.id = changed.id`;
+}
+
+function updateAllowances(sql: ReservedSql, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) =>
+    book.allowances.filter((allowance) => book.refreshedBuckets.has(allowance.bucketId)),
+  );
+  if (rows.length === 0) return null;
+  return sql`
+    UPDATE allowance
+    SET last_refreshed_at = changed.last_refreshed_at, next_refresh_at = changed.next_refresh_at
+    FROM unnest(
+      ${rows.map((row) => row.bucketId)}::uuid[],
+      ${instants(rows.map((row) => row.lastRefreshedAt))}::timestamptz[],
+      ${instants(rows.map((row) => row.nextRefreshAt))}::timestamptz[]
+    ) AS changed (bucket_id, last_refreshed_at, next_refresh_at)
+    WHERE allowance.bucket_id = changed.bucket_id`;
+}
+
+function updatePurchases(sql: ReservedSql, { changedPurchases: rows }: BatchDecision) {
+  if (rows.length === 0) return null;
+  return sql`
+    UPDATE purchase
+    SET status = changed.status, paid_at = changed.paid_at
+    FROM unnest(
+      ${rows.map((row) => row.facts.id)}::uuid[],
+      ${rows.map((row) => row.status)}::"PurchaseStatus"[],
+      ${instants(rows.map((row) => row.paidAt))}::timestamptz[]
+    ) AS changed (id, status, paid_at)
+    WHERE purchase.id = changed.id`;
+}
+
+function insertRecords(sql: ReservedSql, { newRecords: rows }: BatchDecision) {
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO idempotency_record (organization_id, key, operation, request_hash, outcome, created_at)
+    SELECT organization_id, key, operation, decode(request_hash, 'hex'), outcome, created_at
+    FROM unnest(
+      ${rows.map((row) => row.organizationId)}::uuid[],
+      ${rows.map((row) => row.idempotencyKey)}::text[],
+      ${rows.map((row) => row.operation)}::text[],
+      ${rows.map((row) => row.requestHash)}::text[],
+      ${rows.map((row) => JSON.stringify(encodeAnswer(row.answer)))}::text[]::jsonb[],
+      ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
+    ) AS record (organization_id, key, operation, request_hash, outcome, created_at)`;
+}
+
+/** The next transition is looked up again only where one was posted or a lot or allowance was added. */
+function updateWallets(sql: ReservedSql, books: readonly WalletBook[]) {
+  if (books.length === 0) return null;
+  return sql`
+    UPDATE wallet
+    SET balance_micros = changed.balance, sequence = changed.sequence, version = changed.version,
+        head_hash = decode(changed.head_hash, 'hex'), last_posted_at = changed.posted_at,
+        next_transition_at = CASE WHEN changed.transitions THEN least(
+          (SELECT min(next_transition_at) FROM lot WHERE lot.wallet_id = changed.id AND NOT frozen),
+          (SELECT min(next_refresh_at) FROM allowance WHERE allowance.wallet_id = changed.id))
+          ELSE next_transition_at END
+    FROM unnest(
+      ${books.map((book) => book.snapshot.id)}::uuid[],
+      ${amounts(books.map((book) => book.balance))}::bigint[],
+      ${amounts(books.map((book) => book.sequence))}::bigint[],
+      ${amounts(books.map((book) => book.version))}::bigint[],
+      ${books.map((book) => book.headHash)}::text[],
+      ${instants(books.map((book) => book.now))}::timestamptz[],
+      ${flags(books.map((book) => book.transitionsChanged))}::boolean[]
+    ) AS changed (id, balance, sequence, version, head_hash, posted_at, transitions)
+    WHERE wallet.id = changed.id`;
+}
+
+const amounts = (values: readonly (Micros | bigint)[]): string[] => values.map(String);
+
+const instants = (values: readonly (number | null)[]): (string | null)[] =>
+  values.map((value) => (value === null ? null : new Date(value).toISOString()));
+
+/** As text: the driver would declare an array of booleans as a single boolean. */
+const flags = (values: readonly boolean[]): string[] => values.map(String);

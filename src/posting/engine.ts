@@ -1,0 +1,74 @@
+/**
+ * The posting engine: the only way credits move. Callers hand it commands and wait; commands that arrive while a batch is
+ * in flight form the next one, so that the batch size follows the load without a timer. A wallet always goes to the same
+ * lane of a process; between processes the wallets' row locks decide.
+ *
+ * Errors that `execute` throws (all retryable, nothing was lost): `EngineBusy`, `EngineStopped`, `PostingFailed`.
+ */
+import type { Logger } from 'pino';
+import type { Command } from '../domain/posting/commands.ts';
+import type { Policies } from '../domain/posting/decide-batch.ts';
+import type { Outcome } from '../domain/posting/outcomes.ts';
+import type { Sql } from '../persistence/connection.ts';
+import { EngineBusy, EngineStopped } from './errors.ts';
+import { Lane, type PendingCommand } from './lane.ts';
+import { type LiveFeed, runBatch } from './run-batch.ts';
+
+export interface EngineOptions {
+  readonly sql: Sql;
+  readonly policies: () => Policies;
+  readonly newId: () => string;
+  readonly feed: LiveFeed;
+  readonly logger: Logger;
+  /** Connections that post at the same time. */
+  readonly lanes?: number;
+  readonly maxBatch?: number;
+  /** Commands that may wait in one process; more are refused at once. */
+  readonly maxQueued?: number;
+}
+
+const DEFAULT_LANES = 4;
+const DEFAULT_MAX_BATCH = 256;
+const DEFAULT_MAX_QUEUED = 20_000;
+
+export class PostingEngine {
+  readonly #lanes: readonly Lane[];
+  readonly #maxQueued: number;
+  #waiting = 0;
+  #stopped = false;
+
+  constructor(options: EngineOptions) {
+    const { lanes = DEFAULT_LANES, maxBatch = DEFAULT_MAX_BATCH, maxQueued = DEFAULT_MAX_QUEUED } = options;
+    this.#maxQueued = maxQueued;
+    this.#lanes = Array.from({ length: lanes }, () => new Lane(maxBatch, (batch) => runBatch(options, batch)));
+  }
+
+  /** Resolves with the command's outcome once it is committed (or refused). */
+  async execute(command: Command): Promise<Outcome> {
+    if (this.#stopped) throw new EngineStopped();
+    if (this.#waiting >= this.#maxQueued) throw new EngineBusy();
+    this.#waiting += 1;
+    try {
+      return await new Promise<Outcome>((resolve, reject) => {
+        const pending: PendingCommand = { command, resolve, reject };
+        this.#laneOf(command.walletId).push(pending);
+      });
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  /** Refuses new commands and resolves when those accepted have been answered. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#lanes.map((lane) => lane.idle()));
+  }
+
+  #laneOf(walletId: string): Lane {
+    // Wallet ids end in random hexadecimal digits.
+    const index = Number.parseInt(walletId.slice(-6), 16) % this.#lanes.length;
+    const lane = this.#lanes[index];
+    if (!lane) throw new Error(`no lane for wallet ${walletId}`);
+    return lane;
+  }
+}

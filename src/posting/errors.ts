@@ -1,0 +1,27 @@
+/** Faults of the engine, not of a command: nothing was posted, the caller may try again with the same key. */
+
+export class EngineBusy extends Error {
+  constructor() {
+    super('the posting queue is full');
+  }
+}
+
+export class EngineStopped extends Error {
+  constructor() {
+    super('the gateway is shutting down');
+  }
+}
+
+/** PostgreSQL could not be reached for as long as the engine was willing to try. */
+export class DatabaseUnavailable extends Error {
+  constructor(cause: unknown) {
+    super('the database cannot be reached', { cause });
+  }
+}
+
+/** One command that PostgreSQL or the decision could not digest; the others of its batch were posted. */
+export class PostingFailed extends Error {
+  constructor(cause: unknown) {
+    super('the command could not be posted', { cause });
+  }
+}

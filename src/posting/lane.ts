@@ -1,0 +1,43 @@
+/** A queue with one batch in flight: what arrives meanwhile is the next batch. */
+import type { Command } from '../domain/posting/commands.ts';
+import type { Outcome } from '../domain/posting/outcomes.ts';
+
+export interface PendingCommand {
+  readonly command: Command;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Lane {
+  readonly #maxBatch: number;
+  /** Answers every command of the batch; never rejects. */
+  readonly #run: (batch: readonly PendingCommand[]) => Promise<void>;
+  #queue: PendingCommand[] = [];
+  #draining: Promise<void> | null = null;
+
+  constructor(maxBatch: number, run: (batch: readonly PendingCommand[]) => Promise<void>) {
+    this.#maxBatch = maxBatch;
+    this.#run = run;
+  }
+
+  push(pending: PendingCommand): void {
+    this.#queue.push(pending);
+    this.#draining ??= this.#drain();
+  }
+
+  /** Resolves when everything that was pushed has been answered. */
+  async idle(): Promise<void> {
+    while (this.#draining) await this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    // Commands pushed in the same turn of the event loop belong to the first batch.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.slice(0, this.#maxBatch);
+      this.#queue = this.#queue.slice(batch.length);
+      await this.#run(batch);
+    }
+    this.#draining = null;
+  }
+}

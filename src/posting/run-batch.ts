@@ -1,0 +1,97 @@
+/**
+ * One batch from lock to answer. Faults are handled by kind: a lost connection or a lost race runs the same commands
+ * again (their keys make that safe even if the lost COMMIT took effect); anything else bisects the batch, so that one
+ * poisoned command fails alone.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { type BatchDecision, decideBatch, type Policies } from '../domain/posting/decide-batch.ts';
+import type { PostedChange } from '../domain/posting/records.ts';
+import type { ReservedSql, Sql } from '../persistence/connection.ts';
+import { isConnectionLoss, isRetryable } from '../persistence/errors.ts';
+import { beginAndLoad, type LoadLimits } from '../persistence/load-batch.ts';
+import { writeAndCommit } from '../persistence/write-batch.ts';
+import { DatabaseUnavailable, PostingFailed } from './errors.ts';
+import type { PendingCommand } from './lane.ts';
+
+/** Told after a commit, never before. */
+export interface LiveFeed {
+  published(changes: readonly PostedChange[]): void;
+}
+
+export interface BatchRunner {
+  readonly sql: Sql;
+  readonly policies: () => Policies;
+  readonly newId: () => string;
+  readonly feed: LiveFeed;
+  readonly logger: Logger;
+}
+
+const FIRST_LIMITS: LoadLimits = { lotsPerBucket: 16, dueLotsPerWallet: 500 };
+const MORE_LOTS_FACTOR = 16;
+const ATTEMPTS = 6;
+const FIRST_PAUSE_MILLISECONDS = 20;
+
+export async function runBatch(runner: BatchRunner, batch: readonly PendingCommand[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const decision = await postOnce(runner, batch);
+      batch.forEach((pending, index) => {
+        const outcome = decision.outcomes[index];
+        if (outcome) pending.resolve(outcome);
+      });
+      runner.feed.published(decision.books.flatMap((book) => book.changes));
+      return;
+    } catch (error) {
+      if (!isConnectionLoss(error) && !isRetryable(error)) return bisect(runner, batch, error);
+      if (attempt === ATTEMPTS) return rejectAll(batch, new DatabaseUnavailable(error));
+      runner.logger.warn({ err: error, attempt, commands: batch.length }, 'posting batch is tried again');
+      await delay(FIRST_PAUSE_MILLISECONDS * 2 ** attempt * (0.5 + Math.random()));
+    }
+  }
+}
+
+async function bisect(runner: BatchRunner, batch: readonly PendingCommand[], error: unknown): Promise<void> {
+  runner.logger.error({ err: error, commands: batch.length }, 'posting batch failed');
+  if (batch.length === 1) return rejectAll(batch, new PostingFailed(error));
+  const middle = Math.ceil(batch.length / 2);
+  await runBatch(runner, batch.slice(0, middle));
+  await runBatch(runner, batch.slice(middle));
+}
+
+function rejectAll(batch: readonly PendingCommand[], error: Error): void {
+  for (const pending of batch) pending.reject(error);
+}
+
+async function postOnce(runner: BatchRunner, batch: readonly PendingCommand[]): Promise<BatchDecision> {
+  const connection = await runner.sql.reserve();
+  try {
+    for (let limits = FIRST_LIMITS; ; ) {
+      const decision = await decideAndWrite(runner, connection, batch, limits);
+      if (decision.kind === 'decided') return decision;
+      limits = { ...limits, lotsPerBucket: limits.lotsPerBucket * MORE_LOTS_FACTOR };
+    }
+  } finally {
+    connection.release();
+  }
+}
+
+async function decideAndWrite(
+  { policies, newId }: BatchRunner,
+  connection: ReservedSql,
+  batch: readonly PendingCommand[],
+  limits: LoadLimits,
+) {
+  const commands = batch.map((pending) => pending.command);
+  try {
+    const loaded = await beginAndLoad(connection, commands, limits);
+    const decision = decideBatch({ ...loaded, commands, policies: policies(), newId });
+    if (decision.kind === 'decided') await writeAndCommit(connection, decision);
+    else await connection`ROLLBACK`;
+    return decision;
+  } catch (error) {
+    // Harmless after a failed COMMIT; on a dead connection it fails too, and the first error is the one that matters.
+    await connection`ROLLBACK`.catch(() => undefined);
+    throw error;
+  }
+}
