@@ -19,7 +19,7 @@ export async function buildDirectory(target: string, build: (draft: string) => P
     await build(draft);
     await rename(draft, target).catch(ignoring('ENOTEMPTY', 'EEXIST'));
   } finally {
-    await rm(draft, { recursive: true, force: true });
+    await remove(draft);
   }
 }
 
@@ -30,7 +30,16 @@ async function removeAbandonedDrafts(target: string): Promise<void> {
   const abandoned = (names ?? []).filter((name) => {
     return name.startsWith(prefix) && !exists(Number.parseInt(name.slice(prefix.length), 10));
   });
-  await Promise.all(abandoned.map((name) => rm(join(directory, name), { recursive: true, force: true })));
+  await Promise.all(abandoned.map((name) => remove(join(directory, name))));
+}
+
+/**
+ * A killed process may have left a child that still writes there; without its files it soon ends. What cannot be removed
+ * even so only takes up space.
+ */
+async function remove(draft: string): Promise<void> {
+  const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 };
+  await rm(draft, options).catch(ignoring('ENOTEMPTY', 'EBUSY', 'EPERM'));
 }
 
 function draftPrefix(target: string): string {

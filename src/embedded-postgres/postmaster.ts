@@ -25,6 +25,8 @@ const SHUTDOWN_STEPS = [
   { signal: 'SIGQUIT', patienceMs: 5_000 },
 ] as const;
 
+const PASSWORD_CHANGED = 'its server no longer accepts the password that it was made with';
+
 const DEFAULT_SETTINGS: Readonly<Record<string, string>> = {
   timezone: 'UTC',
   log_timezone: 'UTC',
@@ -62,6 +64,7 @@ export async function findPostmaster(cluster: Cluster, deadline: number): Promis
     if (kind === 'gone') return undefined;
     const answer = kind === 'other' ? 'silent' : await ask({ port: lock.port, password: cluster.password });
     if (answer === 'ready') return { pid: lock.pid, port: lock.port };
+    if (answer === 'foreign' && kind === 'server') throw new EmbeddedPostgresError(PASSWORD_CHANGED);
     // A server that runs on these files by another path (the directory was moved) has its say by the password alone.
     const mayBecomeReady = kind === 'server' || answer === 'busy';
     if (!mayBecomeReady) {
@@ -127,8 +130,11 @@ async function awaitOutcome(child: ChildProcess, options: LaunchOptions, log: Se
   for (;;) {
     const end = await Promise.race([ended, delay(POLL_MS)]);
     if (end !== undefined) return explainEnd(end, await log.read());
-    if (child.pid !== undefined && (await isReady(child.pid, port, cluster))) {
-      return { kind: 'ready', postmaster: { pid: child.pid, port } };
+    const answer = await ask({ port, password: cluster.password });
+    if (child.pid !== undefined && (await isOpen(child.pid, cluster.files))) {
+      const postmaster = { pid: child.pid, port };
+      if (answer === 'ready') return { kind: 'ready', postmaster };
+      if (answer === 'foreign') return await giveUp(postmaster, cluster.files);
     }
     if (performance.now() > deadline) {
       // It is left running: a long recovery goes on, and the next start finds the server further along.
@@ -138,10 +144,15 @@ async function awaitOutcome(child: ChildProcess, options: LaunchOptions, log: Se
   }
 }
 
-/** The lock is looked at because a server that another gateway started meanwhile would answer to the same password. */
-async function isReady(pid: number, port: number, cluster: Cluster): Promise<boolean> {
-  if ((await ask({ port, password: cluster.password })) !== 'ready') return false;
-  return (await readLock(cluster.files))?.pid === pid;
+/** The lock tells whose answer it was: until this server has opened, another one may be speaking on its port. */
+async function isOpen(pid: number, files: string): Promise<boolean> {
+  const lock = await readLock(files);
+  return lock?.pid === pid && lock.open;
+}
+
+async function giveUp(postmaster: Postmaster, files: string): Promise<LaunchOutcome> {
+  await stopPostmaster(postmaster, files);
+  return { kind: 'failed', reason: PASSWORD_CHANGED };
 }
 
 function untilEnded(child: ChildProcess): Promise<string> {
@@ -170,17 +181,21 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
 }
 
 interface Lock extends Postmaster {
+  /** Whether the server said, when it last wrote the lock, that it lets clients in. */
+  readonly open: boolean;
   readonly text: string;
 }
 
-/** The first lines of postmaster.pid are the process, the directory, the start time and the port. */
+/** The lines of postmaster.pid: process, directory, start time, port, socket, address, shared memory, status. */
 async function readLock(files: string): Promise<Lock | undefined> {
   const text = await readFile(lockFile(files), 'utf8').catch(ignoring('ENOENT'));
   if (text === undefined) return undefined;
-  const [pid, , , port] = text.split('\n').map((line) => Number.parseInt(line, 10));
+  const lines = text.split('\n');
+  const pid = Number(lines[0]);
+  const port = Number(lines[3]);
   // A lock that is just being written has no port yet; whoever starts a server now will be told that it is taken.
-  if (pid === undefined || port === undefined || !(pid > 0) || !(port > 0)) return undefined;
-  return { pid, port, text };
+  if (!(pid > 0) || !(port > 0)) return undefined;
+  return { pid, port, open: lines[7]?.trim() === 'ready', text };
 }
 
 /**

@@ -19,6 +19,8 @@ const types = {
 
 type CustomTypes = { bigint: bigint; instant: Instant };
 export type Sql = postgres.Sql<CustomTypes>;
+/** Whatever can run statements: a pool, a reserved connection, a transaction. */
+export type Queryable = postgres.ISql<CustomTypes>;
 export type ReservedSql = postgres.ReservedSql<CustomTypes>;
 
 export interface ConnectionOptions {

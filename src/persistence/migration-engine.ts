@@ -42,9 +42,21 @@ export async function withSchemaEngine<T>(
 async function load(): Promise<void> {
   const bindingsPath = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
   const bytes = await readFile(join(bindingsPath, '..', 'schema_engine_bg.wasm'));
-  const { instance } = await WebAssembly.instantiate(bytes, { './schema_engine_bg.js': { ...bindings } });
+  const { instance } = await WebAssembly.instantiate(bytes, { './schema_engine_bg.js': imports() });
   bindings.__wbg_set_wasm(instance.exports);
   const start = instance.exports.__wbindgen_start;
   if (typeof start !== 'function') throw new Error('The schema engine is of a version with another way to start.');
   start();
+}
+
+/**
+ * What the module asks of its host. The engine leaves the timer running that bounds its wait for a lock; that timer may
+ * not keep a process alive that has done its work.
+ */
+function imports(): Record<string, unknown> {
+  const passingTimer = (callback: () => void, delayMs: number) => setTimeout(callback, delayMs >>> 0).unref();
+  const entries = Object.entries(bindings).map(([name, value]): [string, unknown] => {
+    return [name, name.startsWith('__wbg_setTimeout_') ? passingTimer : value];
+  });
+  return Object.fromEntries(entries);
 }

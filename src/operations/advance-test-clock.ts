@@ -1,0 +1,33 @@
+/**
+ * Moves an organization's test clock forward and posts everything that has become due.
+ *
+ * Refusals: NotFound, InvalidInput (no test clock, or not forward). Throws Forbidden.
+ */
+import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
+import { formatInstant, type Instant } from '../domain/time/instant.ts';
+import { moveTestClock } from '../persistence/test-clock.ts';
+import { audit } from './audit.ts';
+import { tenantFor } from './authorize.ts';
+import type { Services } from './services.ts';
+import { settleWallets } from './settle-wallets.ts';
+
+export async function advanceTestClock(
+  services: Services,
+  caller: SignedInCaller,
+  { organizationId, to }: { readonly organizationId: string; readonly to: Instant },
+): Promise<{ readonly organizationId: string; readonly now: Instant } | NotFound | InvalidInput> {
+  const tenant = await tenantFor(services, caller, 'operate', organizationId);
+  if (isRefusal(tenant)) return tenant;
+  const moved = await services.sql.begin(async (tx) => {
+    const clock = await moveTestClock(tx, organizationId, to);
+    if (clock.moved) {
+      await audit(services, tx, caller, { organizationId, action: 'advanceTestClock', after: { to: formatInstant(to) } });
+    }
+    return clock;
+  });
+  if (!moved.hasTestClock) return invalidInput(['organizationId'], 'this organization has no test clock');
+  if (!moved.moved) return invalidInput(['to'], 'the test clock only moves forward');
+  await settleWallets(services, [organizationId]);
+  return { organizationId, now: to };
+}

@@ -1,0 +1,75 @@
+/**
+ * Creates an API key. Its secret is answered this once; only a hash is kept. Nobody can make a key that may more than they
+ * themselves: keys are made by those who may everything in the organization.
+ *
+ * Refusals: InvalidInput, NotFound (organization, project). Throws Forbidden.
+ */
+import { randomBytes } from 'node:crypto';
+import { hashSecret, secretFrom, shownPrefix } from '../domain/identity/api-key-secret.ts';
+import type { Scope, SignedInCaller } from '../domain/identity/caller.ts';
+import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import type { Instant } from '../domain/time/instant.ts';
+import { insertApiKey } from '../persistence/members.ts';
+import { projectExists } from '../persistence/organizations.ts';
+import { audit } from './audit.ts';
+import { tenantFor } from './authorize.ts';
+import { checkText, firstProblem } from './input-rules.ts';
+import type { Services } from './services.ts';
+
+export interface CreateApiKeyInput {
+  readonly organizationId?: string | null | undefined;
+  readonly name: string;
+  readonly master?: boolean | null | undefined;
+  readonly scopes?: readonly Scope[] | null | undefined;
+  readonly projectId?: string | null | undefined;
+  readonly expiresAt?: Instant | null | undefined;
+}
+
+export interface CreatedApiKey {
+  readonly keyId: string;
+  readonly secret: string;
+}
+
+const SECRET_BYTES = 32;
+const MAX_NAME_CHARACTERS = 200;
+
+export async function createApiKey(
+  services: Services,
+  caller: SignedInCaller,
+  input: CreateApiKeyInput,
+): Promise<CreatedApiKey | InvalidInput | NotFound> {
+  const problem = checkKey(input);
+  if (problem) return problem;
+  const tenant = await tenantFor(services, caller, 'organization:manage', input.organizationId);
+  if (isRefusal(tenant)) return tenant;
+  const { organizationId } = tenant;
+  const bound = caller.kind === 'API_KEY' ? caller.projectId : null;
+  const projectId = input.projectId ?? bound;
+  if (bound !== null && projectId !== bound) return notFound('project');
+  if (projectId !== null && !(await projectExists(services.sql, organizationId, projectId))) return notFound('project');
+  const secret = secretFrom(randomBytes(SECRET_BYTES));
+  const { name, master, scopes, expiresAt } = input;
+  const key = { id: services.newId(), organizationId, name, projectId, master: master === true, scopes: scopes ?? [] };
+  await services.sql.begin(async (tx) => {
+    const secretHash = hashSecret(secret);
+    await insertApiKey(tx, { ...key, prefix: shownPrefix(secret), secretHash, expiresAt: expiresAt ?? null });
+    await audit(services, tx, caller, {
+      organizationId,
+      action: 'createApiKey',
+      after: { name, master: key.master, scopes: [...key.scopes], projectId },
+    });
+  });
+  return { keyId: key.id, secret };
+}
+
+function checkKey({ name, master, scopes, expiresAt }: CreateApiKeyInput): InvalidInput | null {
+  const hasScopes = (scopes ?? []).length > 0;
+  return firstProblem(
+    checkText(['name'], name, MAX_NAME_CHARACTERS),
+    master === true && hasScopes ? invalidInput(['scopes'], 'a master key has every scope and takes none') : null,
+    master !== true && !hasScopes ? invalidInput(['scopes'], 'a key that is no master key needs at least one scope') : null,
+    expiresAt !== null && expiresAt !== undefined && expiresAt <= Date.now()
+      ? invalidInput(['expiresAt'], 'must lie in the future')
+      : null,
+  );
+}

@@ -1,0 +1,58 @@
+/**
+ * Creates an organization with its wallet. A user who creates one owns it; an operator's has no member yet and may have a
+ * test clock.
+ *
+ * Refusals: InvalidInput, Conflict (the slug is taken). Throws Forbidden for a test clock asked for by others.
+ */
+import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { type Conflict, type InvalidInput, invalidInput } from '../domain/refusals.ts';
+import { isTimeZone } from '../domain/time/calendar.ts';
+import { insertMembership } from '../persistence/members.ts';
+import { insertOrganization } from '../persistence/organizations.ts';
+import { audit } from './audit.ts';
+import { Forbidden } from './authorize.ts';
+import { checkText, firstProblem } from './input-rules.ts';
+import type { Services } from './services.ts';
+
+export interface CreateOrganizationInput {
+  readonly slug: string;
+  readonly name: string;
+  readonly timeZone?: string | null | undefined;
+  readonly testClock?: boolean | null | undefined;
+}
+
+const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const MAX_NAME_CHARACTERS = 200;
+
+export async function createOrganization(
+  services: Services,
+  caller: SignedInCaller,
+  { slug, name, timeZone, testClock }: CreateOrganizationInput,
+): Promise<{ readonly organizationId: string } | InvalidInput | Conflict> {
+  const zone = timeZone ?? 'UTC';
+  const problem = firstProblem(
+    SLUG.test(slug) ? null : invalidInput(['slug'], 'must be 1 to 63 of a–z, 0–9 and inner hyphens'),
+    checkText(['name'], name, MAX_NAME_CHARACTERS),
+    isTimeZone(zone) ? null : invalidInput(['timeZone'], 'must be an IANA time zone like Europe/Berlin'),
+  );
+  if (problem) return problem;
+  if (caller.kind === 'API_KEY' || (testClock === true && caller.kind !== 'OPERATOR')) throw new Forbidden();
+  const organizationId = services.newId();
+  const organization = {
+    id: organizationId,
+    walletId: services.newId(),
+    slug,
+    name,
+    timeZone: zone,
+    testClock: testClock === true,
+  };
+  return services.sql.begin(async (tx) => {
+    const inserted = await insertOrganization(tx, organization, services.catalogs.current.catalog.buckets);
+    if (!inserted) return { code: 'CONFLICT', currentState: 'SLUG_TAKEN', reason: `the slug ${slug} is taken` };
+    if (caller.kind === 'USER') {
+      await insertMembership(tx, { id: services.newId(), organizationId, userId: caller.userId, role: 'OWNER' });
+    }
+    await audit(services, tx, caller, { organizationId, action: 'createOrganization', after: { slug, name, timeZone: zone } });
+    return { organizationId };
+  });
+}

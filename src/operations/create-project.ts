@@ -1,0 +1,43 @@
+/**
+ * Creates a project, to which usage can be attributed and keys be bound.
+ *
+ * Refusals: InvalidInput (a key that is taken included), NotFound. Throws Forbidden.
+ */
+import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
+import { insertProject } from '../persistence/members.ts';
+import { audit } from './audit.ts';
+import { tenantFor } from './authorize.ts';
+import { checkText, firstProblem } from './input-rules.ts';
+import type { Services } from './services.ts';
+
+export interface CreateProjectInput {
+  readonly organizationId?: string | null | undefined;
+  readonly key: string;
+  readonly name: string;
+}
+
+const KEY = /^[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?$/;
+const MAX_NAME_CHARACTERS = 200;
+
+export async function createProject(
+  services: Services,
+  caller: SignedInCaller,
+  { organizationId: meant, key, name }: CreateProjectInput,
+): Promise<{ readonly projectId: string } | InvalidInput | NotFound> {
+  const problem = firstProblem(
+    KEY.test(key) ? null : invalidInput(['key'], 'must be 1 to 63 of a–z, 0–9 and inner _ . -'),
+    checkText(['name'], name, MAX_NAME_CHARACTERS),
+  );
+  if (problem) return problem;
+  const tenant = await tenantFor(services, caller, 'organization:manage', meant);
+  if (isRefusal(tenant)) return tenant;
+  const { organizationId } = tenant;
+  const projectId = services.newId();
+  return services.sql.begin(async (tx) => {
+    const inserted = await insertProject(tx, { id: projectId, organizationId, key, name });
+    if (!inserted) return invalidInput(['key'], 'is the key of another project of this organization');
+    await audit(services, tx, caller, { organizationId, action: 'createProject', after: { key, name } });
+    return { projectId };
+  });
+}

@@ -1,0 +1,101 @@
+/**
+ * The form of inputs that several operations share. Each rule answers the refusal that names the field, or null. What is
+ * checked here holds at any time; what depends on the books or the clock is decided by the posting engine.
+ */
+import type { Decimal } from '../domain/credits/decimal.ts';
+import { formatCredits, type Micros, ZERO } from '../domain/credits/micros.ts';
+import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
+import type { Policies } from '../domain/posting/decide-batch.ts';
+import { type InvalidInput, invalidInput } from '../domain/refusals.ts';
+
+type Path = readonly string[];
+
+const MAX_KEY_CHARACTERS = 255;
+const MAX_JSON_CHARACTERS = 16_384;
+const MAX_JSON_DEPTH = 8;
+const MAX_JSON_KEYS = 100;
+/** Reason codes that the system writes; callers use USAGE or their own. */
+const SYSTEM_REASON_CODES = new Set([
+  'PURCHASE', 'BONUS', 'PLAN_GRANT', 'ALLOWANCE', 'ROLLOVER', 'REFUND', 'EXPIRY', 'ADJUSTMENT', 'REVOKE', 'GRANT',
+  'PROMOTION', 'REVERSAL', 'ALLOCATION', 'DEBT', 'DISPUTE', 'CAPTURE', 'RELEASE', 'HOLD', 'LAPSE', 'LOT_STARTED',
+  'SNAPSHOT',
+]);
+const REASON_CODE = /^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/;
+
+/** Returns the first refusal among the checks. */
+export function firstProblem(...checks: readonly (InvalidInput | null)[]): InvalidInput | null {
+  return checks.find((check) => check !== null) ?? null;
+}
+
+function isValidText(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
+}
+
+export function checkText(path: Path, text: string | null | undefined, maxCharacters: number): InvalidInput | null {
+  if (text === null || text === undefined) return null;
+  if (text.length === 0) return invalidInput(path, 'must not be empty');
+  if (text.length > maxCharacters) return invalidInput(path, `must have at most ${maxCharacters} characters`);
+  return isValidText(text) ? null : invalidInput(path, 'must be valid text without NUL');
+}
+
+export function checkIdempotencyKey(key: string, path: Path = ['idempotencyKey']): InvalidInput | null {
+  return checkText(path, key, MAX_KEY_CHARACTERS);
+}
+
+export function checkPositive(path: Path, amount: Micros): InvalidInput | null {
+  return amount > ZERO ? null : invalidInput(path, 'must be more than 0');
+}
+
+/** No single command moves more than the catalog's ceiling. */
+export function checkCeiling(path: Path, amount: Micros, { commandCeiling }: Policies): InvalidInput | null {
+  if (amount <= commandCeiling) return null;
+  return invalidInput(path, `one command may move at most ${formatCredits(commandCeiling)} credits`);
+}
+
+export function checkQuantity(path: Path, quantity: Decimal): InvalidInput | null {
+  return quantity.coefficient < 0n ? invalidInput(path, 'must not be negative') : null;
+}
+
+export function checkReasonCode(reasonCode: string | null | undefined): InvalidInput | null {
+  if (reasonCode === null || reasonCode === undefined) return null;
+  if (!REASON_CODE.test(reasonCode)) {
+    return invalidInput(['reasonCode'], 'must be a letter and up to 63 letters, digits and _ . : -');
+  }
+  return SYSTEM_REASON_CODES.has(reasonCode.toUpperCase())
+    ? invalidInput(['reasonCode'], 'is a reason code of the system')
+    : null;
+}
+
+/** Metadata and dimensions: a JSON object of bounded size and depth whose text PostgreSQL can store. */
+export function checkJsonObject(path: Path, value: JsonValue | undefined): InvalidInput | null {
+  if (value === null || value === undefined) return null;
+  if (!isJsonObject(value)) return invalidInput(path, 'must be a JSON object');
+  if (Object.keys(value).length > MAX_JSON_KEYS) return invalidInput(path, `must have at most ${MAX_JSON_KEYS} keys`);
+  if (!isShallow(value, MAX_JSON_DEPTH)) return invalidInput(path, `must be at most ${MAX_JSON_DEPTH} levels deep`);
+  const text = JSON.stringify(value);
+  if (text.length > MAX_JSON_CHARACTERS) {
+    return invalidInput(path, `must have at most ${MAX_JSON_CHARACTERS} characters as JSON`);
+  }
+  // JSON.stringify writes NUL and lone surrogates as escapes, which PostgreSQL's jsonb refuses.
+  return /\\u0000|\\ud[89a-f]/i.test(text.replaceAll('\\\\', ''))
+    ? invalidInput(path, 'must hold valid text without NUL')
+    : null;
+}
+
+/** Dimensions are matched by value: text, numbers and booleans. */
+export function checkDimensions(path: Path, value: JsonValue | undefined): InvalidInput | null {
+  const problem = checkJsonObject(path, value);
+  if (problem || value === null || value === undefined || !isJsonObject(value)) return problem;
+  const nested = Object.entries(value).find(([, member]) => typeof member === 'object');
+  return nested ? invalidInput([...path, nested[0]], 'must be text, a number or a boolean') : null;
+}
+
+export function isJsonObject(value: JsonValue): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isShallow(value: JsonValue, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (levels === 0) return false;
+  return Object.values(value).every((member: JsonValue) => isShallow(member, levels - 1));
+}

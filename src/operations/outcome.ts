@@ -1,0 +1,50 @@
+/** Turns the engine's outcomes into what operations answer. */
+import type { Micros } from '../domain/credits/micros.ts';
+import type { Outcome, Posted, Replayed } from '../domain/posting/outcomes.ts';
+import { notFound, type Refusal } from '../domain/refusals.ts';
+import { findTransactions, rowOf, type TransactionRow } from '../persistence/transactions.ts';
+import type { Services } from './services.ts';
+
+/** A command carried out, now or when its key was first used. */
+export interface Answered {
+  readonly transaction: TransactionRow;
+  readonly lotId: string | null;
+  /** What could be spent right after it. */
+  readonly available: Micros;
+  readonly replayed: boolean;
+}
+
+/** Thrown where a wallet has more due than one batch posts; the caller tries again shortly. */
+export class WalletBusy extends Error {
+  constructor() {
+    super('the wallet is catching up with what was due');
+  }
+}
+
+export async function answerOf(services: Pick<Services, 'prisma'>, outcome: Outcome): Promise<Answered | Refusal> {
+  switch (outcome.status) {
+    case 'posted':
+      return postedAnswer(outcome);
+    case 'replayed':
+      return replayedAnswer(outcome, await findTransactions(services.prisma, [outcome.transactionId]));
+    case 'refused':
+      return outcome.refusal;
+    case 'busy':
+      throw new WalletBusy();
+    default:
+      throw new Error(`a command was answered with ${outcome.status}`);
+  }
+}
+
+export function postedAnswer({ transaction, lotId, available }: Posted): Answered {
+  return { transaction: rowOf(transaction), lotId, available, replayed: false };
+}
+
+/** Completes a stored answer from the transactions that were read for it. */
+export function replayedAnswer(
+  { transactionId, lotId, available }: Replayed,
+  transactions: ReadonlyMap<string, TransactionRow>,
+): Answered | Refusal {
+  const transaction = transactions.get(transactionId);
+  return transaction ? { transaction, lotId, available, replayed: true } : notFound('transaction');
+}

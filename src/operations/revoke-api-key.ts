@@ -1,0 +1,27 @@
+/**
+ * Revokes an API key, at once and for good. Revoking it again changes nothing.
+ *
+ * Refusals: NotFound. Throws Forbidden.
+ */
+import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { organizationOfKey, revokeKey } from '../persistence/members.ts';
+import { audit } from './audit.ts';
+import { tenantFor } from './authorize.ts';
+import type { Services } from './services.ts';
+
+export async function revokeApiKey(
+  services: Services,
+  caller: SignedInCaller,
+  keyId: string,
+): Promise<{ readonly keyId: string } | NotFound | InvalidInput> {
+  const owner = await organizationOfKey(services.sql, keyId);
+  if (owner === null) return notFound('API key');
+  const tenant = await tenantFor(services, caller, 'organization:manage', owner);
+  if (isRefusal(tenant)) return notFound('API key');
+  await services.sql.begin(async (tx) => {
+    await revokeKey(tx, keyId);
+    await audit(services, tx, caller, { organizationId: owner, action: 'revokeApiKey', after: { keyId } });
+  });
+  return { keyId };
+}

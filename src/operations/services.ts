@@ -1,0 +1,17 @@
+/** What operations work with; composed once per process. */
+import type { Logger } from 'pino';
+import type { PaymentProvider } from '../payments/provider.ts';
+import type { Sql } from '../persistence/connection.ts';
+import type { Prisma } from '../persistence/prisma.ts';
+import type { PostingEngine } from '../posting/engine.ts';
+import type { CatalogStore } from './catalog-store.ts';
+
+export interface Services {
+  readonly engine: PostingEngine;
+  readonly prisma: Prisma;
+  readonly sql: Sql;
+  readonly catalogs: CatalogStore;
+  readonly payments: PaymentProvider;
+  readonly newId: () => string;
+  readonly logger: Logger;
+}

@@ -1,0 +1,36 @@
+/**
+ * The port to payment providers. A provider hosts the checkout and reports its end by signed events; the gateway trusts
+ * nothing else. Providers repeat, reorder and delay their events, and the gateway is built for that.
+ */
+import type { PurchaseOutcome } from '../domain/purchases/purchase.ts';
+
+export interface CheckoutRequest {
+  readonly purchaseId: string;
+  readonly description: string;
+  readonly amountMinor: bigint;
+  readonly currency: string;
+}
+
+export interface Checkout {
+  /** The provider's own id of it. */
+  readonly reference: string;
+  readonly url: string;
+}
+
+export interface ProviderEvent {
+  readonly id: string;
+  readonly purchaseId: string;
+  readonly outcome: PurchaseOutcome;
+}
+
+export interface PaymentProvider {
+  /** As in `/webhooks/<name>`. */
+  readonly name: string;
+  /** Asked twice for one purchase it answers the same checkout. */
+  createCheckout(request: CheckoutRequest): Promise<Checkout>;
+  /** The event in a webhook's raw body; null for events that the gateway has no use for. Throws `UnverifiedEvent`. */
+  verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null;
+}
+
+/** Thrown for a webhook whose signature, age or form is wrong. */
+export class UnverifiedEvent extends Error {}

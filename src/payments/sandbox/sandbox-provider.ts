@@ -1,0 +1,90 @@
+/**
+ * The sandbox: a payment provider without money, built in as the default. Its checkout is a page with Pay, Decline and
+ * Cancel; a checkout ends once. It reports the end as a real one would, by an event signed with the Standard Webhooks
+ * scheme, and says it again whenever it is asked.
+ */
+import { randomBytes } from 'node:crypto';
+import { Webhook } from 'standardwebhooks';
+import { z } from 'zod';
+import type { PurchaseOutcome } from '../../domain/purchases/purchase.ts';
+import type { Sql } from '../../persistence/connection.ts';
+import {
+  findCheckout,
+  insertCheckout,
+  type SandboxCheckout,
+  type SandboxOutcome,
+  settleCheckout,
+} from '../../persistence/sandbox-checkouts.ts';
+import { type Checkout, type CheckoutRequest, type PaymentProvider, type ProviderEvent, UnverifiedEvent } from '../provider.ts';
+
+export interface SandboxOptions {
+  readonly sql: Sql;
+  /** Base64; shared by every process of the installation. */
+  readonly webhookSecret: string;
+  /** Where checkout pages are served from, without a slash at the end. */
+  readonly publicUrl: () => string;
+}
+
+export interface SignedEvent {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+const OUTCOMES: Readonly<Record<SandboxOutcome, PurchaseOutcome>> = {
+  PAID: 'PAID',
+  DECLINED: 'FAILED',
+  CANCELED: 'EXPIRED',
+};
+
+const TOKEN_BYTES = 32;
+const eventBody = z.object({ purchaseId: z.uuid(), outcome: z.enum(['PAID', 'FAILED', 'EXPIRED']) });
+
+export class SandboxProvider implements PaymentProvider {
+  readonly name = 'sandbox';
+  readonly #options: SandboxOptions;
+  readonly #signer: Webhook;
+
+  constructor(options: SandboxOptions) {
+    this.#options = options;
+    this.#signer = new Webhook(options.webhookSecret);
+  }
+
+  async createCheckout(request: CheckoutRequest): Promise<Checkout> {
+    const token = randomBytes(TOKEN_BYTES).toString('base64url');
+    const checkout = await insertCheckout(this.#options.sql, { ...request, token });
+    return { reference: checkout.purchaseId, url: `${this.#options.publicUrl()}/checkout/sandbox/${checkout.token}` };
+  }
+
+  verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent {
+    try {
+      const verified = eventBody.parse(this.#signer.verify(rawBody, { ...headers }));
+      return { id: headers['webhook-id'] ?? '', ...verified };
+    } catch (error) {
+      throw new UnverifiedEvent('the event is not signed by the sandbox', { cause: error });
+    }
+  }
+
+  find(token: string): Promise<SandboxCheckout | null> {
+    return findCheckout(this.#options.sql, token);
+  }
+
+  /** Ends the checkout as asked unless it has ended; null for an unknown token. */
+  settle(token: string, outcome: SandboxOutcome): Promise<SandboxCheckout | null> {
+    return settleCheckout(this.#options.sql, token, outcome, `evt_${randomBytes(16).toString('hex')}`);
+  }
+
+  /** The signed event that tells how a checkout ended. */
+  eventOf({ purchaseId, outcome, eventId }: SandboxCheckout): SignedEvent {
+    if (outcome === null || eventId === null) throw new Error('an open checkout has no event');
+    const sentAt = new Date();
+    const body = JSON.stringify({ purchaseId, outcome: OUTCOMES[outcome] });
+    return {
+      body,
+      headers: {
+        'webhook-id': eventId,
+        'webhook-timestamp': Math.floor(sentAt.getTime() / 1000).toString(),
+        'webhook-signature': this.#signer.sign(eventId, sentAt, body),
+      },
+    };
+  }
+}

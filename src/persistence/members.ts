@@ -1,0 +1,59 @@
+/** Members, projects and API keys of an organization. */
+import type { Role, Scope } from '../domain/identity/caller.ts';
+import type { Instant } from '../domain/time/instant.ts';
+import type { Queryable } from './connection.ts';
+
+export async function insertMembership(
+  sql: Queryable,
+  membership: { readonly id: string; readonly organizationId: string; readonly userId: string; readonly role: Role },
+): Promise<void> {
+  const { id, organizationId, userId, role } = membership;
+  await sql`
+    INSERT INTO membership (id, organization_id, user_id, role)
+    VALUES (${id}, ${organizationId}, ${userId}, ${role}::"Role")
+    ON CONFLICT (organization_id, user_id) DO NOTHING`;
+}
+
+/** False where the organization has a project with that key. */
+export async function insertProject(
+  sql: Queryable,
+  project: { readonly id: string; readonly organizationId: string; readonly key: string; readonly name: string },
+): Promise<boolean> {
+  const { id, organizationId, key, name } = project;
+  const inserted = await sql`
+    INSERT INTO project (id, organization_id, key, name) VALUES (${id}, ${organizationId}, ${key}, ${name})
+    ON CONFLICT (organization_id, key) DO NOTHING`;
+  return inserted.count === 1;
+}
+
+export interface NewApiKey {
+  readonly id: string;
+  readonly organizationId: string;
+  readonly name: string;
+  readonly prefix: string;
+  readonly secretHash: string;
+  readonly master: boolean;
+  readonly scopes: readonly Scope[];
+  readonly projectId: string | null;
+  readonly expiresAt: Instant | null;
+}
+
+export async function insertApiKey(sql: Queryable, key: NewApiKey): Promise<void> {
+  await sql`
+    INSERT INTO api_key (id, organization_id, name, prefix, secret_hash, master, scopes, project_id, expires_at)
+    VALUES (${key.id}, ${key.organizationId}, ${key.name}, ${key.prefix}, decode(${key.secretHash}, 'hex'), ${key.master},
+      ${[...key.scopes]}::text[]::"Scope"[], ${key.projectId},
+      ${key.expiresAt === null ? null : new Date(key.expiresAt).toISOString()})
+    ON CONFLICT (secret_hash) DO NOTHING`;
+}
+
+/** The organization of a key; null for an unknown one. */
+export async function organizationOfKey(sql: Queryable, keyId: string): Promise<string | null> {
+  const [row] = await sql<{ organization_id: string }[]>`SELECT organization_id FROM api_key WHERE id = ${keyId}`;
+  return row?.organization_id ?? null;
+}
+
+/** Revokes once; a key that is revoked stays so since then. */
+export async function revokeKey(sql: Queryable, keyId: string): Promise<void> {
+  await sql`UPDATE api_key SET revoked_at = now() WHERE id = ${keyId} AND revoked_at IS NULL`;
+}

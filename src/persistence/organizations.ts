@@ -1,0 +1,72 @@
+/** Organizations with everything that one needs to exist: wallet, buckets, owner. */
+import type { CatalogBucket } from '../domain/catalog/catalog.ts';
+import { GENESIS_HASH } from '../domain/ledger/hash-chain.ts';
+import type { Tenant } from '../domain/identity/caller.ts';
+import type { Queryable } from './connection.ts';
+
+export async function findTenant(sql: Queryable, organizationId: string): Promise<Tenant | null> {
+  const [row] = await sql<{ id: string }[]>`SELECT id FROM wallet WHERE organization_id = ${organizationId}`;
+  return row ? { organizationId, walletId: row.id } : null;
+}
+
+export interface NewOrganization {
+  readonly id: string;
+  readonly walletId: string;
+  readonly slug: string;
+  readonly name: string;
+  readonly timeZone: string;
+  /** Created with a test clock, which starts at the database's time. */
+  readonly testClock: boolean;
+}
+
+/** False where the slug is taken. Runs in the caller's transaction. */
+export async function insertOrganization(
+  sql: Queryable,
+  organization: NewOrganization,
+  buckets: readonly CatalogBucket[],
+): Promise<boolean> {
+  const { id, walletId, slug, name, timeZone, testClock } = organization;
+  const inserted = await sql`
+    INSERT INTO organization (id, slug, name, time_zone, test_clock_offset_ms)
+    VALUES (${id}, ${slug}, ${name}, ${timeZone}, ${testClock ? '0' : null})
+    ON CONFLICT (slug) DO NOTHING`;
+  if (inserted.count === 0) return false;
+  await sql`
+    INSERT INTO wallet (id, organization_id, head_hash, last_posted_at)
+    VALUES (${walletId}, ${id}, decode(${GENESIS_HASH}, 'hex'), clock_timestamp())`;
+  await upsertBuckets(sql, buckets, walletId);
+  return true;
+}
+
+/** Gives one wallet, or every wallet, the catalog's buckets, and brings name, kind and priority up to date. */
+export async function upsertBuckets(sql: Queryable, buckets: readonly CatalogBucket[], walletId: string | null): Promise<void> {
+  await sql`
+    INSERT INTO bucket (id, wallet_id, key, name, kind, burn_priority)
+    SELECT gen_random_uuid(), w.id, b.key, b.name, b.kind, b.burn_priority
+    FROM wallet w
+    CROSS JOIN unnest(
+      ${buckets.map((bucket) => bucket.key)}::text[],
+      ${buckets.map((bucket) => bucket.name)}::text[],
+      ${buckets.map((bucket) => bucket.kind)}::"BucketKind"[],
+      ${buckets.map((bucket) => bucket.burnPriority)}::int[]
+    ) AS b (key, name, kind, burn_priority)
+    WHERE ${walletId === null ? sql`true` : sql`w.id = ${walletId}`}
+    ON CONFLICT (wallet_id, key) DO UPDATE
+      SET name = excluded.name, kind = excluded.kind, burn_priority = excluded.burn_priority
+      WHERE (bucket.name, bucket.kind, bucket.burn_priority)
+        IS DISTINCT FROM (excluded.name, excluded.kind, excluded.burn_priority)`;
+}
+
+/** True where the project is the organization's. */
+export async function projectExists(sql: Queryable, organizationId: string, projectId: string): Promise<boolean> {
+  const rows = await sql`SELECT 1 FROM project WHERE id = ${projectId} AND organization_id = ${organizationId}`;
+  return rows.length > 0;
+}
+
+/** True where the user is an active member of the organization. */
+export async function memberExists(sql: Queryable, organizationId: string, userId: string): Promise<boolean> {
+  const rows = await sql`
+    SELECT 1 FROM membership
+    WHERE user_id = ${userId} AND organization_id = ${organizationId} AND status = 'ACTIVE'`;
+  return rows.length > 0;
+}

@@ -1,0 +1,23 @@
+/** The Prisma client: nested reads for the API and the few writes that move no credits. */
+import { PrismaPg } from '@prisma/adapter-pg';
+import { PrismaClient } from '../generated/prisma/client.ts';
+
+export type Prisma = PrismaClient;
+
+export interface PrismaOptions {
+  readonly maxConnections: number;
+  /** Told every statement; tests count them. */
+  readonly onStatement?: (sql: string) => void;
+}
+
+export function createPrisma(databaseUrl: string, { maxConnections, onStatement }: PrismaOptions): Prisma {
+  const adapter = new PrismaPg({
+    connectionString: databaseUrl,
+    max: maxConnections,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'purser-read',
+  });
+  const client = new PrismaClient({ adapter, log: [{ level: 'query', emit: 'event' }] });
+  if (onStatement) client.$on('query', (event) => onStatement(event.query));
+  return client;
+}

@@ -1,0 +1,21 @@
+/** Test clocks: an organization's time is the database's plus an offset that only grows. */
+import type { Instant } from '../domain/time/instant.ts';
+import type { Queryable } from './connection.ts';
+
+export interface MovedClock {
+  readonly hasTestClock: boolean;
+  readonly moved: boolean;
+}
+
+/** Sets the offset so that the organization's time is `to`, unless that would move it back. */
+export async function moveTestClock(sql: Queryable, organizationId: string, to: Instant): Promise<MovedClock> {
+  const [row] = await sql<{ has_test_clock: boolean }[]>`
+    SELECT test_clock_offset_ms IS NOT NULL AS has_test_clock FROM organization WHERE id = ${organizationId} FOR UPDATE`;
+  if (!row?.has_test_clock) return { hasTestClock: false, moved: false };
+  const moved = await sql`
+    UPDATE organization
+    SET test_clock_offset_ms = ${to}::bigint - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+    WHERE id = ${organizationId}
+      AND ${to}::bigint - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint >= test_clock_offset_ms`;
+  return { hasTestClock: true, moved: moved.count === 1 };
+}

@@ -1,0 +1,32 @@
+/** Transactions as rows: read back for replays, or made from what was just posted without asking the database. */
+import type { PostedTransaction } from '../domain/posting/records.ts';
+import { dateOf } from '../domain/time/instant.ts';
+import type { Prisma, Transaction } from '../generated/prisma/client.ts';
+import { encodeLines } from './line-codec.ts';
+import type { Prisma as PrismaClient } from './prisma.ts';
+
+export type TransactionRow = Transaction;
+
+/** The row that the posting transaction wrote. */
+export function rowOf(posted: PostedTransaction): TransactionRow {
+  const { actor, attribution, lines, amount, occurredAt, effectiveAt, postedAt, metadata, ...rest } = posted;
+  return {
+    ...rest,
+    ...attribution,
+    amountMicros: amount,
+    lines: encodeLines(lines) as Prisma.JsonArray,
+    actorKind: actor.kind,
+    actorId: actor.id,
+    metadata: metadata as Prisma.JsonObject | null,
+    occurredAt: occurredAt === null ? null : dateOf(occurredAt),
+    effectiveAt: dateOf(effectiveAt),
+    postedAt: dateOf(postedAt),
+  };
+}
+
+/** The transactions with these ids. */
+export async function findTransactions(prisma: PrismaClient, ids: readonly string[]): Promise<Map<string, TransactionRow>> {
+  if (ids.length === 0) return new Map();
+  const rows = await prisma.transaction.findMany({ where: { id: { in: [...ids] } } });
+  return new Map(rows.map((row) => [row.id, row]));
+}
