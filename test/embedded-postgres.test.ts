@@ -2,16 +2,17 @@
  * The embedded server against everything that happens to it on a developer's machine: gateways that end in every way,
  * several at once, leftovers of a crash, directories and ports that are not what they were.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type EmbeddedPostgres, EmbeddedPostgresError, startEmbeddedPostgres } from '../src/embedded-postgres/index.ts';
 
 const runsAsRoot = process.getuid?.() === 0;
@@ -121,6 +122,19 @@ describe('the embedded PostgreSQL', { timeout: 30_000 }, () => {
     const started = await Promise.all([start(dataDirectory), start(dataDirectory), start(dataDirectory)]);
 
     expect(new Set(started.map((server) => server.adminUrl)).size).toBe(1);
+  });
+
+  it('starts after a first start that was killed halfway, and leaves nothing of it', async () => {
+    const dataDirectory = await aDirectory();
+    const gateway = launchGateway(dataDirectory);
+    const isHalfway = async () => expect((await readdir(dataDirectory)).join()).toContain('draft');
+    await vi.waitFor(isHalfway, { timeout: 20_000, interval: 5 });
+    await end(gateway, 'SIGKILL');
+
+    const server = await start(dataDirectory);
+
+    expect(await query(server.adminUrl, 'select 1 as answer')).toEqual([{ answer: 1 }]);
+    expect((await readdir(dataDirectory)).sort()).toEqual(['cluster', 'port', 'postgres.log']);
   });
 
   it('is independent of the one of another directory', async () => {
@@ -250,8 +264,8 @@ const GATEWAY = `
   setInterval(() => undefined, 60_000);
 `;
 
-/** Another process, in a group of its own, that has started the server and would run on. */
-async function aGateway(dataDirectory: string): Promise<{ gateway: ChildProcess; adminUrl: string }> {
+/** Another process, in a group of its own, that starts the server, prints its URL and would run on. */
+function launchGateway(dataDirectory: string): ChildProcessByStdio<null, Readable, null> {
   const modulePath = fileURLToPath(new URL('../src/embedded-postgres/index.ts', import.meta.url));
   const gateway = spawn(process.execPath, ['--input-type=module', '--eval', GATEWAY, modulePath, dataDirectory], {
     cwd: dirname(dirname(dirname(modulePath))),
@@ -259,6 +273,11 @@ async function aGateway(dataDirectory: string): Promise<{ gateway: ChildProcess;
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   gateways.push(gateway);
+  return gateway;
+}
+
+async function aGateway(dataDirectory: string): Promise<{ gateway: ChildProcess; adminUrl: string }> {
+  const gateway = launchGateway(dataDirectory);
   for await (const adminUrl of createInterface(gateway.stdout)) return { gateway, adminUrl };
   throw new Error('The gateway ended before its server was ready.');
 }

@@ -62,7 +62,8 @@ export async function findPostmaster(cluster: Cluster, deadline: number): Promis
     if (lock === undefined) return undefined;
     const kind = await identifyProcess(lock.pid, cluster.files);
     if (kind === 'gone') return undefined;
-    const answer = kind === 'other' ? 'silent' : await ask({ port: lock.port, password: cluster.password });
+    const mayAnswer = kind === 'server' || kind === 'postgres';
+    const answer = mayAnswer ? await ask({ port: lock.port, password: cluster.password }) : 'silent';
     if (answer === 'ready') return { pid: lock.pid, port: lock.port };
     if (answer === 'foreign' && kind === 'server') throw new EmbeddedPostgresError(PASSWORD_CHANGED);
     // A server that runs on these files by another path (the directory was moved) has its say by the password alone.

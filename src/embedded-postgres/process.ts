@@ -5,20 +5,23 @@
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { errorCode } from './error.ts';
 
-/** `server`: PostgreSQL on these files. `postgres`: PostgreSQL by another path. A zombie is `other`. */
-export type ProcessKind = 'server' | 'postgres' | 'other' | 'gone';
+/**
+ * `server`: PostgreSQL on these files. `postgres`: PostgreSQL by another path. `ending`: about to end, its port not yet
+ * closed. A zombie is `other`.
+ */
+export type ProcessKind = 'server' | 'postgres' | 'ending' | 'other' | 'gone';
 
 export async function identifyProcess(pid: number, files: string): Promise<ProcessKind> {
   if (!exists(pid)) return 'gone';
   // Windows has no cheap way to ask; there the process answering with the files' password has to be proof enough.
   if (process.platform === 'win32') return 'server';
   const commandLine = await commandLineOf(pid);
-  if (!/^postgres\b/.test(basename(commandLine.split(/[\0 ]/, 1)[0] ?? ''))) return 'other';
-  return commandLine.includes(files) ? 'server' : 'postgres';
+  if (commandLine === '') return (await isZombie(pid)) ? 'other' : 'ending';
+  if (`${commandLine} `.includes(`postgres -D ${files} `)) return 'server';
+  return commandLine.includes('postgres -D ') ? 'postgres' : 'other';
 }
 
 /** Whether there is such a process, though it may be another account's. */
@@ -31,9 +34,18 @@ export function exists(pid: number): boolean {
   }
 }
 
-/** Empty for a zombie, and for a process that ended meanwhile or hides from this account (so that it is not ours). */
+/** With spaces between its parts. Empty for a process that has ended or is about to, and for one that hides from this account. */
 async function commandLineOf(pid: number): Promise<string> {
-  if (process.platform === 'linux') return readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  if (process.platform === 'linux') {
+    const parts = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    return parts.replaceAll('\0', ' ').trim();
+  }
   const listed = promisify(execFile)('ps', ['-ww', '-o', 'args=', '-p', String(pid)]);
   return listed.then(({ stdout }) => stdout.trim()).catch(() => '');
+}
+
+/** Ended in all but name: its parent has not asked for its exit code. In containers nobody may ever do so. */
+async function isZombie(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return !/\) [^ZX] [^)]*$/.test(status);
 }

@@ -42,11 +42,12 @@ export async function adjustBalance(
     kind: 'adjust',
     ...tenant,
     actor: actorOf(caller),
+    requestId: services.requestId,
     idempotencyKey,
     requestHash: requestHash('adjustBalance', tenant.organizationId, { credits: formatCredits(credits), bucketKey, reason }),
     credits,
     bucketKey,
     description: reason,
   });
-  return answerOf(services, outcome);
+  return answerOf(services, tenant, outcome);
 }

@@ -14,7 +14,7 @@ export interface Audited {
 
 /** Runs in the operation's own transaction, so that there is no change without its record. */
 export async function audit(
-  { newId }: Pick<Services, 'newId'>,
+  { newId, requestId }: Pick<Services, 'newId' | 'requestId'>,
   sql: Queryable,
   caller: SignedInCaller,
   { organizationId, action, before, after }: Audited,
@@ -26,6 +26,6 @@ export async function audit(
     actor: actorOf(caller),
     before: before ?? null,
     after: after ?? null,
-    requestId: null,
+    requestId,
   });
 }

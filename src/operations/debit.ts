@@ -61,7 +61,7 @@ export async function debit(services: Services, caller: SignedInCaller, input: D
   const attribution = await resolveAttribution(services, caller, tenant, input);
   if (isRefusal(attribution)) return attribution;
   const command = debitCommand('debit', { caller, tenant, attribution, charge, input });
-  return answerOf(services, await services.engine.execute(command));
+  return answerOf(services, tenant, await services.engine.execute(command));
 }
 
 /** Everything about a debit's input that can be refused without looking anything up. */

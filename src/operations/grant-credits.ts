@@ -43,6 +43,7 @@ export async function grantCredits(
     kind: 'grant',
     ...tenant,
     actor: actorOf(caller),
+    requestId: services.requestId,
     idempotencyKey,
     requestHash: requestHash('grantCredits', tenant.organizationId, {
       credits: formatCredits(credits),
@@ -55,5 +56,5 @@ export async function grantCredits(
     expiresAt,
     description: reason,
   });
-  return answerOf(services, outcome);
+  return answerOf(services, tenant, outcome);
 }

@@ -1,18 +1,22 @@
 /** Turns the engine's outcomes into what operations answer. */
 import type { Micros } from '../domain/credits/micros.ts';
 import type { Outcome, Posted, Replayed } from '../domain/posting/outcomes.ts';
-import { notFound, type Refusal } from '../domain/refusals.ts';
+import type { Tenant } from '../domain/identity/caller.ts';
+import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
 import { findTransactions, rowOf, type TransactionRow } from '../persistence/transactions.ts';
 import type { Services } from './services.ts';
 
 /** A command carried out, now or when its key was first used. */
 export interface Answered {
+  readonly organizationId: string;
   readonly transaction: TransactionRow;
   readonly lotId: string | null;
   /** What could be spent right after it. */
   readonly available: Micros;
   readonly replayed: boolean;
 }
+
+export type Answer = Omit<Answered, 'organizationId'>;
 
 /** Thrown where a wallet has more due than one batch posts; the caller tries again shortly. */
 export class WalletBusy extends Error {
@@ -21,12 +25,18 @@ export class WalletBusy extends Error {
   }
 }
 
-export async function answerOf(services: Pick<Services, 'prisma'>, outcome: Outcome): Promise<Answered | Refusal> {
+export async function answerOf(
+  services: Pick<Services, 'prisma'>,
+  { organizationId }: Tenant,
+  outcome: Outcome,
+): Promise<Answered | Refusal> {
   switch (outcome.status) {
     case 'posted':
-      return postedAnswer(outcome);
-    case 'replayed':
-      return replayedAnswer(outcome, await findTransactions(services.prisma, [outcome.transactionId]));
+      return { organizationId, ...postedAnswer(outcome) };
+    case 'replayed': {
+      const answer = replayedAnswer(outcome, await findTransactions(services.prisma, [outcome.transactionId]));
+      return isRefusal(answer) ? answer : { organizationId, ...answer };
+    }
     case 'refused':
       return outcome.refusal;
     case 'busy':
@@ -36,7 +46,7 @@ export async function answerOf(services: Pick<Services, 'prisma'>, outcome: Outc
   }
 }
 
-export function postedAnswer({ transaction, lotId, available }: Posted): Answered {
+export function postedAnswer({ transaction, lotId, available }: Posted): Answer {
   return { transaction: rowOf(transaction), lotId, available, replayed: false };
 }
 
@@ -44,7 +54,7 @@ export function postedAnswer({ transaction, lotId, available }: Posted): Answere
 export function replayedAnswer(
   { transactionId, lotId, available }: Replayed,
   transactions: ReadonlyMap<string, TransactionRow>,
-): Answered | Refusal {
+): Answer | Refusal {
   const transaction = transactions.get(transactionId);
   return transaction ? { transaction, lotId, available, replayed: true } : notFound('transaction');
 }

@@ -14,4 +14,6 @@ export interface Services {
   readonly payments: PaymentProvider;
   readonly newId: () => string;
   readonly logger: Logger;
+  /** The request's id, for the audit trail; null outside of requests. */
+  readonly requestId: string | null;
 }

@@ -26,15 +26,18 @@ export type ReservedSql = postgres.ReservedSql<CustomTypes>;
 export interface ConnectionOptions {
   readonly applicationName: string;
   readonly maxConnections: number;
+  /** Told every statement; tests count them. */
+  readonly onStatement?: (sql: string) => void;
 }
 
 /** Opens nothing yet: connections are made when first used. */
-export function createSql(databaseUrl: string, { applicationName, maxConnections }: ConnectionOptions): Sql {
+export function createSql(databaseUrl: string, { applicationName, maxConnections, onStatement }: ConnectionOptions): Sql {
   return postgres(databaseUrl, {
     max: maxConnections,
     types,
     // Statements are few and named; notices are PostgreSQL's small talk, not ours.
     onnotice: () => undefined,
+    ...(onStatement ? { debug: (_connection: number, query: string) => onStatement(query) } : {}),
     connect_timeout: 5,
     connection: { application_name: applicationName, TimeZone: 'UTC' },
   });

@@ -45,6 +45,18 @@ export async function ensureServingRole(adminUrl: string): Promise<ServingRole> 
   }
 }
 
+/** Lets an existing role serve: for databases whose owner names both roles. */
+export async function grantServing(adminUrl: string, role: string): Promise<void> {
+  const client = new Client({ connectionString: adminUrl });
+  await client.connect();
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await grant(client, role);
+  } finally {
+    await client.end();
+  }
+}
+
 interface RoleSecret {
   readonly name: string;
   readonly password: string;

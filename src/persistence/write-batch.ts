@@ -22,6 +22,7 @@ export async function writeAndCommit(sql: ReservedSql, decision: BatchDecision):
     updateAllowances(sql, books),
     updatePurchases(sql, decision),
     insertRecords(sql, decision),
+    insertAudits(sql, decision),
     updateWallets(sql, books),
   ].filter((statement) => statement !== null);
   const committing = sql`COMMIT`;
@@ -222,6 +223,21 @@ function insertRecords(sql: ReservedSql, { newRecords: rows }: BatchDecision) {
       ${rows.map((row) => JSON.stringify(encodeAnswer(row.answer)))}::text[]::jsonb[],
       ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
     ) AS record (organization_id, key, operation, request_hash, outcome, created_at)`;
+}
+
+function insertAudits(sql: ReservedSql, { audits: rows }: BatchDecision) {
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, after, request_id, occurred_at)
+    SELECT * FROM unnest(
+      ${rows.map((row) => row.id)}::uuid[],
+      ${rows.map((row) => row.organizationId)}::uuid[],
+      ${rows.map((row) => row.action)}::text[],
+      ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
+      ${rows.map((row) => row.actor.id)}::text[],
+      ${rows.map((row) => JSON.stringify(row.after))}::text[]::jsonb[],
+      ${rows.map((row) => row.requestId)}::text[],
+      ${instants(rows.map((row) => row.occurredAt))}::timestamptz[])`;
 }
 
 /** The next transition is looked up again only where one was posted or a lot or allowance was added. */

@@ -29,6 +29,12 @@ export interface Attribution {
   readonly executionId: string | null;
 }
 
+/** A command whose effect is written to the audit trail as well. */
+export interface Audited {
+  /** The id of the request in the log. */
+  readonly requestId: string | null;
+}
+
 /** What is charged: an amount that the caller has worked out, or usage that the rate card prices. */
 export type Charge =
   | { readonly kind: 'amount'; readonly amount: Micros }
@@ -44,7 +50,7 @@ export interface DebitCommand extends OnWallet, Keyed {
   readonly metadata: JsonObject | null;
 }
 
-export interface GrantCommand extends OnWallet, Keyed {
+export interface GrantCommand extends OnWallet, Keyed, Audited {
   readonly kind: 'grant';
   readonly credits: Micros;
   readonly bucketKey: string;
@@ -53,7 +59,7 @@ export interface GrantCommand extends OnWallet, Keyed {
   readonly description: string;
 }
 
-export interface AdjustCommand extends OnWallet, Keyed {
+export interface AdjustCommand extends OnWallet, Keyed, Audited {
   readonly kind: 'adjust';
   /** Signed and not zero. */
   readonly credits: Micros;

@@ -4,12 +4,14 @@
  */
 import { isSticky } from '../refusals.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
-import { type Command, isKeyed, type KeyedCommand } from './commands.ts';
+import { formatCredits } from '../credits/micros.ts';
+import { type AdjustCommand, type Command, type GrantCommand, isKeyed, type KeyedCommand } from './commands.ts';
 import { type ChargingPolicies, decideDebit } from './decide-charge.ts';
 import { type BucketPolicies, decideAdjust, decideGrant } from './decide-grant.ts';
 import { decideResolvePurchase, type DraftPurchase } from './decide-purchase.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './idempotency.ts';
-import { type Outcome, refused } from './outcomes.ts';
+import { type Outcome, type Posted, refused } from './outcomes.ts';
+import type { PostedAudit } from './records.ts';
 import { postDueTransitions } from './transitions.ts';
 import { LotsNotLoaded, WalletBook } from './wallet-book.ts';
 
@@ -33,6 +35,7 @@ export interface BatchDecision {
   readonly books: readonly WalletBook[];
   readonly newRecords: readonly IdempotencyRecord[];
   readonly changedPurchases: readonly DraftPurchase[];
+  readonly audits: readonly PostedAudit[];
 }
 
 /** The loaded lots of this bucket do not cover the batch's demand: load more of them and decide again. */
@@ -45,6 +48,8 @@ interface BatchState {
   readonly books: ReadonlyMap<string, WalletBook>;
   readonly records: Map<string, IdempotencyRecord>;
   readonly newRecords: IdempotencyRecord[];
+  readonly audits: PostedAudit[];
+  readonly newId: () => string;
   readonly purchases: ReadonlyMap<string, DraftPurchase>;
   readonly busy: ReadonlySet<string>;
   readonly policies: Policies;
@@ -74,6 +79,8 @@ function decide(input: BatchInput): BatchDecision {
     books,
     records: new Map(input.records.map((record) => [idempotencyId(record), record])),
     newRecords: [],
+    audits: [],
+    newId: input.newId,
     purchases: new Map(purchases.map((purchase) => [purchase.facts.id, purchase])),
     busy,
     policies: input.policies,
@@ -84,6 +91,7 @@ function decide(input: BatchInput): BatchDecision {
     outcomes,
     books: [...books.values()],
     newRecords: state.newRecords,
+    audits: state.audits,
     changedPurchases: purchases.filter((purchase) => purchase.status !== purchase.facts.status),
   };
 }
@@ -103,6 +111,7 @@ function decideCommand(state: BatchState, command: Command): Outcome {
     state.records.set(idempotencyId(command), record);
     state.newRecords.push(record);
   }
+  if (outcome.status === 'posted' && command.kind !== 'debit') state.audits.push(auditOf(state, command, outcome, book));
   return outcome;
 }
 
@@ -126,4 +135,16 @@ function decideUnkeyed(state: BatchState, book: WalletBook, command: Exclude<Com
   if (command.kind === 'settle') return { status: 'settled' };
   if (book.snapshot.frozen) return refused({ code: 'WALLET_FROZEN' }, book.available);
   return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId));
+}
+
+/** Grants and adjustments are audited in the transaction that posts them. */
+function auditOf(
+  { newId }: BatchState,
+  { organizationId, kind, actor, credits, bucketKey, description, requestId }: GrantCommand | AdjustCommand,
+  { transaction }: Posted,
+  { now: occurredAt }: WalletBook,
+): PostedAudit {
+  const after = { transactionId: transaction.id, credits: formatCredits(credits), bucketKey, reason: description };
+  const action = kind === 'grant' ? 'grantCredits' : 'adjustBalance';
+  return { id: newId(), organizationId, action, actor, after, requestId, occurredAt };
 }

@@ -1,0 +1,192 @@
+/** Composes one gateway process out of its parts, and takes it apart again. */
+import { readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { pino, type Logger } from 'pino';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { v7 as uuidv7 } from 'uuid';
+import type { Config } from './config.ts';
+import { type Database, openDatabase, StartupError } from './database.ts';
+import { type Demo, seedDemo } from './demo/seed.ts';
+import { Authenticator } from './http/authenticate.ts';
+import { HttpServer } from './http/server.ts';
+import { applyCatalogSource, CatalogInvalid, CatalogStore } from './operations/catalog-store.ts';
+import type { Services } from './operations/services.ts';
+import { SandboxProvider } from './payments/sandbox/sandbox-provider.ts';
+import { loadCatalogs } from './persistence/catalogs.ts';
+import { createSql, type Sql } from './persistence/connection.ts';
+import { installationSecret } from './persistence/installation-secrets.ts';
+import { createPrisma, type Prisma } from './persistence/prisma.ts';
+import { WalletSignals } from './persistence/wallet-signals.ts';
+import { PostingEngine } from './posting/engine.ts';
+import { projectPath } from './project-path.ts';
+
+export interface Gateway {
+  readonly endpoint: string;
+  readonly wsEndpoint: string;
+  readonly databaseUrl: string;
+  /** Null in production. */
+  readonly demo: Demo | null;
+  readonly notices: readonly string[];
+  readonly logger: Logger;
+  readonly services: Services;
+  /** Stops intake, finishes what is under way, closes sockets with 1001. */
+  stop(): Promise<void>;
+}
+
+/** What tests look into. */
+export interface GatewayHooks {
+  /** Told every SQL statement that is sent. */
+  readonly onStatement?: (sql: string) => void;
+}
+
+const DEFAULT_CATALOG = 'catalogs/demo.yaml';
+const POSTING_LANES = 4;
+/** Reads of sockets and streams, credentials, and the listener's own. */
+const SERVING_CONNECTIONS = 12;
+const READ_CONNECTIONS = 12;
+const DRAIN_MILLISECONDS = 15_000;
+
+export async function startGateway(config: Config, hooks: GatewayHooks = {}): Promise<Gateway> {
+  const logger = pino({ level: config.logLevel, redact: ['*.authorization', '*.secret', '*.password'] });
+  const server = new HttpServer();
+  const port = await listen(server, config);
+  const undo: (() => Promise<void>)[] = [() => server.stop()];
+  try {
+    const database = await openDatabase(config);
+    undo.push(() => database.stop());
+    const publicUrl = config.publicUrl ?? `http://${hostInUrl(config.host)}:${port}`;
+    return await serve({ config, logger, server, database, publicUrl, hooks });
+  } catch (error) {
+    for (const step of undo.toReversed()) await step().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function listen(server: HttpServer, { port, host }: Config): Promise<number> {
+  try {
+    return await server.listen(port, host);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EADDRINUSE') throw new StartupError(`Port ${port} is taken. Set PORT to another one, or to 0 for any.`);
+    if (code === 'EACCES') throw new StartupError(`Port ${port} may not be used by this user.`);
+    throw error;
+  }
+}
+
+/** Where a browser on this machine reaches the address. */
+const hostInUrl = (host: string): string => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
+
+interface Parts {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly server: HttpServer;
+  readonly database: Database;
+  readonly publicUrl: string;
+  readonly hooks: GatewayHooks;
+}
+
+async function serve({ config, logger, server, database, publicUrl, hooks }: Parts): Promise<Gateway> {
+  const { databaseUrl } = database;
+  const observed = hooks.onStatement ? { onStatement: hooks.onStatement } : {};
+  const sql = createSql(databaseUrl, { applicationName: 'purser', maxConnections: SERVING_CONNECTIONS, ...observed });
+  const postingSql = createSql(databaseUrl, { applicationName: 'purser-posting', maxConnections: POSTING_LANES, ...observed });
+  const prisma = createPrisma(databaseUrl, { maxConnections: READ_CONNECTIONS, ...observed });
+  const pools = { sql, postingSql, prisma };
+  try {
+    await applyCatalog(sql, config);
+    const catalogs = await CatalogStore.load(sql);
+    const secrets = await loadSecrets(sql, config);
+    const signals = new WalletSignals(sql, logger);
+    await signals.listen();
+    const engine = new PostingEngine({
+      sql: postingSql,
+      policies: () => catalogs.policies,
+      newId: uuidv7,
+      feed: signals,
+      logger,
+      lanes: POSTING_LANES,
+    });
+    const sandbox = new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook, publicUrl: () => publicUrl });
+    const services: Services = { engine, prisma, sql, catalogs, payments: sandbox, newId: uuidv7, logger, requestId: null };
+    const demo = config.production || secrets.jwt === undefined ? null : await seedDemo(services, secrets.jwt, config.operatorClaim);
+    const metrics = new Registry();
+    collectDefaultMetrics({ register: metrics });
+    const stopping = new AbortController();
+    server.serve({
+      services,
+      signals,
+      authenticator: new Authenticator({ ...config, sql, jwtSecret: secrets.jwt }),
+      publicUrl,
+      shutdown: stopping.signal,
+      logger,
+      graphiql: config.graphiql,
+      introspection: config.introspection,
+      sandbox,
+      metrics,
+      checkReady: async () => void (await sql`SELECT 1`),
+    });
+    const stop = once(async () => {
+      stopping.abort();
+      const deadline = setTimeout(() => server.destroy(), DRAIN_MILLISECONDS);
+      await server.stop();
+      clearTimeout(deadline);
+      await engine.stop();
+      await signals.stop();
+      await closePools(pools);
+      await database.stop();
+    });
+    return {
+      endpoint: `${publicUrl}/graphql`,
+      wsEndpoint: `${publicUrl.replace(/^http/, 'ws')}/graphql`,
+      databaseUrl,
+      demo,
+      notices: database.notices,
+      logger,
+      services,
+      stop,
+    };
+  } catch (error) {
+    await closePools(pools);
+    throw error;
+  }
+}
+
+/** PURSER_CATALOG is applied at every start; the demo's catalog only where there is none yet. */
+async function applyCatalog(sql: Sql, { catalogPath }: Config): Promise<void> {
+  if (catalogPath === undefined && (await loadCatalogs(sql)).length > 0) return;
+  const path = catalogPath ?? projectPath(DEFAULT_CATALOG);
+  const source = await readFile(path, 'utf8').catch(() => {
+    throw new StartupError(`The catalog ${path} cannot be read.`);
+  });
+  await applyCatalogSource(sql, source, 'start').catch((error: unknown) => {
+    if (error instanceof CatalogInvalid) throw new StartupError(`The catalog ${path} is not valid:\n${error.message}`);
+    throw error;
+  });
+}
+
+interface Secrets {
+  /** Absent where tokens are verified by JWKS. */
+  readonly jwt: string | undefined;
+  readonly sandboxWebhook: string;
+}
+
+/** Outside of production, secrets that the environment does not give are made once and kept in the database. */
+async function loadSecrets(sql: Sql, config: Config): Promise<Secrets> {
+  const fresh = () => randomBytes(32).toString('base64');
+  const sandboxWebhook =
+    config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', fresh()));
+  if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, sandboxWebhook };
+  return { jwt: await installationSecret(sql, 'jwt', fresh()), sandboxWebhook };
+}
+
+async function closePools({ sql, postingSql, prisma }: { sql: Sql; postingSql: Sql; prisma: Prisma }): Promise<void> {
+  await Promise.all([sql.end({ timeout: 5 }), postingSql.end({ timeout: 5 }), prisma.$disconnect()]);
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null;
+  return () => {
+    running ??= work();
+    return running;
+  };
+}

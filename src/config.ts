@@ -1,0 +1,97 @@
+/** The environment, read once and checked. Every problem is one line that names the variable. */
+import { z } from 'zod';
+
+const flag = z.enum(['0', '1', 'true', 'false', '']).transform((text) => text === '1' || text === 'true');
+const url = z.url({ protocol: /^https?$/ }).transform((text) => text.replace(/\/+$/, ''));
+const databaseUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
+const port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port number')
+  .transform(Number)
+  .refine((value) => value <= 65_535, 'must be at most 65535');
+
+const environment = z.object({
+  NODE_ENV: z.string().default('development'),
+  PORT: port.default(4000),
+  HOST: z.string().min(1).optional(),
+  PURSER_DATA_DIR: z.string().min(1).default('.purser'),
+  DATABASE_URL: databaseUrl.optional(),
+  DATABASE_ADMIN_URL: databaseUrl.optional(),
+  PURSER_CATALOG: z.string().min(1).optional(),
+  PURSER_PUBLIC_URL: url.optional(),
+  PURSER_JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
+  PURSER_JWKS_URL: url.optional(),
+  PURSER_OPERATOR_CLAIM: z.string().min(1).default('purser_operator'),
+  PURSER_SANDBOX_WEBHOOK_SECRET: z.base64().min(32).optional(),
+  PURSER_ALLOW_SANDBOX: flag.default(false),
+  PURSER_GRAPHIQL: flag.optional(),
+  PURSER_INTROSPECTION: flag.optional(),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
+});
+
+export interface Config {
+  readonly production: boolean;
+  readonly port: number;
+  readonly host: string;
+  readonly dataDirectory: string;
+  /** Absent for the embedded PostgreSQL. */
+  readonly databaseUrl: string | undefined;
+  readonly databaseAdminUrl: string | undefined;
+  /** Absent for the demo catalog on a database that has none yet. */
+  readonly catalogPath: string | undefined;
+  readonly publicUrl: string | undefined;
+  readonly jwtSecret: string | undefined;
+  readonly jwksUrl: string | undefined;
+  readonly operatorClaim: string;
+  readonly sandboxWebhookSecret: string | undefined;
+  readonly graphiql: boolean;
+  readonly introspection: boolean;
+  readonly logLevel: string;
+}
+
+/** Thrown with everything that is wrong, a line each. */
+export class ConfigInvalid extends Error {}
+
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    throw new ConfigInvalid(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('\n'));
+  }
+  const values = parsed.data;
+  const production = values.NODE_ENV === 'production';
+  if (production) checkProduction(values);
+  return {
+    production,
+    port: values.PORT,
+    host: values.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
+    dataDirectory: values.PURSER_DATA_DIR,
+    databaseUrl: values.DATABASE_URL,
+    databaseAdminUrl: values.DATABASE_ADMIN_URL,
+    catalogPath: values.PURSER_CATALOG,
+    publicUrl: values.PURSER_PUBLIC_URL,
+    jwtSecret: values.PURSER_JWT_SECRET,
+    jwksUrl: values.PURSER_JWKS_URL,
+    operatorClaim: values.PURSER_OPERATOR_CLAIM,
+    sandboxWebhookSecret: values.PURSER_SANDBOX_WEBHOOK_SECRET,
+    graphiql: values.PURSER_GRAPHIQL ?? !production,
+    introspection: values.PURSER_INTROSPECTION ?? !production,
+    logLevel: values.LOG_LEVEL ?? (production ? 'info' : 'warn'),
+  };
+}
+
+function checkProduction(values: z.output<typeof environment>): void {
+  const problems = [
+    values.DATABASE_URL === undefined && 'DATABASE_URL is required in production',
+    values.PURSER_JWT_SECRET === undefined &&
+      values.PURSER_JWKS_URL === undefined &&
+      'PURSER_JWT_SECRET or PURSER_JWKS_URL is required in production',
+    !values.PURSER_ALLOW_SANDBOX &&
+      'the sandbox payment provider takes no money: set PURSER_ALLOW_SANDBOX=1 to run it in production all the same',
+    values.PURSER_ALLOW_SANDBOX &&
+      values.PURSER_SANDBOX_WEBHOOK_SECRET === undefined &&
+      'PURSER_SANDBOX_WEBHOOK_SECRET (base64) is required in production',
+    values.PURSER_PUBLIC_URL === undefined && 'PURSER_PUBLIC_URL is required in production',
+  ].filter((problem) => problem !== false);
+  if (problems.length > 0) throw new ConfigInvalid(problems.join('\n'));
+}

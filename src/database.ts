@@ -1,0 +1,119 @@
+/**
+ * Finds the database to serve from: the embedded PostgreSQL or the one that the environment names. Whoever may migrates it
+ * and makes the serving role; whoever may not only checks that the schema is the one this version needs.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import type { Config } from './config.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres/index.ts';
+import { isConnectionLoss, sqlState } from './persistence/errors.ts';
+import { applyMigrations, pendingMigrations } from './persistence/migrate.ts';
+import { ensureServingRole, grantServing } from './persistence/serving-role.ts';
+import { projectPath } from './project-path.ts';
+
+/** Something a person must mend before the gateway can start; one clear line. */
+export class StartupError extends Error {}
+
+export interface Database {
+  /** The URL of the role that serves. */
+  readonly databaseUrl: string;
+  readonly notices: readonly string[];
+  /** Stops what was started for it; nothing for a database that the environment named. */
+  stop(): Promise<void>;
+}
+
+const DATABASE_NAME = 'purser';
+const OWNER_LOCK = 7_230_310;
+const LOCK_ATTEMPTS = 20;
+const LOCK_PAUSE_MILLISECONDS = 100;
+
+export async function openDatabase(config: Config): Promise<Database> {
+  if (config.databaseUrl !== undefined) {
+    return { ...(await prepare(config.databaseUrl, config.databaseAdminUrl)), stop: async () => undefined };
+  }
+  if (config.databaseAdminUrl !== undefined) {
+    return { ...(await prepare(config.databaseAdminUrl, undefined)), stop: async () => undefined };
+  }
+  await mkdir(config.dataDirectory, { recursive: true });
+  const server = await startEmbeddedPostgres({
+    dataDirectory: join(config.dataDirectory, 'postgres'),
+    database: DATABASE_NAME,
+    settings: { max_connections: '200', shared_buffers: '256MB', wal_compression: 'on' },
+  });
+  const owner = await claimDataDirectory(server, config.dataDirectory);
+  const prepared = await prepare(server.adminUrl, undefined);
+  return {
+    databaseUrl: prepared.databaseUrl,
+    notices: [...server.notices, ...prepared.notices],
+    async stop() {
+      await owner.end();
+      await server.stop();
+    },
+  };
+}
+
+/** One gateway owns an embedded server and stops it; others join by its `databaseUrl`. */
+async function claimDataDirectory(server: EmbeddedPostgres, dataDirectory: string): Promise<Client> {
+  const client = new Client({ connectionString: server.adminUrl });
+  client.on('error', () => undefined);
+  await client.connect();
+  for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [OWNER_LOCK]);
+    if (rows[0]?.mine) return client;
+    await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MILLISECONDS));
+  }
+  await client.end();
+  throw new StartupError(
+    `Another gateway runs on ${dataDirectory}. Give this one its own PURSER_DATA_DIR, or DATABASE_URL=<databaseUrl of its demo.json> to join it.`,
+  );
+}
+
+type Prepared = Pick<Database, 'databaseUrl' | 'notices'>;
+
+async function prepare(databaseUrl: string, adminUrl: string | undefined): Promise<Prepared> {
+  const migrationsDirectory = projectPath('prisma/migrations');
+  try {
+    const migrator = adminUrl ?? ((await mayMigrate(databaseUrl)) ? databaseUrl : undefined);
+    if (migrator === undefined) {
+      const pending = await pendingMigrations({ databaseUrl, migrationsDirectory });
+      if (pending.length === 0) return { databaseUrl, notices: [] };
+      throw new StartupError(
+        `The database lacks ${pending.join(', ')} and this user may not migrate it: start once with DATABASE_ADMIN_URL set.`,
+      );
+    }
+    await applyMigrations({ databaseUrl: migrator, migrationsDirectory, schemaPath: projectPath('prisma/schema.prisma') });
+    if (adminUrl !== undefined && new URL(adminUrl).username !== new URL(databaseUrl).username) {
+      await grantServing(adminUrl, decodeURIComponent(new URL(databaseUrl).username));
+      return { databaseUrl, notices: [] };
+    }
+    const role = await ensureServingRole(migrator);
+    return { databaseUrl: role.databaseUrl, notices: role.notice === null ? [] : [role.notice] };
+  } catch (error) {
+    throw explain(error, adminUrl ?? databaseUrl);
+  }
+}
+
+async function mayMigrate(databaseUrl: string): Promise<boolean> {
+  const client = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000 });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ allowed: boolean }>(
+      "SELECT has_schema_privilege('public', 'CREATE') AND has_database_privilege(current_database(), 'CREATE') AS allowed",
+    );
+    return rows[0]?.allowed ?? false;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Credentials, a missing database and an unreachable server are told in one line, without the password. */
+function explain(error: unknown, databaseUrl: string): unknown {
+  const { hostname, port, pathname } = new URL(databaseUrl);
+  const where = `${hostname}:${port || '5432'}${pathname}`;
+  const state = sqlState(error);
+  if (state?.startsWith('28')) return new StartupError(`The database at ${where} refuses this user or password.`);
+  if (state === '3D000') return new StartupError(`There is no database at ${where}.`);
+  const isNetwork = isConnectionLoss(error) || (error instanceof Error && /timeout|ENOTFOUND|EAI_AGAIN/.test(error.message));
+  return isNetwork ? new StartupError(`The database at ${where} cannot be reached.`) : error;
+}

@@ -1,0 +1,19 @@
+/** What a resolver knows of its request: the caller, the services, and loaders that live as long as the request. */
+import type { Caller } from '../domain/identity/caller.ts';
+import type { Services } from '../operations/services.ts';
+import type { WalletSignals } from '../persistence/wallet-signals.ts';
+import type { RequestLoaders } from './loading/request-loaders.ts';
+
+export interface GraphQLContext {
+  /** Changes only when the request itself changed what the caller belongs to. */
+  caller: Caller;
+  /** Looks the caller's memberships up again. */
+  readonly refreshCaller: () => Promise<void>;
+  readonly services: Services;
+  readonly signals: WalletSignals;
+  readonly loaders: RequestLoaders;
+  /** Where people and providers reach this gateway, without a slash at the end. */
+  readonly publicUrl: string;
+  /** Aborted when the gateway shuts down; open streams end then. */
+  readonly shutdown: AbortSignal;
+}

@@ -1,0 +1,32 @@
+/**
+ * Top-level GraphQL errors, with the codes of the contract. Expected refusals of a mutation are not here: they are members
+ * of its result union.
+ */
+import { GraphQLError, type GraphQLErrorOptions } from 'graphql';
+
+export type TopLevelCode =
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
+  | 'BAD_USER_INPUT'
+  | 'RATE_LIMITED'
+  | 'CURSOR_EXPIRED'
+  | 'INTERNAL_SERVER_ERROR';
+
+const RETRY_AFTER_SECONDS = '1';
+
+function codedError(code: TopLevelCode, message: string, http?: object, options: GraphQLErrorOptions = {}): GraphQLError {
+  return new GraphQLError(message, { ...options, extensions: { code, ...(http ? { http } : {}) } });
+}
+
+export const unauthenticated = (): GraphQLError =>
+  codedError('UNAUTHENTICATED', 'Sign in with a valid API key or token.', { status: 401 });
+
+export const forbidden = (): GraphQLError => codedError('FORBIDDEN', 'You may not do this.');
+
+/** The message names the field. `nodes` locates literals in the document. */
+export const badUserInput = (message: string, options?: GraphQLErrorOptions): GraphQLError =>
+  codedError('BAD_USER_INPUT', message, undefined, options);
+
+/** The gateway or the wallet is busy; the same request may be sent again. */
+export const busy = (message: string): GraphQLError =>
+  codedError('RATE_LIMITED', message, { status: 503, headers: { 'retry-after': RETRY_AFTER_SECONDS } });

@@ -1,0 +1,40 @@
+/**
+ * Global ids: opaque to clients, the type's name and the row's key inside. An id that is malformed or of another type
+ * decodes to a key that no row has, so that it is answered like any id of something that does not exist.
+ */
+const NO_SUCH_UUID = '00000000-0000-0000-0000-000000000000';
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const MAX_LENGTH = 500;
+
+/** Types whose keys are not uuids. */
+const TEXT_KEYS = new Set(['User', 'Plan', 'Package', 'LedgerEntry']);
+
+export function encodeId(type: string, key: string): string {
+  return Buffer.from(`${type}:${key}`).toString('base64url');
+}
+
+export interface DecodedId {
+  readonly type: string;
+  readonly key: string;
+}
+
+/** Null for what no id of ours looks like. */
+export function parseId(id: string): DecodedId | null {
+  if (id.length > MAX_LENGTH) return null;
+  const text = Buffer.from(id, 'base64url').toString();
+  const colon = text.indexOf(':');
+  if (colon <= 0 || text.includes('\0') || encodeId(text.slice(0, colon), text.slice(colon + 1)) !== id) return null;
+  const decoded = { type: text.slice(0, colon), key: text.slice(colon + 1) };
+  return TEXT_KEYS.has(decoded.type) || UUID.test(decoded.key) ? decoded : null;
+}
+
+/** The key in an id of the given type; one that no row has where the id is not of that type. */
+export function decodeId(type: string, id: string): string {
+  const decoded = parseId(id);
+  return decoded?.type === type ? decoded.key : NO_SUCH_UUID;
+}
+
+/** The same for ids that may be left out. */
+export function decodeOptionalId(type: string, id: string | null | undefined): string | null {
+  return id === null || id === undefined ? null : decodeId(type, id);
+}

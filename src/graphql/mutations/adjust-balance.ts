@@ -1,0 +1,51 @@
+import { adjustBalance } from '../../operations/adjust-balance.ts';
+import { signedIn } from '../../operations/authorize.ts';
+import type { Answered } from '../../operations/outcome.ts';
+import { builder } from '../builder.ts';
+import { decodeId } from '../ids.ts';
+import { loadWallet } from '../loading/wallets.ts';
+import { resultUnion } from '../types/result.ts';
+import { TransactionRef } from '../types/transaction.ts';
+import { WalletRef } from '../types/wallet.ts';
+
+const AdjustBalanceInputRef = builder.inputType('AdjustBalanceInput', {
+  description: 'A correction.',
+  fields: (t) => ({
+    organizationId: t.id({ required: true, description: 'Whose wallet.' }),
+    idempotencyKey: t.string({ required: true, description: '1 to 255 characters, unique in the organization.' }),
+    credits: t.field({ type: 'Credits', required: true, description: 'Signed: positive adds, negative takes; not 0.' }),
+    bucketKey: t.string({ required: true, description: 'Which bucket; nothing is taken from others.' }),
+    reason: t.string({ required: true, description: 'Why; stays in the ledger as the description.' }),
+  }),
+});
+
+const AdjustPayloadRef = builder.objectRef<Answered>('AdjustPayload').implement({
+  description: 'What was corrected.',
+  fields: (t) => ({
+    transaction: t.field({ type: TransactionRef, description: 'The transaction.', resolve: (answer) => answer.transaction }),
+    wallet: t.field({
+      type: WalletRef,
+      description: 'The wallet as it is now.',
+      resolve: ({ organizationId }, _args, context, info) => loadWallet(context, info, organizationId) as never,
+    }),
+    replayed: t.exposeBoolean('replayed', { description: 'True where this is the first answer given again.' }),
+  }),
+});
+
+const AdjustResult = resultUnion('AdjustResult', AdjustPayloadRef, [
+  'InsufficientCredits',
+  'IdempotencyKeyReused',
+  'WalletFrozen',
+  'NotFound',
+  'InvalidInput',
+]);
+
+builder.mutationField('adjustBalance', (t) =>
+  t.field({
+    type: AdjustResult,
+    description: 'Corrects a bucket, up or down, with a reason. Operators only; audited.',
+    args: { input: t.arg({ type: AdjustBalanceInputRef, required: true, description: 'The correction.' }) },
+    resolve: (_root, { input }, { services, caller }) =>
+      adjustBalance(services, signedIn(caller), { ...input, organizationId: decodeId('Organization', input.organizationId) }),
+  }),
+);

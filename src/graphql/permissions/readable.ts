@@ -1,0 +1,27 @@
+/** Who may read the objects of guarded types (semantics: Who may do what). Given to types as `readableBy`. */
+import { type Caller, may, mayOnWallet } from '../../domain/identity/caller.ts';
+
+/** Objects that belong to an organization: its wallet, purchases, subscription. */
+export function mayReadBilling({ organizationId }: { readonly organizationId: string }, caller: Caller): boolean {
+  return may(caller, 'billing:read', organizationId);
+}
+
+/** Objects that belong to a wallet: buckets, lots, entries. */
+export function mayReadWallet({ walletId }: { readonly walletId: string }, caller: Caller): boolean {
+  return mayOnWallet(caller, 'billing:read', walletId);
+}
+
+/** Transactions: a key with usage:write sees those that it made itself. */
+export function mayReadTransaction(
+  { walletId, actorKind, actorId }: { readonly walletId: string; readonly actorKind: string; readonly actorId: string },
+  caller: Caller,
+): boolean {
+  if (mayOnWallet(caller, 'billing:read', walletId)) return true;
+  const isOwn = caller.kind === 'API_KEY' && actorKind === 'API_KEY' && actorId === caller.keyId;
+  return isOwn && mayOnWallet(caller, 'usage:write', walletId);
+}
+
+/** Audit records; those of the platform itself are the operators'. */
+export function mayReadAudit({ organizationId }: { readonly organizationId: string | null }, caller: Caller): boolean {
+  return organizationId === null ? caller.kind === 'OPERATOR' : may(caller, 'billing:read', organizationId);
+}

@@ -1,0 +1,66 @@
+/**
+ * The permission of every root field. Deny is the default: a field without a line here answers FORBIDDEN to everybody, and
+ * a test fails on it. The rules ask whether the caller may do such a thing anywhere; operations and loaders then check the
+ * organization meant, and the types guard what is reached below.
+ */
+import { allow, deny, rule } from 'graphql-shield';
+import { mayAnywhere, type Permission } from '../../domain/identity/caller.ts';
+import type { GraphQLContext } from '../context.ts';
+import { forbidden, unauthenticated } from '../errors.ts';
+
+const isSignedIn = rule('isSignedIn')(
+  (_parent, _args, { caller }: GraphQLContext) => caller.kind !== 'ANONYMOUS' || unauthenticated(),
+);
+
+/** Signed in as a person or operator, not by an API key. */
+const isPerson = rule('isPerson')((_parent, _args, { caller }: GraphQLContext) => {
+  if (caller.kind === 'ANONYMOUS') return unauthenticated();
+  return caller.kind !== 'API_KEY' || forbidden();
+});
+
+const needs = (permission: Permission) =>
+  rule(`needs ${permission}`)((_parent, _args, { caller }: GraphQLContext) => {
+    if (caller.kind === 'ANONYMOUS') return unauthenticated();
+    return mayAnywhere(caller, permission) || forbidden();
+  });
+
+const chargesUsage = needs('usage:write');
+const readsBilling = needs('billing:read');
+const writesBilling = needs('billing:write');
+const managesOrganization = needs('organization:manage');
+const operates = rule('operates')((_parent, _args, { caller }: GraphQLContext) => {
+  if (caller.kind === 'ANONYMOUS') return unauthenticated();
+  return caller.kind === 'OPERATOR' || forbidden();
+});
+
+export const ruleTree = {
+  Query: {
+    '*': deny,
+    node: isSignedIn,
+    nodes: isSignedIn,
+    viewer: isSignedIn,
+    organization: isSignedIn,
+    organizations: isSignedIn,
+    plans: allow,
+    packages: allow,
+    rateCard: allow,
+  },
+  Mutation: {
+    '*': deny,
+    debit: chargesUsage,
+    recordUsage: chargesUsage,
+    purchasePackage: writesBilling,
+    createOrganization: isPerson,
+    createProject: managesOrganization,
+    createApiKey: managesOrganization,
+    revokeApiKey: managesOrganization,
+    grantCredits: operates,
+    adjustBalance: operates,
+    advanceTestClock: operates,
+  },
+  Subscription: {
+    '*': deny,
+    balanceChanged: readsBilling,
+    ledgerEntryPosted: readsBilling,
+  },
+} as const;

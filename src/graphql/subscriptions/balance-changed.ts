@@ -1,0 +1,88 @@
+import type { Tenant } from '../../domain/identity/caller.ts';
+import { ZERO } from '../../domain/credits/micros.ts';
+import { settleWallets } from '../../operations/settle-wallets.ts';
+import { type ChangeRow, changesAfter, walletState } from '../../persistence/live-rows.ts';
+import { builder } from '../builder.ts';
+import type { GraphQLContext } from '../context.ts';
+import { badUserInput } from '../errors.ts';
+import { follow } from '../live/follow.ts';
+import { liveTenant } from '../live/tenant.ts';
+import { loadWritten } from '../loading/rows.ts';
+import { liveCursor, versionOf } from '../types/live-cursor.ts';
+import { TransactionRef } from '../types/transaction.ts';
+import { WalletRef } from '../types/wallet.ts';
+
+interface BalanceChange extends ChangeRow {
+  readonly walletId: string;
+}
+
+const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').implement({
+  description:
+    'One change of what a wallet can spend: exactly one per version, in order. All fields but `wallet` are as of that version.',
+  fields: (t) => ({
+    cursor: t.string({ description: 'Subscribe `after` it to go on behind this event.', resolve: liveCursor }),
+    version: t.expose('version', { type: 'Long', description: 'The wallet’s version after the change.' }),
+    sequence: t.expose('sequence', { type: 'Long', description: 'The newest ledger entry then.' }),
+    change: t.expose('change', { type: 'Credits', description: 'By how much totalAvailable changed; signed, may be 0.' }),
+    reasonCode: t.exposeString('reasonCode', {
+      description: 'Why: the leading reason code of the transaction, LOT_STARTED, or SNAPSHOT for the opening state.',
+    }),
+    totalAvailable: t.expose('totalAvailable', { type: 'Credits', description: 'What could be spent after it.' }),
+    held: t.expose('held', { type: 'Credits', description: 'What open holds had reserved after it.' }),
+    wallet: t.field({
+      type: WalletRef,
+      description: 'The wallet as it is now, which may be later than this event.',
+      resolve: ({ walletId: id }, _args, context, info) =>
+        loadWritten(context, info, (query) => context.services.prisma.wallet.findUnique({ ...query, where: { id } })),
+    }),
+    transaction: t.field({
+      type: TransactionRef,
+      nullable: true,
+      description: 'The transaction that changed it; null where no credits moved.',
+      resolve: ({ transactionId: id }, _args, context, info) =>
+        id === null
+          ? null
+          : loadWritten(context, info, (query) => context.services.prisma.transaction.findUnique({ ...query, where: { id } })),
+    }),
+    occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'From when it counts.' }),
+  }),
+});
+
+async function* balanceChanges(context: GraphQLContext, tenant: Tenant, after: bigint | null): AsyncGenerator<BalanceChange> {
+  const { walletId } = tenant;
+  const { sql } = context.services;
+  await settleWallets(context.services, [tenant.organizationId]);
+  const state = await walletState(sql, walletId);
+  if (after !== null && after > state.version) throw badUserInput('after is not a cursor of this wallet.');
+  if (after === null) {
+    const { version, sequence, totalAvailable, held, now } = state;
+    const opening = { version, sequence, totalAvailable, held, occurredAt: now, transactionId: null };
+    yield { ...opening, walletId, change: ZERO, reasonCode: 'SNAPSHOT' };
+  }
+  const changes = follow(context, {
+    tenant,
+    after: after ?? state.version,
+    numberOf: (row: ChangeRow) => row.version,
+    load: (version, limit) => changesAfter(sql, walletId, version, limit),
+  });
+  for await (const change of changes) yield { ...change, walletId };
+}
+
+builder.subscriptionField('balanceChanged', (t) =>
+  t.field({
+    type: BalanceChangeRef,
+    description: 'Every change of what an organization can spend, each once and in order. Needs billing:read.',
+    args: {
+      organizationId: t.arg.id({ required: true, description: 'Whose wallet.' }),
+      after: t.arg.string({
+        description:
+          'A cursor of this stream or a wallet’s liveCursor: events since then come first. Without it the stream opens with the state now (SNAPSHOT).',
+      }),
+    },
+    subscribe: async (_root, { organizationId, after }, context) => {
+      const version = after === null || after === undefined ? null : versionOf(after);
+      return balanceChanges(context, await liveTenant(context, organizationId), version);
+    },
+    resolve: (change) => change,
+  }),
+);

@@ -1,0 +1,60 @@
+import type { Tenant } from '../../domain/identity/caller.ts';
+import { sequencesAfter, walletState } from '../../persistence/live-rows.ts';
+import { builder } from '../builder.ts';
+import type { GraphQLContext } from '../context.ts';
+import { badUserInput } from '../errors.ts';
+import { follow } from '../live/follow.ts';
+import { liveTenant } from '../live/tenant.ts';
+import { loadWritten } from '../loading/rows.ts';
+import { LedgerEntryRef } from '../types/ledger-entry.ts';
+import { ledgerCursor, sequenceOf } from '../types/ledger-pages.ts';
+
+interface PostedEntryEvent {
+  readonly walletId: string;
+  readonly sequence: bigint;
+}
+
+const LedgerEntryPostedRef = builder.objectRef<PostedEntryEvent>('LedgerEntryPosted').implement({
+  description: 'One ledger entry, as it is posted.',
+  fields: (t) => ({
+    cursor: t.string({ description: 'The same as in pages of the ledger.', resolve: ledgerCursor }),
+    entry: t.field({
+      type: LedgerEntryRef,
+      description: 'The entry.',
+      resolve: ({ walletId, sequence }, _args, context, info) =>
+        loadWritten(context, info, (query) =>
+          context.services.prisma.ledgerEntry.findUnique({ ...query, where: { walletId_sequence: { walletId, sequence } } }),
+        ),
+    }),
+  }),
+});
+
+async function* postedEntries(context: GraphQLContext, tenant: Tenant, after: bigint | null): AsyncGenerator<PostedEntryEvent> {
+  const { walletId } = tenant;
+  const { sql } = context.services;
+  const { sequence: newest } = await walletState(sql, walletId);
+  if (after !== null && after > newest) throw badUserInput('after is not a cursor of this wallet.');
+  const sequences = follow(context, {
+    tenant,
+    after: after ?? newest,
+    numberOf: (sequence: bigint) => sequence,
+    load: (sequence, limit) => sequencesAfter(sql, walletId, sequence, limit),
+  });
+  for await (const sequence of sequences) yield { walletId, sequence };
+}
+
+builder.subscriptionField('ledgerEntryPosted', (t) =>
+  t.field({
+    type: LedgerEntryPostedRef,
+    description: 'Every new ledger entry, each once and in order. Needs billing:read.',
+    args: {
+      organizationId: t.arg.id({ required: true, description: 'Whose wallet.' }),
+      after: t.arg.string({ description: 'A cursor of this stream or of the ledger: entries since then come first.' }),
+    },
+    subscribe: async (_root, { organizationId, after }, context) => {
+      const sequence = after === null || after === undefined ? null : sequenceOf(after);
+      return postedEntries(context, await liveTenant(context, organizationId), sequence);
+    },
+    resolve: (event) => event,
+  }),
+);

@@ -1,0 +1,185 @@
+/** The enums of the contract, each value described. */
+import { builder } from '../builder.ts';
+
+export const RoleEnum = builder.enumType('Role', {
+  description: 'What a member may do in an organization.',
+  values: {
+    OWNER: { description: 'Everything, money included.' },
+    ADMIN: { description: 'Reads everything, changes nothing about billing.' },
+    EDITOR: { description: 'Reads everything, changes nothing about billing.' },
+    VIEWER: { description: 'Reads everything, changes nothing about billing.' },
+  } as const,
+});
+
+export const ScopeEnum = builder.enumType('Scope', {
+  description: 'What an API key may do. A master key may all of it and manage its organization.',
+  values: {
+    BILLING_READ: { description: 'Every read of its organization.' },
+    BILLING_WRITE: { description: 'Purchases and plan; implies BILLING_READ.' },
+    USAGE_WRITE: { description: 'Charge for usage, and see what its own calls did.' },
+  } as const,
+});
+
+export const BalanceAccessEnum = builder.enumType('BalanceAccess', {
+  description: 'How much of the balance a member sees.',
+  values: {
+    FULL: { description: 'The whole wallet.' },
+    EARMARK_ONLY: { description: 'Nothing but the credits earmarked for them.' },
+  } as const,
+});
+
+export const MembershipStatusEnum = builder.enumType('MembershipStatus', {
+  description: 'Whether a membership has begun.',
+  values: {
+    ACTIVE: { description: 'The person is a member.' },
+    INVITED: { description: 'The person was invited and has not accepted yet.' },
+  } as const,
+});
+
+export const ViewerKindEnum = builder.enumType('ViewerKind', {
+  description: 'What kind of credential a request carries.',
+  values: {
+    USER: { description: 'A person’s token.' },
+    API_KEY: { description: 'An API key.' },
+    OPERATOR: { description: 'The token of an operator of the platform.' },
+  } as const,
+});
+
+export const BucketKindEnum = builder.enumType('BucketKind', {
+  description: 'Where the credits of a bucket come from.',
+  values: {
+    ALLOWANCE: { description: 'A free allowance that refreshes, usually daily.' },
+    PLAN: { description: 'Credits that come with the plan.' },
+    PURCHASED: { description: 'Bought credits, bonus included.' },
+    PROMOTIONAL: { description: 'Given away: grants and promotions.' },
+  } as const,
+});
+
+export const RefreshIntervalEnum = builder.enumType('RefreshInterval', {
+  description: 'How often an allowance refreshes, in the organization’s time zone.',
+  values: {
+    DAY: { description: 'At the start of every local day.' },
+    MONTH: { description: 'At the start of the anchor day of every month, or of its last day where it is shorter.' },
+  } as const,
+});
+
+export const LotSourceEnum = builder.enumType('LotSource', {
+  description: 'What made a lot.',
+  values: {
+    PLAN_GRANT: { description: 'The plan’s credits of a period.' },
+    ALLOWANCE: { description: 'The free allowance of a period.' },
+    PURCHASE: { description: 'A paid purchase.' },
+    BONUS: { description: 'The bonus that came with a purchase.' },
+    PROMOTION: { description: 'A grant by an operator or a promotion.' },
+    ADJUSTMENT: { description: 'A correction by an operator.' },
+    REFUND: { description: 'A refund of credits whose lot had expired.' },
+    ROLLOVER: { description: 'Credits carried over from the period before.' },
+  } as const,
+});
+
+export const DirectionEnum = builder.enumType('Direction', {
+  description: 'Which way credits move.',
+  values: {
+    CREDIT: { description: 'Into the wallet.' },
+    DEBIT: { description: 'Out of the wallet.' },
+  } as const,
+});
+
+export const TransactionKindEnum = builder.enumType('TransactionKind', {
+  description: 'What a transaction does.',
+  values: {
+    DEBIT: { description: 'A charge for usage.' },
+    CAPTURE: { description: 'A charge out of a hold.' },
+    REFUND: { description: 'Gives back what was charged.' },
+    GRANT: { description: 'Credits given by a plan, an allowance or an operator.' },
+    PURCHASE: { description: 'Credits that were paid for, with their bonus.' },
+    EXPIRY: { description: 'Takes what was left of a lot at its expiry.' },
+    ROLLOVER: { description: 'Carries credits into the next period.' },
+    ALLOCATION: { description: 'Moves credits into or out of an earmark.' },
+    ADJUSTMENT: { description: 'A correction by an operator.' },
+    REVERSAL: { description: 'Takes back credits after a money refund or dispute.' },
+  } as const,
+});
+
+export const SubscriptionStatusEnum = builder.enumType('SubscriptionStatus', {
+  description: 'The state of a subscription. Credits can be spent while it is TRIALING or ACTIVE.',
+  values: {
+    TRIALING: { description: 'In its trial.' },
+    ACTIVE: { description: 'In force.' },
+    PAST_DUE: { description: 'A renewal was not paid; spending is refused.' },
+    CANCELED: { description: 'Ended; spending is refused.' },
+  } as const,
+});
+
+export const BillingIntervalEnum = builder.enumType('BillingInterval', {
+  description: 'How often a plan is paid.',
+  values: {
+    MONTH: { description: 'Every month.' },
+    YEAR: { description: 'Every year; allowances still refresh by their own interval.' },
+  } as const,
+});
+
+export const PurchaseStatusEnum = builder.enumType('PurchaseStatus', {
+  description: 'The state of a purchase.',
+  values: {
+    PENDING: { description: 'Waiting for payment; no credits yet.' },
+    PAID: { description: 'Paid; its credits are in the wallet.' },
+    FAILED: { description: 'Declined, for good; no credits.' },
+    EXPIRED: { description: 'Canceled or abandoned, for good; no credits.' },
+    REFUNDED: { description: 'Paid and refunded; what was left of its credits is taken back.' },
+    DISPUTED: { description: 'Paid and disputed; its credits are frozen.' },
+  } as const,
+});
+
+export const PurchaseKindEnum = builder.enumType('PurchaseKind', {
+  description: 'What was bought.',
+  values: {
+    PACKAGE: { description: 'A package of the catalog.' },
+    TOP_UP: { description: 'An amount of credits in the plan’s increments.' },
+    AUTO_TOP_UP: { description: 'A top-up that the gateway bought when the balance fell below a threshold.' },
+    PLAN: { description: 'A period of a plan.' },
+  } as const,
+});
+
+export const RateShapeEnum = builder.enumType('RateShape', {
+  description: 'How a quantity is turned into credits.',
+  values: {
+    FLAT: { description: 'The same credits for any quantity above zero.' },
+    PER_UNIT: { description: 'Credits for every `per` units, in proportion.' },
+    PACKAGE: { description: 'Credits for every started block of `per` units.' },
+    GRADUATED: { description: 'Each tier’s rate for the part of the quantity within it.' },
+    VOLUME: { description: 'One tier’s rate, that of the whole quantity, for all of it.' },
+  } as const,
+});
+
+export const UsageEventStatusEnum = builder.enumType('UsageEventStatus', {
+  description: 'What became of an ingested event.',
+  values: {
+    ACCEPTED: { description: 'Charged now.' },
+    DUPLICATE: { description: 'Its key was used before with the same payload; the first answer is given again.' },
+    REJECTED: { description: 'Refused; `error` says why.' },
+  } as const,
+});
+
+export const ErrorCodeEnum = builder.enumType('ErrorCode', {
+  description: 'Codes of refusals, one per error type.',
+  values: {
+    INSUFFICIENT_CREDITS: { description: 'See InsufficientCredits.' },
+    SUBSCRIPTION_REQUIRED: { description: 'See SubscriptionRequired.' },
+    SPEND_LIMIT_REACHED: { description: 'A cap or spend limit is reached.' },
+    ALLOCATION_EXHAUSTED: { description: 'An earmark is used up.' },
+    PLAN_LIMIT_REACHED: { description: 'A limit of the plan is reached.' },
+    IDEMPOTENCY_KEY_REUSED: { description: 'See IdempotencyKeyReused.' },
+    UNKNOWN_METER: { description: 'See UnknownMeter.' },
+    WALLET_FROZEN: { description: 'See WalletFrozen.' },
+    HOLD_NOT_OPEN: { description: 'A hold has ended already.' },
+    CAPTURE_EXCEEDS_HOLD: { description: 'More was used than is held.' },
+    REFUND_EXCEEDS_ORIGINAL: { description: 'More would be refunded than was charged.' },
+    PAYMENT_FAILED: { description: 'See PaymentFailed.' },
+    INVALID_INCREMENT: { description: 'A top-up is not a multiple of the plan’s increment.' },
+    CONFLICT: { description: 'See Conflict.' },
+    NOT_ATTEMPTED: { description: 'An earlier event of the call was refused.' },
+    NOT_FOUND: { description: 'See NotFound.' },
+    INVALID_INPUT: { description: 'See InvalidInput.' },
+  } as const,
+});

@@ -1,0 +1,22 @@
+/** Memberships: who belongs to an organization, and as what. */
+import { builder } from '../builder.ts';
+import { encodeId } from '../ids.ts';
+import { connectionType } from '../pages.ts';
+import { BalanceAccessEnum, MembershipStatusEnum, RoleEnum } from './enums.ts';
+import { NodeRef } from './node.ts';
+
+export const MembershipRef = builder.prismaObject('Membership', {
+  description: 'A person’s place in an organization.',
+  interfaces: [NodeRef],
+  fields: (t) => ({
+    id: t.id({ description: 'Opaque id.', resolve: (membership) => encodeId('Membership', membership.id) }),
+    role: t.expose('role', { type: RoleEnum, description: 'What they may do.' }),
+    balanceAccess: t.expose('balanceAccess', { type: BalanceAccessEnum, description: 'How much of the balance they see.' }),
+    status: t.expose('status', { type: MembershipStatusEnum, description: 'Whether it has begun.' }),
+    user: t.relation('user', { nullable: true, description: 'The person; null until an invitation is accepted.' }),
+    organization: t.relation('organization', { description: 'Where.' }),
+    invitedEmail: t.exposeString('invitedEmail', { nullable: true, description: 'The address that was invited.' }),
+  }),
+});
+
+export const MembershipConnection = connectionType('Membership', MembershipRef, 'oldest first');

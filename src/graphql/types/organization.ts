@@ -1,0 +1,144 @@
+/** Organizations: the tenants. What a caller may not read of one is null. */
+import type { ObjectRef } from '@pothos/core';
+import { may } from '../../domain/identity/caller.ts';
+import type { Prisma } from '../../persistence/prisma.ts';
+import { type BuilderTypes, builder } from '../builder.ts';
+import { datedPages } from '../dated-pages.ts';
+import { encodeId } from '../ids.ts';
+import { nestedConnection } from '../loading/connections.ts';
+import { loadWallet } from '../loading/wallets.ts';
+import { type Connection, type Page, readPage } from '../pages.ts';
+import { ApiKeyConnection } from './api-key.ts';
+import { AuditConnection } from './audit-record.ts';
+import { MembershipConnection } from './membership.ts';
+import { NodeRef } from './node.ts';
+import { PlanSubscriptionRef } from './plan-subscription.ts';
+import { ProjectConnection } from './project.ts';
+import { PurchaseConnection } from './purchase.ts';
+import { WalletRef } from './wallet.ts';
+
+const purchasePages = datedPages({ kind: 'purchase', field: 'createdAt', order: 'desc' });
+const auditPages = datedPages({ kind: 'audit', field: 'occurredAt', order: 'desc' });
+const memberPages = datedPages({ kind: 'member', field: 'createdAt', order: 'asc' });
+const projectPages = datedPages({ kind: 'project', field: 'createdAt', order: 'asc' });
+const keyPages = datedPages({ kind: 'key', field: 'createdAt', order: 'asc' });
+
+type DatedRow = { readonly id: string };
+
+interface OrganizationList<Row extends DatedRow> {
+  readonly type: ObjectRef<BuilderTypes, Connection<Row>>;
+  readonly description: string;
+  readonly pages: {
+    readonly orderBy: object[];
+    readonly cursorOf: (row: Row) => string;
+    readonly after: (page: Page) => object;
+  };
+  /** Reads the list of each organization. */
+  readonly read: (
+    prisma: Prisma,
+    where: { readonly id: { readonly in: string[] } },
+    list: object,
+  ) => Promise<readonly { readonly id: string; readonly rows: readonly Row[] }[]>;
+}
+
+export const OrganizationRef = builder.prismaObject('Organization', {
+  description: 'A tenant: members, keys and one wallet. Fields that the caller may not read are null.',
+  interfaces: [NodeRef],
+  fields: (t) => {
+    /** A list of the organization, for those who may read it. */
+    const list = <Row extends DatedRow>({ type, description, pages, read }: OrganizationList<Row>) =>
+      t.field({
+        type,
+        nullable: true,
+        description,
+        args: {
+          first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
+          after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
+        },
+        resolve: ({ id }, args, context, info) => {
+          if (!may(context.caller, 'billing:read', id)) return null;
+          const page = readPage(args);
+          const { prisma } = context.services;
+          return nestedConnection<Row>(id, context, info, {
+            page,
+            cursorOf: pages.cursorOf,
+            read: (ids, query, take) =>
+              read(prisma, { id: { in: ids } }, { ...query, where: pages.after(page), orderBy: pages.orderBy, take }),
+          });
+        },
+      });
+    return {
+      id: t.id({ description: 'Opaque id.', resolve: (organization) => encodeId('Organization', organization.id) }),
+      slug: t.exposeString('slug', { description: 'Unique short name: a–z, 0–9 and inner hyphens.' }),
+      name: t.exposeString('name', { description: 'Display name.' }),
+      timeZone: t.exposeString('timeZone', { description: 'IANA zone in which its days and months are cut.' }),
+      createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
+      now: t.field({
+        type: 'DateTime',
+        description: 'Its own time: the database’s clock, ahead by its test clock if it has one.',
+        resolve: async ({ testClockOffsetMs }, _args, { loaders }) =>
+          new Date((await loaders.databaseNow()) + Number(testClockOffsetMs ?? 0n)),
+      }),
+      testClock: t.boolean({
+        description: 'True where an operator can move its time forward.',
+        resolve: ({ testClockOffsetMs }) => testClockOffsetMs !== null,
+      }),
+      wallet: t.field({
+        type: WalletRef,
+        nullable: true,
+        description: 'Its credits; null to those without billing:read.',
+        resolve: ({ id }, _args, context, info) => loadWallet(context, info, id),
+      }),
+      subscription: t.relation('subscription', {
+        type: PlanSubscriptionRef,
+        nullable: true,
+        description: 'Its subscription to a plan; null where it never had one and to those without billing:read.',
+      }),
+      purchases: list({
+        type: PurchaseConnection,
+        description: 'What it bought, newest first; null to those without billing:read.',
+        pages: purchasePages,
+        read: async (prisma, where, purchases) =>
+          (await prisma.organization.findMany({ where, select: { id: true, purchases } })).map(
+            ({ id, purchases: rows }) => ({ id, rows }),
+          ),
+      }),
+      auditTrail: list({
+        type: AuditConnection,
+        description: 'Who changed what, newest first; null to those without billing:read.',
+        pages: auditPages,
+        read: async (prisma, where, auditTrail) =>
+          (await prisma.organization.findMany({ where, select: { id: true, auditTrail } })).map(
+            ({ id, auditTrail: rows }) => ({ id, rows }),
+          ),
+      }),
+      members: list({
+        type: MembershipConnection,
+        description: 'Its members, oldest first; null to those without billing:read.',
+        pages: memberPages,
+        read: async (prisma, where, memberships) =>
+          (await prisma.organization.findMany({ where, select: { id: true, memberships } })).map(
+            ({ id, memberships: rows }) => ({ id, rows }),
+          ),
+      }),
+      projects: list({
+        type: ProjectConnection,
+        description: 'Its projects, oldest first; null to those without billing:read.',
+        pages: projectPages,
+        read: async (prisma, where, projects) =>
+          (await prisma.organization.findMany({ where, select: { id: true, projects } })).map(
+            ({ id, projects: rows }) => ({ id, rows }),
+          ),
+      }),
+      apiKeys: list({
+        type: ApiKeyConnection,
+        description: 'Its API keys, revoked ones included, oldest first; null to those without billing:read.',
+        pages: keyPages,
+        read: async (prisma, where, apiKeys) =>
+          (await prisma.organization.findMany({ where, select: { id: true, apiKeys } })).map(
+            ({ id, apiKeys: rows }) => ({ id, rows }),
+          ),
+      }),
+    };
+  },
+});

@@ -1,0 +1,36 @@
+/** Plans of the catalog. */
+import type { Plan, PlanAllowance } from '../../domain/catalog/catalog.ts';
+import { builder } from '../builder.ts';
+import { encodeId } from '../ids.ts';
+import { BillingIntervalEnum, RefreshIntervalEnum } from './enums.ts';
+import { MoneyRef } from './money.ts';
+import { NodeRef } from './node.ts';
+
+const PlanAllowanceRef = builder.objectRef<PlanAllowance>('PlanAllowance').implement({
+  description: 'Credits that a plan grants into a bucket every period.',
+  fields: (t) => ({
+    bucketKey: t.exposeString('bucketKey', { description: 'The bucket.' }),
+    interval: t.expose('interval', { type: RefreshIntervalEnum, description: 'How often.' }),
+    credits: t.expose('credits', { type: 'Credits', description: 'How much, each period.' }),
+  }),
+});
+
+export const PlanRef = builder.objectRef<Plan>('Plan').implement({
+  description: 'What an organization can subscribe to.',
+  interfaces: [NodeRef],
+  fields: (t) => ({
+    id: t.id({ description: 'Opaque id.', resolve: (plan) => encodeId('Plan', plan.key) }),
+    key: t.exposeString('key', { description: 'Its key in the catalog.' }),
+    name: t.exposeString('name', { description: 'Display name.' }),
+    description: t.exposeString('description', { nullable: true, description: 'One sentence for whom it is.' }),
+    price: t.field({ type: MoneyRef, description: 'Per interval; 0 for a free plan.', resolve: (plan) => plan.price }),
+    interval: t.expose('interval', { type: BillingIntervalEnum, description: 'How often it is paid.' }),
+    trialDays: t.exposeInt('trialDays', { description: 'Days of trial before the first payment; 0 for none.' }),
+    allowances: t.field({
+      type: [PlanAllowanceRef],
+      description: 'Credits it grants every period.',
+      resolve: (plan) => [...plan.allowances],
+    }),
+    features: t.stringList({ description: 'What to tell people about it.', resolve: (plan) => [...plan.features] }),
+  }),
+});

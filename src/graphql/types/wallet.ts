@@ -1,0 +1,142 @@
+/** Wallets: what an organization has and can spend. */
+import { atLeastZero, micros, minus, sum } from '../../domain/credits/micros.ts';
+import type { BucketKind } from '../../domain/wallet/snapshot.ts';
+import { builder } from '../builder.ts';
+import { encodeId } from '../ids.ts';
+import { nestedConnection } from '../loading/connections.ts';
+import { readPage } from '../pages.ts';
+import { mayReadBilling } from '../permissions/readable.ts';
+import { BucketRef, withBucket } from './bucket.ts';
+import { LedgerEntryConnection } from './ledger-entry.ts';
+import { entriesBeyond, ledgerCursor, ledgerFilter, LedgerFilterRef } from './ledger-pages.ts';
+import { liveCursor } from './live-cursor.ts';
+import { LotConnection } from './lot.ts';
+import { BURN_ORDER, lotCursor, lotFilter, type LotInBurnOrder, lotsAfter } from './lot-pages.ts';
+import { NodeRef } from './node.ts';
+
+interface BucketAmounts {
+  readonly kind: BucketKind;
+  readonly availableMicros: bigint;
+  readonly pinnedMicros: bigint;
+  readonly frozenMicros: bigint;
+}
+
+const amounts = { select: { kind: true, availableMicros: true, pinnedMicros: true, frozenMicros: true } } as const;
+
+function total(buckets: readonly BucketAmounts[], field: Exclude<keyof BucketAmounts, 'kind'>, ...kinds: BucketKind[]) {
+  const counted = kinds.length === 0 ? buckets : buckets.filter((bucket) => kinds.includes(bucket.kind));
+  return sum(counted.map((bucket) => micros(bucket[field])));
+}
+
+export const WalletRef = builder.prismaObject('Wallet', {
+  description:
+    'The credits of one organization, true at the instant of reading: what has expired or refreshed by then is posted first. Readable with billing:read.',
+  interfaces: [NodeRef],
+  readableBy: mayReadBilling,
+  fields: (t) => ({
+    id: t.id({ description: 'Opaque id.', resolve: (wallet) => encodeId('Wallet', wallet.id) }),
+    totalAvailable: t.field({
+      type: 'Credits',
+      description: 'What can be spent now over all buckets, less debt; never negative.',
+      select: { buckets: amounts },
+      resolve: ({ buckets, debtMicros }) => atLeastZero(minus(total(buckets, 'availableMicros'), micros(debtMicros))),
+    }),
+    subscriptionCredits: t.field({
+      type: 'Credits',
+      description: 'The part that came with the plan: buckets of kind ALLOWANCE and PLAN.',
+      select: { buckets: amounts },
+      resolve: ({ buckets }) => total(buckets, 'availableMicros', 'ALLOWANCE', 'PLAN'),
+    }),
+    purchasedCredits: t.field({
+      type: 'Credits',
+      description: 'The part that was bought, bonus included: buckets of kind PURCHASED.',
+      select: { buckets: amounts },
+      resolve: ({ buckets }) => total(buckets, 'availableMicros', 'PURCHASED'),
+    }),
+    held: t.field({
+      type: 'Credits',
+      description: 'What open holds have reserved.',
+      select: { buckets: amounts },
+      resolve: ({ buckets }) => total(buckets, 'pinnedMicros'),
+    }),
+    debt: t.field({
+      type: 'Credits',
+      description: 'What was used beyond the balance where a policy allowed it; never negative.',
+      resolve: (wallet) => micros(wallet.debtMicros),
+    }),
+    balance: t.field({
+      type: 'Credits',
+      description: 'All lots less debt: the newest entry’s balanceAfter. Counts held, frozen and not yet effective credits.',
+      resolve: (wallet) => micros(wallet.balanceMicros),
+    }),
+    frozenCredits: t.field({
+      type: 'Credits',
+      description: 'What lies in lots under dispute and cannot be spent.',
+      select: { buckets: amounts },
+      resolve: ({ buckets }) => total(buckets, 'frozenMicros'),
+    }),
+    frozenAt: t.expose('frozenAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Set while an operator or the self-audit holds all writes.',
+    }),
+    sequence: t.expose('sequence', { type: 'Long', description: 'Number of the newest ledger entry.' }),
+    version: t.expose('version', { type: 'Long', description: 'Number of the newest change of what can be spent.' }),
+    liveCursor: t.string({
+      description: 'Subscribe to balanceChanged `after` it: nothing between this answer and the first event is lost.',
+      resolve: liveCursor,
+    }),
+    buckets: t.relation('buckets', {
+      type: BucketRef,
+      description: 'Its buckets, in burn order.',
+      query: { orderBy: [{ burnPriority: 'asc' }, { key: 'asc' }], take: 100 },
+    }),
+    lots: t.field({
+      type: LotConnection,
+      description: 'Its lots in burn order.',
+      args: {
+        active: t.arg.boolean({ description: 'True for lots in force with credits left, false for the others; all without it.' }),
+        first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
+        after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
+      },
+      resolve: (wallet, { active, ...args }, context, info) => {
+        const page = readPage(args);
+        const where = { AND: [lotFilter(active), lotsAfter(page)] };
+        return nestedConnection<LotInBurnOrder>(wallet.id, context, info, {
+          page,
+          cursorOf: lotCursor,
+          read: async (ids, query, take) => {
+            const lots = { ...withBucket(query), where, orderBy: BURN_ORDER, take };
+            const rows = await context.services.prisma.wallet.findMany({ where: { id: { in: ids } }, select: { id: true, lots } });
+            return rows.map(({ id, lots: ofWallet }) => ({ id, rows: ofWallet as unknown as LotInBurnOrder[] }));
+          },
+        });
+      },
+    }),
+    ledger: t.field({
+      type: LedgerEntryConnection,
+      description: 'Its entries, newest first.',
+      args: {
+        filter: t.arg({ type: LedgerFilterRef, description: 'Which entries; all without it.' }),
+        first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
+        after: t.arg.string({ description: 'A cursor of this list: older entries than that.' }),
+        last: t.arg.int({ description: 'Rows per page from the other end, at most 100. Not together with first or after.' }),
+        before: t.arg.string({ description: 'A cursor of this list: newer entries than that. Not together with first or after.' }),
+      },
+      resolve: (wallet, { filter, ...args }, context, info) => {
+        const page = readPage(args);
+        const where = { AND: [ledgerFilter(filter), entriesBeyond(page)] };
+        const orderBy = { sequence: page.backwards ? ('asc' as const) : ('desc' as const) };
+        return nestedConnection(wallet.id, context, info, {
+          page,
+          cursorOf: ledgerCursor,
+          read: async (ids, query, take) => {
+            const entries = { ...query, where, orderBy, take };
+            const rows = await context.services.prisma.wallet.findMany({ where: { id: { in: ids } }, select: { id: true, entries } });
+            return rows.map(({ id, entries: ofWallet }) => ({ id, rows: ofWallet }));
+          },
+        });
+      },
+    }),
+  }),
+});

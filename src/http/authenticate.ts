@@ -1,0 +1,107 @@
+/**
+ * Turns the Authorization header into a caller. Credentials are looked up for every request, all of one turn of the event
+ * loop together, so that a revoked key or removed member is refused at once. Every bad credential is answered alike.
+ */
+import DataLoader from 'dataloader';
+import { createRemoteJWKSet, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { hashSecret, looksLikeSecret } from '../domain/identity/api-key-secret.ts';
+import { ANONYMOUS, type Caller, type CallerMembership } from '../domain/identity/caller.ts';
+import { findKeys, findMemberships, type KeyRecord, rememberUser, touchKeys } from '../persistence/callers.ts';
+import type { Sql } from '../persistence/connection.ts';
+
+export interface AuthenticationOptions {
+  readonly sql: Sql;
+  readonly jwtSecret: string | undefined;
+  readonly jwksUrl: string | undefined;
+  /** The claim that makes a token an operator's, where it is true. */
+  readonly operatorClaim: string;
+}
+
+/** A credential was given and is not valid. */
+export const REJECTED = Symbol('rejected credential');
+
+const BEARER = /^Bearer +([\w.~+/=-]+)$/i;
+const TOUCH_EVERY_MILLISECONDS = 60_000;
+const MAX_TEXT = 200;
+
+export class Authenticator {
+  readonly #options: AuthenticationOptions;
+  readonly #verificationKey: Uint8Array | JWTVerifyGetKey | null;
+  readonly #keys: DataLoader<string, KeyRecord | null>;
+  readonly #memberships: DataLoader<string, CallerMembership[]>;
+  readonly #touchedAt = new Map<string, number>();
+
+  constructor(options: AuthenticationOptions) {
+    this.#options = options;
+    const { sql, jwtSecret, jwksUrl } = options;
+    this.#verificationKey = jwksUrl
+      ? createRemoteJWKSet(new URL(jwksUrl))
+      : jwtSecret
+        ? new TextEncoder().encode(jwtSecret)
+        : null;
+    this.#keys = new DataLoader((hashes) => findKeys(sql, hashes), { cache: false });
+    this.#memberships = new DataLoader((ids) => findMemberships(sql, ids), { cache: false });
+  }
+
+  async authenticate(authorization: string | null | undefined): Promise<Caller | typeof REJECTED> {
+    if (authorization === null || authorization === undefined || authorization === '') return ANONYMOUS;
+    const credential = BEARER.exec(authorization)?.[1];
+    if (credential === undefined) return REJECTED;
+    return looksLikeSecret(credential) ? this.#byKey(credential) : this.#byToken(credential);
+  }
+
+  /** The caller as the database knows it now. */
+  async refresh(caller: Caller): Promise<Caller> {
+    if (caller.kind !== 'USER') return caller;
+    return { ...caller, memberships: await this.#memberships.load(caller.userId) };
+  }
+
+  async #byKey(secret: string): Promise<Caller | typeof REJECTED> {
+    const key = await this.#keys.load(hashSecret(secret));
+    if (!key) return REJECTED;
+    this.#touch(key.keyId);
+    return { kind: 'API_KEY', ...key };
+  }
+
+  async #byToken(token: string): Promise<Caller | typeof REJECTED> {
+    const claims = await this.#verify(token);
+    const userId = claims?.sub;
+    if (!claims || !userId || userId.length > MAX_TEXT || userId.includes('\0')) return REJECTED;
+    await this.#remember(userId, claims);
+    if (claims[this.#options.operatorClaim] === true) return { kind: 'OPERATOR', userId };
+    return { kind: 'USER', userId, memberships: await this.#memberships.load(userId) };
+  }
+
+  async #verify(token: string): Promise<JWTPayload | null> {
+    const key = this.#verificationKey;
+    if (key === null) return null;
+    try {
+      const { payload } =
+        typeof key === 'function'
+          ? await jwtVerify(token, key, { requiredClaims: ['sub'] })
+          : await jwtVerify(token, key, { requiredClaims: ['sub'], algorithms: ['HS256'] });
+      return payload;
+    } catch {
+      return null;
+    }
+  }
+
+  readonly #remembered = new Set<string>();
+
+  /** The first time this process sees a person, so that what they do can name them. */
+  async #remember(id: string, claims: JWTPayload): Promise<void> {
+    if (this.#remembered.has(id)) return;
+    const email = typeof claims.email === 'string' ? claims.email.slice(0, MAX_TEXT) : '';
+    const name = typeof claims.name === 'string' ? claims.name.slice(0, MAX_TEXT) : email || id;
+    await rememberUser(this.#options.sql, { id, name, email });
+    this.#remembered.add(id);
+  }
+
+  /** In the background and at most once a minute: it is worth no waiting. */
+  #touch(keyId: string): void {
+    const now = Date.now();
+    if (now - (this.#touchedAt.get(keyId) ?? 0) < TOUCH_EVERY_MILLISECONDS) return;
+    this.#touchedAt.set(keyId, now);
+    touchKeys(this.#options.sql, [keyId]).catch(() => this.#touchedAt.delete(keyId));
+  }
+}

@@ -1,0 +1,140 @@
+/** The GraphQL endpoint over HTTP and SSE: Yoga with the guarded schema, limits, authentication and masked errors. */
+import { randomUUID } from 'node:crypto';
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
+import { NoSchemaIntrospectionCustomRule } from 'graphql';
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import type { Logger } from 'pino';
+import { ANONYMOUS, type Caller } from '../domain/identity/caller.ts';
+import type { GraphQLContext } from '../graphql/context.ts';
+import { RequestLoaders } from '../graphql/loading/request-loaders.ts';
+import { buildGuardedSchema } from '../graphql/schema.ts';
+import type { Services } from '../operations/services.ts';
+import type { WalletSignals } from '../persistence/wallet-signals.ts';
+import { type Authenticator, REJECTED } from './authenticate.ts';
+import { documentLimits } from './limits.ts';
+import { maskError } from './mask-error.ts';
+
+export interface EndpointOptions {
+  readonly services: Services;
+  readonly signals: WalletSignals;
+  readonly authenticator: Authenticator;
+  readonly publicUrl: string;
+  readonly shutdown: AbortSignal;
+  readonly logger: Logger;
+  readonly graphiql: boolean;
+  readonly introspection: boolean;
+}
+
+export type GraphQLEndpoint = YogaServerInstance<object, GraphQLContext>;
+
+const REJECTED_BODY = JSON.stringify({
+  errors: [{ message: 'Sign in with a valid API key or token.', extensions: { code: 'UNAUTHENTICATED' } }],
+});
+
+const DEFAULT_QUERY = `# Sign in: put a token of the banner into the Headers tab below, as
+#   { "authorization": "Bearer …" }
+query Balance {
+  organization(slug: "demo") {
+    name
+    wallet {
+      totalAvailable
+      buckets { name available refresh { amount nextRefreshAt } }
+      ledger(first: 5) { edges { node { sequence direction amount reasonCode balanceAfter } } }
+    }
+  }
+}
+`;
+
+/** What every request of one caller works with, over HTTP and WebSocket alike. */
+export function contextFor(options: EndpointOptions, caller: Caller, requestId: string): GraphQLContext {
+  const { services, signals, publicUrl, shutdown, authenticator } = options;
+  const context: GraphQLContext = {
+    caller,
+    services: { ...services, requestId },
+    signals,
+    loaders: new RequestLoaders(services),
+    publicUrl,
+    shutdown,
+    refreshCaller: async () => {
+      context.caller = await authenticator.refresh(context.caller);
+    },
+  };
+  return context;
+}
+
+export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
+  const { logger } = options;
+  return createYoga<object, GraphQLContext>({
+    schema: buildGuardedSchema(),
+    graphqlEndpoint: '/graphql',
+    landingPage: false,
+    multipart: false,
+    batching: false,
+    cors: false,
+    logging: false,
+    graphiql: options.graphiql && { title: 'Purser', defaultQuery: DEFAULT_QUERY, subscriptionsProtocol: 'WS' },
+    renderGraphiQL,
+    maskedErrors: { maskError: (error) => maskError(error, logger) },
+    plugins: [authentication(options), refuseForms(), ...documentLimits(), ...introspectionRule(options)],
+  });
+}
+
+const callers = new WeakMap<Request, Caller>();
+
+/** A bad credential is 401 whatever was asked. Runs before the body is read. */
+function authentication(options: EndpointOptions): Plugin {
+  return {
+    async onRequest({ request, endResponse, fetchAPI }) {
+      const caller = await options.authenticator.authenticate(request.headers.get('authorization'));
+      if (caller === REJECTED) {
+        const headers = { 'content-type': 'application/json', 'www-authenticate': 'Bearer' };
+        endResponse(new fetchAPI.Response(REJECTED_BODY, { status: 401, headers }));
+        return;
+      }
+      callers.set(request, caller);
+    },
+    onContextBuilding({ context, extendContext }) {
+      // Contexts of WebSocket operations are made with their caller.
+      if ('caller' in context) return;
+      const { request } = context as { request: Request };
+      const caller = callers.get(request) ?? ANONYMOUS;
+      extendContext(contextFor(options, caller, requestIdOf(request)) as never);
+    },
+  };
+}
+
+/** The caller's own id for the request where it is a plain one, else a fresh one. */
+function requestIdOf(request: Request): string {
+  const given = request.headers.get('x-request-id') ?? '';
+  return /^[\w.-]{1,100}$/.test(given) ? given : randomUUID();
+}
+
+/** Forms can be sent by any web page; this endpoint reads JSON and GraphQL documents. */
+function refuseForms(): Plugin {
+  return {
+    onRequest({ request, endResponse, fetchAPI }) {
+      const type = request.headers.get('content-type') ?? '';
+      if (/^(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)/i.test(type)) {
+        endResponse(new fetchAPI.Response('Send application/json.', { status: 415 }));
+      }
+    },
+  };
+}
+
+/** Introspection and the suggestions that replace it are for development. */
+function introspectionRule({ introspection }: EndpointOptions): Plugin[] {
+  if (introspection) return [];
+  return [{ onValidate: ({ addValidationRule }) => addValidationRule(NoSchemaIntrospectionCustomRule) }, hideSuggestions()];
+}
+
+function hideSuggestions(): Plugin {
+  return {
+    onValidate: () => ({ result, setResult }) => {
+      const errors = [...result].map((error) => {
+        const message = error.message.replace(/ Did you mean .*$/, '');
+        return Object.assign(Object.create(Object.getPrototypeOf(error)), error, { message });
+      });
+      setResult(errors);
+    },
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * What of an error leaves the gateway. Coded errors pass; faults of the engine become "busy"; everything unexpected is
+ * logged under an id, and the client gets the id.
+ */
+import { randomUUID } from 'node:crypto';
+import { GraphQLError } from 'graphql';
+import type { Logger } from 'pino';
+import { badUserInput, busy, forbidden, unauthenticated } from '../graphql/errors.ts';
+import { Forbidden, Unauthenticated } from '../operations/authorize.ts';
+import { WalletBusy } from '../operations/outcome.ts';
+import { isConnectionLoss } from '../persistence/errors.ts';
+import { DatabaseUnavailable, EngineBusy, EngineStopped } from '../posting/errors.ts';
+
+/** Codes of graphql-js and Yoga for documents that are malformed, which the contract calls BAD_USER_INPUT. */
+const DOCUMENT_CODES = new Set(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'OPERATION_RESOLUTION_FAILURE', 'BAD_REQUEST']);
+
+export function maskError(error: unknown, logger: Logger): GraphQLError {
+  const cause = originalOf(error);
+  const known = fromKnownFault(cause);
+  if (known) return located(known, error);
+  if (error instanceof GraphQLError && !isForeign(cause)) return fromGraphQL(error);
+  const errorId = randomUUID();
+  logger.error({ err: cause, errorId }, 'unexpected error');
+  const unavailable = isConnectionLoss(cause);
+  const masked = new GraphQLError(unavailable ? 'The database cannot be reached. Try again.' : `Unexpected error ${errorId}.`, {
+    extensions: {
+      code: 'INTERNAL_SERVER_ERROR',
+      errorId,
+      ...(unavailable ? { http: { status: 503, headers: { 'retry-after': '1' } } } : {}),
+    },
+  });
+  return located(masked, error);
+}
+
+/** The error that a resolver threw, below what GraphQL wrapped around it. */
+function originalOf(error: unknown): unknown {
+  let current = error;
+  while (current instanceof GraphQLError && current.originalError) current = current.originalError;
+  return current;
+}
+
+const isForeign = (cause: unknown): boolean => !(cause instanceof GraphQLError);
+
+function fromKnownFault(cause: unknown): GraphQLError | null {
+  if (cause instanceof Forbidden) return forbidden();
+  if (cause instanceof Unauthenticated) return unauthenticated();
+  if (cause instanceof WalletBusy) return busy('The wallet is catching up with what was due. Try again.');
+  if (cause instanceof EngineBusy) return busy('The gateway is busy. Try again.');
+  if (cause instanceof EngineStopped) return busy('The gateway is shutting down. Try again.');
+  if (cause instanceof DatabaseUnavailable) return busy('The database cannot be reached. Try again.');
+  return null;
+}
+
+/** An error without a code of ours was raised by GraphQL itself: the request is at fault. */
+function fromGraphQL(error: GraphQLError): GraphQLError {
+  const { code, http } = error.extensions;
+  if (typeof code === 'string' && !DOCUMENT_CODES.has(code)) return error;
+  const coded = badUserInput(error.message);
+  return new GraphQLError(coded.message, {
+    ...(error.nodes ? { nodes: error.nodes } : {}),
+    ...(error.source ? { source: error.source } : {}),
+    ...(error.positions ? { positions: error.positions } : {}),
+    ...(error.path ? { path: error.path } : {}),
+    extensions: { ...coded.extensions, ...(http ? { http } : {}) },
+  });
+}
+
+function located(masked: GraphQLError, at: unknown): GraphQLError {
+  if (!(at instanceof GraphQLError)) return masked;
+  return new GraphQLError(masked.message, {
+    ...(at.nodes ? { nodes: at.nodes } : {}),
+    ...(at.path ? { path: at.path } : {}),
+    extensions: masked.extensions,
+  });
+}

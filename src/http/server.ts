@@ -1,0 +1,137 @@
+/** The HTTP server: the GraphQL endpoint, webhooks, the sandbox's checkout, the billing page, health and metrics. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Registry } from 'prom-client';
+import { receiveProviderEvent } from '../operations/resolve-purchase.ts';
+import { UnverifiedEvent } from '../payments/provider.ts';
+import type { SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
+import { billingPage } from './billing-page.ts';
+import { boundChunkedBody, declaredLength, readBody } from './body.ts';
+import { createEndpoint, type EndpointOptions, type GraphQLEndpoint } from './graphql-endpoint.ts';
+import { MAX_BODY_BYTES, MAX_WEBHOOK_BYTES } from './limits.ts';
+import { PAGE_HEADERS } from './pages.ts';
+import { type DeliverEvent, serveSandboxCheckout } from './sandbox-checkout.ts';
+import { serveWebSocket, type WebSocketEndpoint } from './websocket.ts';
+
+export interface GatewayHandlers extends EndpointOptions {
+  readonly sandbox: SandboxProvider;
+  readonly metrics: Registry;
+  /** Resolves where the database answers. */
+  readonly checkReady: () => Promise<void>;
+}
+
+/** The server that listens from the first moment, so that a taken port is known before anything else is started. */
+export class HttpServer {
+  readonly #server: Server;
+  #route: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  #sockets: WebSocketEndpoint | null = null;
+
+  constructor() {
+    this.#route = async (_request, response) => plain(response, 503, 'starting', { 'retry-after': '1' });
+    this.#server = createServer((request, response) => {
+      this.#route(request, response).catch(() => {
+        if (!response.headersSent) plain(response, 500, 'unexpected error');
+        else response.destroy();
+      });
+    });
+    // One HTTP request of a batch of 5,000 events may take its time; nobody needs more than this.
+    this.#server.requestTimeout = 60_000;
+  }
+
+  /** Rejects where the port is taken. The port that was asked for, or a free one for 0. */
+  listen(port: number, host: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.removeListener('error', reject);
+        const address = this.#server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  /** Begins to serve. */
+  serve(handlers: GatewayHandlers): void {
+    const endpoint = createEndpoint(handlers);
+    this.#sockets = serveWebSocket(this.#server, endpoint, handlers);
+    this.#route = router(endpoint, handlers);
+  }
+
+  /** Takes no new connection, closes sockets with 1001, and resolves when what was under way has been answered. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await this.#sockets?.close();
+    this.#server.closeIdleConnections();
+    await closed;
+  }
+
+  /** Cuts whatever is still connected. */
+  destroy(): void {
+    this.#server.closeAllConnections();
+  }
+}
+
+function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
+  const { services, sandbox, metrics, checkReady } = handlers;
+  const deliver: DeliverEvent = (headers, body) => webhookStatus(handlers, headers, body);
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+    if (path === '/graphql') {
+      if ((declaredLength(request) ?? 0) > MAX_BODY_BYTES) return plain(response, 413, 'the request body is too large');
+      boundChunkedBody(request, MAX_BODY_BYTES);
+      return endpoint(request, response) as Promise<void>;
+    }
+    if (path === `/webhooks/${services.payments.name}`) return serveWebhook(handlers, request, response);
+    if (path.startsWith('/checkout/sandbox/')) return serveSandboxCheckout(sandbox, deliver, request, response);
+    if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 404, 'not found');
+    switch (path) {
+      case '/':
+        response.writeHead(302, { location: '/graphql' }).end();
+        return;
+      case '/billing':
+        response.writeHead(200, PAGE_HEADERS).end(billingPage(services.catalogs.current.catalog));
+        return;
+      case '/health':
+        return plain(response, 200, 'ok');
+      case '/ready':
+        return checkReady().then(
+          () => plain(response, 200, 'ready'),
+          () => plain(response, 503, 'the database does not answer', { 'retry-after': '1' }),
+        );
+      case '/metrics':
+        response.writeHead(200, { 'content-type': metrics.contentType }).end(await metrics.metrics());
+        return;
+      default:
+        return plain(response, 404, 'not found');
+    }
+  };
+}
+
+async function serveWebhook(handlers: GatewayHandlers, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.method !== 'POST') return plain(response, 405, 'webhooks are posted');
+  if ((declaredLength(request) ?? 0) > MAX_WEBHOOK_BYTES) return plain(response, 413, 'the request body is too large');
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
+  );
+  const status = await webhookStatus(handlers, headers, await readBody(request, MAX_WEBHOOK_BYTES));
+  return plain(response, status, status < 300 ? 'ok' : 'refused');
+}
+
+/** 2xx tells the provider not to repeat the event. */
+async function webhookStatus(
+  { services, logger }: GatewayHandlers,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+): Promise<number> {
+  try {
+    const answer = await receiveProviderEvent(services, headers, body);
+    return answer === 'handled' || answer === 'ignored' ? 200 : answer === 'unknown-purchase' ? 404 : 409;
+  } catch (error) {
+    if (error instanceof UnverifiedEvent) return 401;
+    logger.error({ err: error }, 'payment event could not be handled');
+    return 503;
+  }
+}
+
+function plain(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }).end(`${text}\n`);
+}

@@ -1,0 +1,94 @@
+/** What live streams read: rows of one wallet after a number, in order, a bounded number at a time. */
+import { type Micros, micros } from '../domain/credits/micros.ts';
+import type { Instant } from '../domain/time/instant.ts';
+import type { Sql } from './connection.ts';
+
+export interface ChangeRow {
+  readonly version: bigint;
+  readonly sequence: bigint;
+  readonly change: Micros;
+  readonly reasonCode: string;
+  readonly totalAvailable: Micros;
+  readonly held: Micros;
+  readonly transactionId: string | null;
+  readonly occurredAt: Instant;
+}
+
+export async function changesAfter(sql: Sql, walletId: string, version: bigint, limit: number): Promise<ChangeRow[]> {
+  const rows = await sql<
+    {
+      version: bigint;
+      sequence: bigint;
+      change_micros: bigint;
+      reason_code: string;
+      total_available_micros: bigint;
+      held_micros: bigint;
+      transaction_id: string | null;
+      occurred_at: Instant;
+    }[]
+  >`
+    SELECT version, sequence, change_micros, reason_code, total_available_micros, held_micros, transaction_id, occurred_at
+    FROM balance_change
+    WHERE wallet_id = ${walletId} AND version > ${version.toString()}::bigint
+    ORDER BY version
+    LIMIT ${limit}`;
+  return rows.map((row) => ({
+    version: row.version,
+    sequence: row.sequence,
+    change: micros(row.change_micros),
+    reasonCode: row.reason_code,
+    totalAvailable: micros(row.total_available_micros),
+    held: micros(row.held_micros),
+    transactionId: row.transaction_id,
+    occurredAt: row.occurred_at,
+  }));
+}
+
+/** The sequences of the entries after one. */
+export async function sequencesAfter(sql: Sql, walletId: string, sequence: bigint, limit: number): Promise<bigint[]> {
+  const rows = await sql<{ sequence: bigint }[]>`
+    SELECT sequence FROM ledger_entry
+    WHERE wallet_id = ${walletId} AND sequence > ${sequence.toString()}::bigint
+    ORDER BY sequence
+    LIMIT ${limit}`;
+  return rows.map((row) => row.sequence);
+}
+
+export interface WalletState {
+  readonly version: bigint;
+  readonly sequence: bigint;
+  readonly totalAvailable: Micros;
+  readonly held: Micros;
+  /** True where a transition has come and nobody has posted it yet. */
+  readonly due: boolean;
+  readonly now: Instant;
+}
+
+/** The wallet as it stands, read in one statement. */
+export async function walletState(sql: Sql, walletId: string): Promise<WalletState> {
+  const [row] = await sql<
+    { version: bigint; sequence: bigint; available: bigint; held: bigint; due: boolean | null; now: bigint }[]
+  >`
+    SELECT w.version, w.sequence, w.frozen_at IS NULL AND w.next_transition_at <= c.now AS due,
+           floor(extract(epoch FROM c.now) * 1000)::bigint AS now,
+           greatest(0, sum(b.available_micros) - w.debt_micros)::bigint AS available,
+           sum(b.pinned_micros)::bigint AS held
+    FROM wallet w
+    JOIN organization o ON o.id = w.organization_id
+    JOIN bucket b ON b.wallet_id = w.id
+    CROSS JOIN LATERAL (
+      SELECT greatest(w.last_posted_at,
+        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond') AS now
+    ) c
+    WHERE w.id = ${walletId}
+    GROUP BY w.id, c.now`;
+  if (!row) throw new Error(`there is no wallet ${walletId}`);
+  return {
+    version: row.version,
+    sequence: row.sequence,
+    totalAvailable: micros(row.available),
+    held: micros(row.held),
+    due: row.due === true,
+    now: Number(row.now) as Instant,
+  };
+}
