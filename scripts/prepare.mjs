@@ -66,7 +66,12 @@ whenChanged({
 whenChanged({
   stamp: 'dist/.stamp',
   output: 'dist/src/main.js',
-  inputs: [...filesBelow('src'), ...filesBelow('bench'), join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json')],
+  inputs: [
+    ...filesBelow('src'),
+    ...filesBelow('bench'),
+    join(root, 'tsconfig.json'),
+    join(root, 'tsconfig.build.json'),
+  ],
   make() {
     rmSync(join(root, 'dist'), { recursive: true, force: true });
     run('typescript', 'tsc', ['--project', 'tsconfig.build.json']);

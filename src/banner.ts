@@ -7,7 +7,10 @@ import { encodeId } from './graphql/ids.ts';
 
 /** The content of demo.json, for scripts. */
 export function demoManifest(gateway: Gateway, demo: Demo): object {
-  const named = ({ organizationId, slug }: Demo['organization']) => ({ id: encodeId('Organization', organizationId), slug });
+  const named = ({ organizationId, slug }: Demo['organization']) => ({
+    id: encodeId('Organization', organizationId),
+    slug,
+  });
   return {
     pid: process.pid,
     endpoint: gateway.endpoint,
@@ -21,7 +24,13 @@ export function demoManifest(gateway: Gateway, demo: Demo): object {
 }
 
 export function banner(gateway: Gateway, config: Config): string {
-  const lines = ['', '  Purser is running.', '', `  GraphQL    ${gateway.endpoint}`, `  WebSocket  ${gateway.wsEndpoint}`];
+  const lines = [
+    '',
+    '  Purser is running.',
+    '',
+    `  GraphQL    ${gateway.endpoint}`,
+    `  WebSocket  ${gateway.wsEndpoint}`,
+  ];
   if (config.graphiql) lines.push(`  GraphiQL   ${gateway.endpoint} in a browser`);
   if (gateway.demo) lines.push(...demoLines(gateway.demo, join(config.dataDirectory, 'demo.json')));
   return `${lines.join('\n')}\n\n`;
@@ -37,7 +46,9 @@ function demoLines(demo: Demo, path: string): string[] {
     `  read key    ${tokens.readKey}   reads balance and ledger`,
     `  master key  ${tokens.masterKey}   does everything in the organization`,
     '',
-    ...(['owner', 'admin', 'editor', 'viewer', 'operator'] as const).map((role) => `  ${role.padEnd(10)}  ${tokens[role]}`),
+    ...(['owner', 'admin', 'editor', 'viewer', 'operator'] as const).map(
+      (role) => `  ${role.padEnd(10)}  ${tokens[role]}`,
+    ),
     '',
     `  All of it, for scripts: ${path}`,
   ];

@@ -1,7 +1,8 @@
 /** Composes one gateway process out of its parts, and takes it apart again. */
-import { readFile } from 'node:fs/promises';
+
 import { randomBytes } from 'node:crypto';
-import { pino, type Logger } from 'pino';
+import { readFile } from 'node:fs/promises';
+import { type Logger, pino } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { v7 as uuidv7 } from 'uuid';
 import type { Config } from './config.ts';
@@ -67,7 +68,8 @@ async function listen(server: HttpServer, { port, host }: Config): Promise<numbe
     return await server.listen(port, host);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EADDRINUSE') throw new StartupError(`Port ${port} is taken. Set PORT to another one, or to 0 for any.`);
+    if (code === 'EADDRINUSE')
+      throw new StartupError(`Port ${port} is taken. Set PORT to another one, or to 0 for any.`);
     if (code === 'EACCES') throw new StartupError(`Port ${port} may not be used by this user.`);
     throw error;
   }
@@ -89,7 +91,11 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
   const { databaseUrl } = database;
   const observed = hooks.onStatement ? { onStatement: hooks.onStatement } : {};
   const sql = createSql(databaseUrl, { applicationName: 'purser', maxConnections: SERVING_CONNECTIONS, ...observed });
-  const postingSql = createSql(databaseUrl, { applicationName: 'purser-posting', maxConnections: POSTING_LANES, ...observed });
+  const postingSql = createSql(databaseUrl, {
+    applicationName: 'purser-posting',
+    maxConnections: POSTING_LANES,
+    ...observed,
+  });
   const prisma = createPrisma(databaseUrl, { maxConnections: READ_CONNECTIONS, ...observed });
   const pools = { sql, postingSql, prisma };
   try {
@@ -107,8 +113,20 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       lanes: POSTING_LANES,
     });
     const sandbox = new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook, publicUrl: () => publicUrl });
-    const services: Services = { engine, prisma, sql, catalogs, payments: sandbox, newId: uuidv7, logger, requestId: null };
-    const demo = config.production || secrets.jwt === undefined ? null : await seedDemo(services, secrets.jwt, config.operatorClaim);
+    const services: Services = {
+      engine,
+      prisma,
+      sql,
+      catalogs,
+      payments: sandbox,
+      newId: uuidv7,
+      logger,
+      requestId: null,
+    };
+    const demo =
+      config.production || secrets.jwt === undefined
+        ? null
+        : await seedDemo(services, secrets.jwt, config.operatorClaim);
     const metrics = new Registry();
     collectDefaultMetrics({ register: metrics });
     const stopping = new AbortController();
@@ -173,8 +191,7 @@ interface Secrets {
 /** Outside of production, secrets that the environment does not give are made once and kept in the database. */
 async function loadSecrets(sql: Sql, config: Config): Promise<Secrets> {
   const fresh = () => randomBytes(32).toString('base64');
-  const sandboxWebhook =
-    config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', fresh()));
+  const sandboxWebhook = config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', fresh()));
   if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, sandboxWebhook };
   return { jwt: await installationSecret(sql, 'jwt', fresh()), sandboxWebhook };
 }

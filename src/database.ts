@@ -82,7 +82,11 @@ async function prepare(databaseUrl: string, adminUrl: string | undefined): Promi
         `The database lacks ${pending.join(', ')} and this user may not migrate it: start once with DATABASE_ADMIN_URL set.`,
       );
     }
-    await applyMigrations({ databaseUrl: migrator, migrationsDirectory, schemaPath: projectPath('prisma/schema.prisma') });
+    await applyMigrations({
+      databaseUrl: migrator,
+      migrationsDirectory,
+      schemaPath: projectPath('prisma/schema.prisma'),
+    });
     if (adminUrl !== undefined && new URL(adminUrl).username !== new URL(databaseUrl).username) {
       await grantServing(adminUrl, decodeURIComponent(new URL(databaseUrl).username));
       return { databaseUrl, notices: [] };
@@ -114,6 +118,7 @@ function explain(error: unknown, databaseUrl: string): unknown {
   const state = sqlState(error);
   if (state?.startsWith('28')) return new StartupError(`The database at ${where} refuses this user or password.`);
   if (state === '3D000') return new StartupError(`There is no database at ${where}.`);
-  const isNetwork = isConnectionLoss(error) || (error instanceof Error && /timeout|ENOTFOUND|EAI_AGAIN/.test(error.message));
+  const isNetwork =
+    isConnectionLoss(error) || (error instanceof Error && /timeout|ENOTFOUND|EAI_AGAIN/.test(error.message));
   return isNetwork ? new StartupError(`The database at ${where} cannot be reached.`) : error;
 }

@@ -33,7 +33,9 @@ async function main(): Promise<void> {
 
 /** What a person can mend is one line; what is a defect shows where it happened. */
 function explain(error: unknown): string {
-  const isKnown = [StartupError, ConfigInvalid, EmbeddedPostgresError, MigrationError].some((kind) => error instanceof kind);
+  const isKnown = [StartupError, ConfigInvalid, EmbeddedPostgresError, MigrationError].some(
+    (kind) => error instanceof kind,
+  );
   if (error instanceof Error) return isKnown ? error.message : (error.stack ?? error.message);
   return String(error);
 }

@@ -30,7 +30,9 @@ export interface Demo {
   readonly organization: DemoOrganization;
   readonly lapsed: DemoOrganization;
   readonly other: DemoOrganization;
-  readonly tokens: Readonly<Record<'operator' | 'owner' | 'admin' | 'editor' | 'viewer' | 'masterKey' | 'usageKey' | 'readKey', string>>;
+  readonly tokens: Readonly<
+    Record<'operator' | 'owner' | 'admin' | 'editor' | 'viewer' | 'masterKey' | 'usageKey' | 'readKey', string>
+  >;
   readonly lapsedTokens: { readonly usageKey: string };
   readonly otherTokens: { readonly owner: string; readonly usageKey: string };
 }
@@ -114,7 +116,14 @@ async function insertTenant(
 ): Promise<DemoOrganization> {
   const { buckets, plans } = catalogs.current.catalog;
   const tenant = { organizationId: newId(), walletId: newId(), slug };
-  const organization = { id: tenant.organizationId, walletId: tenant.walletId, slug, name, timeZone: TIME_ZONE, testClock: true };
+  const organization = {
+    id: tenant.organizationId,
+    walletId: tenant.walletId,
+    slug,
+    name,
+    timeZone: TIME_ZONE,
+    testClock: true,
+  };
   if (!(await insertOrganization(sql, organization, buckets))) throw new Error(`the slug ${slug} is taken`);
   const plan = demoPlan(plans);
   if (!plan) return tenant;
@@ -131,7 +140,13 @@ function demoPlan(plans: readonly Plan[]): Plan | undefined {
   return sorted.find((plan) => plan.price.amountMinor > 0n) ?? sorted[0];
 }
 
-async function insertMember(sql: Queryable, { newId }: Services, { organizationId }: Tenant, userId: string, role: Role) {
+async function insertMember(
+  sql: Queryable,
+  { newId }: Services,
+  { organizationId }: Tenant,
+  userId: string,
+  role: Role,
+) {
   const name = userId.replaceAll('-', ' ').replace(/^d/, 'D');
   await rememberUser(sql, { id: userId, name, email: `${userId}@demo.example` });
   await insertMembership(sql, { id: newId(), organizationId, userId, role });
@@ -205,7 +220,14 @@ async function buyPackage(services: Services, { organizationId, walletId }: Tena
     return id;
   });
   const actor = systemActor(services.payments.name);
-  await services.engine.execute({ kind: 'resolve-purchase', organizationId, walletId, actor, purchaseId, outcome: 'PAID' });
+  await services.engine.execute({
+    kind: 'resolve-purchase',
+    organizationId,
+    walletId,
+    actor,
+    purchaseId,
+    outcome: 'PAID',
+  });
   return true;
 }
 

@@ -14,7 +14,12 @@ export type TopLevelCode =
 
 const RETRY_AFTER_SECONDS = '1';
 
-function codedError(code: TopLevelCode, message: string, http?: object, options: GraphQLErrorOptions = {}): GraphQLError {
+function codedError(
+  code: TopLevelCode,
+  message: string,
+  http?: object,
+  options: GraphQLErrorOptions = {},
+): GraphQLError {
   return new GraphQLError(message, { ...options, extensions: { code, ...(http ? { http } : {}) } });
 }
 

@@ -86,7 +86,8 @@ export function decodeCursor(kind: string, cursor: string, argument = 'after'): 
 
 /** A decimal integer that fits the BIGINT columns cursors are compared with. */
 export function cursorInteger(value: unknown, argument = 'after'): bigint {
-  if (typeof value !== 'string' || !/^\d{1,18}$/.test(value)) throw badUserInput(`${argument} is not a cursor of this list.`);
+  if (typeof value !== 'string' || !/^\d{1,18}$/.test(value))
+    throw badUserInput(`${argument} is not a cursor of this list.`);
   return BigInt(value);
 }
 
@@ -127,7 +128,11 @@ export function connectionType<T extends object>(name: string, node: ObjectRef<B
     description: `A page of a list, ${order}.`,
     fields: (t) => ({
       edges: t.field({ type: [edge], description: 'The rows of this page.', resolve: (parent) => [...parent.edges] }),
-      pageInfo: t.field({ type: PageInfoRef, description: 'Where this page lies.', resolve: (parent) => parent.pageInfo }),
+      pageInfo: t.field({
+        type: PageInfoRef,
+        description: 'Where this page lies.',
+        resolve: (parent) => parent.pageInfo,
+      }),
     }),
   });
 }

@@ -2,7 +2,7 @@
  * Scalars. Each refuses what it cannot represent exactly; the GraphQL error names the field. Amounts are strings on the
  * way out, so that no client's number type rounds them.
  */
-import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from 'graphql';
+import { GraphQLError, Kind, type ValueNode, valueFromASTUntyped } from 'graphql';
 import { type Decimal, formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
 import { formatCredits, type Micros, micros, parseCredits } from '../domain/credits/micros.ts';
 import type { JsonValue } from '../domain/ledger/canonical.ts';
@@ -52,7 +52,8 @@ builder.scalarType('DateTime', {
   description: 'An instant: RFC 3339, in UTC on the way out, with millisecond precision ("2026-11-21T07:30:00.000Z").',
   serialize: (value) => (typeof value === 'number' ? new Date(value) : value).toISOString(),
   parseValue: (value) => orRefuse(readInstant(value), DATE_TIME_EXPECTED),
-  parseLiteral: (node) => orRefuse(readInstant(node.kind === Kind.STRING ? node.value : null), DATE_TIME_EXPECTED, node),
+  parseLiteral: (node) =>
+    orRefuse(readInstant(node.kind === Kind.STRING ? node.value : null), DATE_TIME_EXPECTED, node),
 });
 
 builder.scalarType('Long', {

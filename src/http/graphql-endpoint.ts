@@ -124,17 +124,22 @@ function refuseForms(): Plugin {
 /** Introspection and the suggestions that replace it are for development. */
 function introspectionRule({ introspection }: EndpointOptions): Plugin[] {
   if (introspection) return [];
-  return [{ onValidate: ({ addValidationRule }) => addValidationRule(NoSchemaIntrospectionCustomRule) }, hideSuggestions()];
+  return [
+    { onValidate: ({ addValidationRule }) => addValidationRule(NoSchemaIntrospectionCustomRule) },
+    hideSuggestions(),
+  ];
 }
 
 function hideSuggestions(): Plugin {
   return {
-    onValidate: () => ({ result, setResult }) => {
-      const errors = [...result].map((error) => {
-        const message = error.message.replace(/ Did you mean .*$/, '');
-        return Object.assign(Object.create(Object.getPrototypeOf(error)), error, { message });
-      });
-      setResult(errors);
-    },
+    onValidate:
+      () =>
+      ({ result, setResult }) => {
+        const errors = [...result].map((error) => {
+          const message = error.message.replace(/ Did you mean .*$/, '');
+          return Object.assign(Object.create(Object.getPrototypeOf(error)), error, { message });
+        });
+        setResult(errors);
+      },
   };
 }

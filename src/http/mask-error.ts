@@ -12,7 +12,12 @@ import { isConnectionLoss } from '../persistence/errors.ts';
 import { DatabaseUnavailable, EngineBusy, EngineStopped } from '../posting/errors.ts';
 
 /** Codes of graphql-js and Yoga for documents that are malformed, which the contract calls BAD_USER_INPUT. */
-const DOCUMENT_CODES = new Set(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'OPERATION_RESOLUTION_FAILURE', 'BAD_REQUEST']);
+const DOCUMENT_CODES = new Set([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
+  'BAD_REQUEST',
+]);
 
 export function maskError(error: unknown, logger: Logger): GraphQLError {
   const cause = originalOf(error);
@@ -22,13 +27,16 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
   const errorId = randomUUID();
   logger.error({ err: cause, errorId }, 'unexpected error');
   const unavailable = isConnectionLoss(cause);
-  const masked = new GraphQLError(unavailable ? 'The database cannot be reached. Try again.' : `Unexpected error ${errorId}.`, {
-    extensions: {
-      code: 'INTERNAL_SERVER_ERROR',
-      errorId,
-      ...(unavailable ? { http: { status: 503, headers: { 'retry-after': '1' } } } : {}),
+  const masked = new GraphQLError(
+    unavailable ? 'The database cannot be reached. Try again.' : `Unexpected error ${errorId}.`,
+    {
+      extensions: {
+        code: 'INTERNAL_SERVER_ERROR',
+        errorId,
+        ...(unavailable ? { http: { status: 503, headers: { 'retry-after': '1' } } } : {}),
+      },
     },
-  });
+  );
   return located(masked, error);
 }
 

@@ -106,7 +106,11 @@ function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
   };
 }
 
-async function serveWebhook(handlers: GatewayHandlers, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serveWebhook(
+  handlers: GatewayHandlers,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   if (request.method !== 'POST') return plain(response, 405, 'webhooks are posted');
   if ((declaredLength(request) ?? 0) > MAX_WEBHOOK_BYTES) return plain(response, 413, 'the request body is too large');
   const headers = Object.fromEntries(

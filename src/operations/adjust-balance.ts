@@ -44,7 +44,11 @@ export async function adjustBalance(
     actor: actorOf(caller),
     requestId: services.requestId,
     idempotencyKey,
-    requestHash: requestHash('adjustBalance', tenant.organizationId, { credits: formatCredits(credits), bucketKey, reason }),
+    requestHash: requestHash('adjustBalance', tenant.organizationId, {
+      credits: formatCredits(credits),
+      bucketKey,
+      reason,
+    }),
     credits,
     bucketKey,
     description: reason,

@@ -22,7 +22,11 @@ export async function advanceTestClock(
   const moved = await services.sql.begin(async (tx) => {
     const clock = await moveTestClock(tx, organizationId, to);
     if (clock.moved) {
-      await audit(services, tx, caller, { organizationId, action: 'advanceTestClock', after: { to: formatInstant(to) } });
+      await audit(services, tx, caller, {
+        organizationId,
+        action: 'advanceTestClock',
+        after: { to: formatInstant(to) },
+      });
     }
     return clock;
   });

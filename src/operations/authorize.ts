@@ -2,7 +2,14 @@
  * Finds the organization that a caller means and checks that they may. An organization that is not the caller's is
  * `NotFound`, the same as one that does not exist; one that is theirs but not for this is `Forbidden`, which is thrown.
  */
-import { type Caller, may, type Permission, type SignedInCaller, type Tenant, tenantsOf } from '../domain/identity/caller.ts';
+import {
+  type Caller,
+  may,
+  type Permission,
+  type SignedInCaller,
+  type Tenant,
+  tenantsOf,
+} from '../domain/identity/caller.ts';
 import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
 import { findTenant } from '../persistence/organizations.ts';
 import type { Services } from './services.ts';

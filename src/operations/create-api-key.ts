@@ -67,7 +67,9 @@ function checkKey({ name, master, scopes, expiresAt }: CreateApiKeyInput): Inval
   return firstProblem(
     checkText(['name'], name, MAX_NAME_CHARACTERS),
     master === true && hasScopes ? invalidInput(['scopes'], 'a master key has every scope and takes none') : null,
-    master !== true && !hasScopes ? invalidInput(['scopes'], 'a key that is no master key needs at least one scope') : null,
+    master !== true && !hasScopes
+      ? invalidInput(['scopes'], 'a key that is no master key needs at least one scope')
+      : null,
     expiresAt !== null && expiresAt !== undefined && expiresAt <= Date.now()
       ? invalidInput(['expiresAt'], 'must lie in the future')
       : null,

@@ -52,7 +52,11 @@ export async function createOrganization(
     if (caller.kind === 'USER') {
       await insertMembership(tx, { id: services.newId(), organizationId, userId: caller.userId, role: 'OWNER' });
     }
-    await audit(services, tx, caller, { organizationId, action: 'createOrganization', after: { slug, name, timeZone: zone } });
+    await audit(services, tx, caller, {
+      organizationId,
+      action: 'createOrganization',
+      after: { slug, name, timeZone: zone },
+    });
     return { organizationId };
   });
 }

@@ -51,7 +51,11 @@ const MAX_DESCRIPTION_CHARACTERS = 500;
 const MAX_METER_CHARACTERS = 64;
 const DEFAULT_REASON_CODE = 'USAGE';
 
-export async function debit(services: Services, caller: SignedInCaller, input: DebitInput): Promise<Answered | Refusal> {
+export async function debit(
+  services: Services,
+  caller: SignedInCaller,
+  input: DebitInput,
+): Promise<Answered | Refusal> {
   const charge = chargeOf(input);
   const problem = checkDebit(input);
   if (problem) return problem;
@@ -110,9 +114,13 @@ interface DebitParts {
 }
 
 /** The engine's command; `operation` separates the keys of debits from those of ingested events. */
-export function debitCommand(operation: string, { caller, tenant, attribution, charge, input }: DebitParts): DebitCommand {
+export function debitCommand(
+  operation: string,
+  { caller, tenant, attribution, charge, input }: DebitParts,
+): DebitCommand {
   const reasonCode = input.reasonCode ?? DEFAULT_REASON_CODE;
-  const metadata = input.metadata !== undefined && isJsonObject(input.metadata ?? null) ? (input.metadata as JsonObject) : null;
+  const metadata =
+    input.metadata !== undefined && isJsonObject(input.metadata ?? null) ? (input.metadata as JsonObject) : null;
   const occurredAt = input.occurredAt ?? null;
   const description = input.description ?? null;
   return {

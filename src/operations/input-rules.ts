@@ -16,8 +16,26 @@ const MAX_JSON_DEPTH = 8;
 const MAX_JSON_KEYS = 100;
 /** Reason codes that the system writes; callers use USAGE or their own. */
 const SYSTEM_REASON_CODES = new Set([
-  'PURCHASE', 'BONUS', 'PLAN_GRANT', 'ALLOWANCE', 'ROLLOVER', 'REFUND', 'EXPIRY', 'ADJUSTMENT', 'REVOKE', 'GRANT',
-  'PROMOTION', 'REVERSAL', 'ALLOCATION', 'DEBT', 'DISPUTE', 'CAPTURE', 'RELEASE', 'HOLD', 'LAPSE', 'LOT_STARTED',
+  'PURCHASE',
+  'BONUS',
+  'PLAN_GRANT',
+  'ALLOWANCE',
+  'ROLLOVER',
+  'REFUND',
+  'EXPIRY',
+  'ADJUSTMENT',
+  'REVOKE',
+  'GRANT',
+  'PROMOTION',
+  'REVERSAL',
+  'ALLOCATION',
+  'DEBT',
+  'DISPUTE',
+  'CAPTURE',
+  'RELEASE',
+  'HOLD',
+  'LAPSE',
+  'LOT_STARTED',
   'SNAPSHOT',
 ]);
 const REASON_CODE = /^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/;

@@ -1,7 +1,7 @@
 /** Turns the engine's outcomes into what operations answer. */
 import type { Micros } from '../domain/credits/micros.ts';
-import type { Outcome, Posted, Replayed } from '../domain/posting/outcomes.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
+import type { Outcome, Posted, Replayed } from '../domain/posting/outcomes.ts';
 import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
 import { findTransactions, rowOf, type TransactionRow } from '../persistence/transactions.ts';
 import type { Services } from './services.ts';

@@ -57,35 +57,41 @@ async function insertOnce(
   const operation = 'purchasePackage';
   const purchaseId = services.newId();
   const hash = requestHash(operation, organizationId, { packageKey: offer.key });
-  return services.sql.begin(async (tx): Promise<StartedPurchase | Refusal> => {
-    const record = { organizationId, idempotencyKey, operation, requestHash: hash, answer: { purchaseId } };
-    const earlier = await claimKey(tx, record);
-    if (earlier) {
-      return earlier.requestHash === hash && 'purchaseId' in earlier.answer
-        ? { purchaseId: earlier.answer.purchaseId, replayed: true }
-        : { code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey };
-    }
-    if (await isWalletFrozen(tx, walletId)) throw new FrozenInTransaction();
-    await insertPurchase(tx, {
-      id: purchaseId,
-      organizationId,
-      packageKey: offer.key,
-      catalogVersion: services.catalogs.current.version,
-      credits: offer.credits,
-      bonusCredits: offer.bonusCredits,
-      bucketKey: offer.bucketKey,
-      expiresAfterDays: offer.expiresAfterDays,
-      priceMinor: offer.price.amountMinor,
-      currency: offer.price.currency,
-      provider: services.payments.name,
-      actor: actorOf(caller),
+  return services.sql
+    .begin(async (tx): Promise<StartedPurchase | Refusal> => {
+      const record = { organizationId, idempotencyKey, operation, requestHash: hash, answer: { purchaseId } };
+      const earlier = await claimKey(tx, record);
+      if (earlier) {
+        return earlier.requestHash === hash && 'purchaseId' in earlier.answer
+          ? { purchaseId: earlier.answer.purchaseId, replayed: true }
+          : { code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey };
+      }
+      if (await isWalletFrozen(tx, walletId)) throw new FrozenInTransaction();
+      await insertPurchase(tx, {
+        id: purchaseId,
+        organizationId,
+        packageKey: offer.key,
+        catalogVersion: services.catalogs.current.version,
+        credits: offer.credits,
+        bonusCredits: offer.bonusCredits,
+        bucketKey: offer.bucketKey,
+        expiresAfterDays: offer.expiresAfterDays,
+        priceMinor: offer.price.amountMinor,
+        currency: offer.price.currency,
+        provider: services.payments.name,
+        actor: actorOf(caller),
+      });
+      await audit(services, tx, caller, {
+        organizationId,
+        action: operation,
+        after: { purchaseId, package: offer.key },
+      });
+      return { purchaseId, replayed: false };
+    })
+    .catch((error: unknown): Refusal => {
+      if (error instanceof FrozenInTransaction) return { code: 'WALLET_FROZEN' };
+      throw error;
     });
-    await audit(services, tx, caller, { organizationId, action: operation, after: { purchaseId, package: offer.key } });
-    return { purchaseId, replayed: false };
-  }).catch((error: unknown): Refusal => {
-    if (error instanceof FrozenInTransaction) return { code: 'WALLET_FROZEN' };
-    throw error;
-  });
 }
 
 /** Rolls the transaction back: a frozen wallet's refusal must not use the key up. */

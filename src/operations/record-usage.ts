@@ -102,7 +102,9 @@ async function commandFor(
   const charge = chargeOf(input);
   if (isRefusal(charge)) return charge;
   const attribution = await resolveAttribution(services, caller, tenant, input);
-  return isRefusal(attribution) ? attribution : debitCommand('recordUsage', { caller, tenant, attribution, charge, input });
+  return isRefusal(attribution)
+    ? attribution
+    : debitCommand('recordUsage', { caller, tenant, attribution, charge, input });
 }
 
 function eventOutcome(
@@ -133,7 +135,8 @@ function eventOutcome(
   };
 }
 
-const creditsOf = (lines: readonly PricedLine[]): Micros => lines.reduce((total, line) => plus(total, line.credits), ZERO);
+const creditsOf = (lines: readonly PricedLine[]): Micros =>
+  lines.reduce((total, line) => plus(total, line.credits), ZERO);
 
 const isDecided = (outcome: Outcome | Refusal): outcome is Outcome => !isRefusal(outcome);
 

@@ -1,6 +1,7 @@
 /** Looks up credentials. Every request asks the database, so that a revoked key is refused at once by every process. */
-import type { BalanceAccess, CallerMembership, Role, Scope } from '../domain/identity/caller.ts';
+
 import { groupBy } from '../domain/group-by.ts';
+import type { BalanceAccess, CallerMembership, Role, Scope } from '../domain/identity/caller.ts';
 import type { Queryable } from './connection.ts';
 
 export interface KeyRecord {

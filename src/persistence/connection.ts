@@ -31,7 +31,10 @@ export interface ConnectionOptions {
 }
 
 /** Opens nothing yet: connections are made when first used. */
-export function createSql(databaseUrl: string, { applicationName, maxConnections, onStatement }: ConnectionOptions): Sql {
+export function createSql(
+  databaseUrl: string,
+  { applicationName, maxConnections, onStatement }: ConnectionOptions,
+): Sql {
   return postgres(databaseUrl, {
     max: maxConnections,
     types,

@@ -1,6 +1,6 @@
 /** Idempotency records of operations that move no credits. Those that do are written by the posting engine. */
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
-import { encodeAnswer, decodeAnswer } from './answer-codec.ts';
+import { decodeAnswer, encodeAnswer } from './answer-codec.ts';
 import type { Queryable } from './connection.ts';
 
 export type NewRecord = Omit<IdempotencyRecord, 'createdAt'>;

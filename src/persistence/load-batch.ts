@@ -3,11 +3,11 @@
  * for each other in a circle; the clock is read after the locks. All statements are sent at once and cost one round trip.
  */
 import { micros } from '../domain/credits/micros.ts';
+import { groupBy } from '../domain/group-by.ts';
 import type { Command } from '../domain/posting/commands.ts';
 import { isKeyed } from '../domain/posting/commands.ts';
 import type { BatchInput } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
-import { groupBy } from '../domain/group-by.ts';
 import { type Instant, instant, later } from '../domain/time/instant.ts';
 import type {
   AllowanceSnapshot,
@@ -19,8 +19,8 @@ import type {
   SubscriptionStatus,
   WalletSnapshot,
 } from '../domain/wallet/snapshot.ts';
-import type { ReservedSql } from './connection.ts';
 import { decodeAnswer } from './answer-codec.ts';
+import type { ReservedSql } from './connection.ts';
 import { type LoadedPurchase, loadPurchases } from './load-purchases.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */

@@ -1,7 +1,7 @@
 /** Organizations with everything that one needs to exist: wallet, buckets, owner. */
 import type { CatalogBucket } from '../domain/catalog/catalog.ts';
-import { GENESIS_HASH } from '../domain/ledger/hash-chain.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
+import { GENESIS_HASH } from '../domain/ledger/hash-chain.ts';
 import type { Queryable } from './connection.ts';
 
 export async function findTenant(sql: Queryable, organizationId: string): Promise<Tenant | null> {
@@ -39,7 +39,11 @@ export async function insertOrganization(
 }
 
 /** Gives one wallet, or every wallet, the catalog's buckets, and brings name, kind and priority up to date. */
-export async function upsertBuckets(sql: Queryable, buckets: readonly CatalogBucket[], walletId: string | null): Promise<void> {
+export async function upsertBuckets(
+  sql: Queryable,
+  buckets: readonly CatalogBucket[],
+  walletId: string | null,
+): Promise<void> {
   await sql`
     INSERT INTO bucket (id, wallet_id, key, name, kind, burn_priority)
     SELECT gen_random_uuid(), w.id, b.key, b.name, b.kind, b.burn_priority

@@ -71,11 +71,16 @@ async function mayCreateRoles(client: Client): Promise<boolean> {
 
 async function namedRole(client: Client): Promise<RoleSecret> {
   await client.query('CREATE SCHEMA IF NOT EXISTS purser_owner');
-  await client.query('CREATE TABLE IF NOT EXISTS purser_owner.serving_role (name text NOT NULL, password text NOT NULL)');
+  await client.query(
+    'CREATE TABLE IF NOT EXISTS purser_owner.serving_role (name text NOT NULL, password text NOT NULL)',
+  );
   const known = await client.query<RoleSecret>('SELECT name, password FROM purser_owner.serving_role LIMIT 1');
   if (known.rows[0]) return known.rows[0];
   const role = { name: `purser_serving_${randomBytes(6).toString('hex')}`, password: randomBytes(24).toString('hex') };
-  await client.query('INSERT INTO purser_owner.serving_role (name, password) VALUES ($1, $2)', [role.name, role.password]);
+  await client.query('INSERT INTO purser_owner.serving_role (name, password) VALUES ($1, $2)', [
+    role.name,
+    role.password,
+  ]);
   return role;
 }
 

@@ -25,7 +25,10 @@ export function rowOf(posted: PostedTransaction): TransactionRow {
 }
 
 /** The transactions with these ids. */
-export async function findTransactions(prisma: PrismaClient, ids: readonly string[]): Promise<Map<string, TransactionRow>> {
+export async function findTransactions(
+  prisma: PrismaClient,
+  ids: readonly string[],
+): Promise<Map<string, TransactionRow>> {
   if (ids.length === 0) return new Map();
   const rows = await prisma.transaction.findMany({ where: { id: { in: [...ids] } } });
   return new Map(rows.map((row) => [row.id, row]));

@@ -130,10 +130,10 @@ function insertLots(sql: ReservedSql, books: readonly WalletBook[]) {
       ${amounts(rows.map(({ lot }) => lot.facts.granted))}::bigint[],
       ${amounts(rows.map(({ lot }) => lot.remaining))}::bigint[],
       ${amounts(rows.map(({ lot }) => lot.pinned))}::bigint[],
-      ${flags(rows.map(({ lot }) => lot.facts.paid))}::boolean[],
+      ${flags(rows.map(({ lot }) => lot.facts.paid))}::text[]::boolean[],
       ${instants(rows.map(({ lot }) => lot.facts.effectiveAt))}::timestamptz[],
       ${instants(rows.map(({ lot }) => lot.facts.expiresAt))}::timestamptz[],
-      ${flags(rows.map(({ lot }) => lot.inForce))}::boolean[],
+      ${flags(rows.map(({ lot }) => lot.inForce))}::text[]::boolean[],
       ${instants(rows.map(({ lot }) => nextTransition(lot)))}::timestamptz[],
       ${rows.map(({ lot }) => lot.facts.purchaseId)}::uuid[],
       ${instants(rows.map((row) => row.now))}::timestamptz[])`;
@@ -150,7 +150,7 @@ function updateLots(sql: ReservedSql, books: readonly WalletBook[]) {
       ${rows.map((lot) => lot.facts.id)}::uuid[],
       ${amounts(rows.map((lot) => lot.remaining))}::bigint[],
       ${amounts(rows.map((lot) => lot.pinned))}::bigint[],
-      ${flags(rows.map((lot) => lot.inForce))}::boolean[],
+      ${flags(rows.map((lot) => lot.inForce))}::text[]::boolean[],
       ${instants(rows.map((lot) => nextTransition(lot)))}::timestamptz[]
     ) AS changed (id, remaining, pinned, in_force, next_transition_at)
     WHERE lot.id = changed.id`;
@@ -258,7 +258,7 @@ function updateWallets(sql: ReservedSql, books: readonly WalletBook[]) {
       ${amounts(books.map((book) => book.version))}::bigint[],
       ${books.map((book) => book.headHash)}::text[],
       ${instants(books.map((book) => book.now))}::timestamptz[],
-      ${flags(books.map((book) => book.transitionsChanged))}::boolean[]
+      ${flags(books.map((book) => book.transitionsChanged))}::text[]::boolean[]
     ) AS changed (id, balance, sequence, version, head_hash, posted_at, transitions)
     WHERE wallet.id = changed.id`;
 }
@@ -268,5 +268,5 @@ const amounts = (values: readonly (Micros | bigint)[]): string[] => values.map(S
 const instants = (values: readonly (number | null)[]): (string | null)[] =>
   values.map((value) => (value === null ? null : new Date(value).toISOString()));
 
-/** As text: the driver would declare an array of booleans as a single boolean. */
+/** As text: of an array of booleans the driver makes one boolean. */
 const flags = (values: readonly boolean[]): string[] => values.map(String);

@@ -2,7 +2,7 @@
  * Reads a catalog from YAML. Numbers are taken as written, never through a float, and every problem is reported with the
  * line it stands on.
  */
-import { isMap, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { type Decimal, parseDecimal } from '../credits/decimal.ts';
 import { type Micros, parseCredits, ZERO } from '../credits/micros.ts';
@@ -159,10 +159,22 @@ function located({ path, message }: Problem, parsed: Document, lines: LineCounte
 function checkReferences(raw: RawCatalog): Problem[] {
   const bucketsByKey = new Map(raw.buckets.map((item) => [item.key, item]));
   return [
-    ...repeated(raw.buckets.map((item) => item.key), 'buckets'),
-    ...repeated(raw.plans.map((item) => item.key), 'plans'),
-    ...repeated(raw.packages.map((item) => item.key), 'packages'),
-    ...repeated(raw.rates.map((item) => `${item.meter} ${canonicalJson(item.match ?? {})}`), 'rates'),
+    ...repeated(
+      raw.buckets.map((item) => item.key),
+      'buckets',
+    ),
+    ...repeated(
+      raw.plans.map((item) => item.key),
+      'plans',
+    ),
+    ...repeated(
+      raw.packages.map((item) => item.key),
+      'packages',
+    ),
+    ...repeated(
+      raw.rates.map((item) => `${item.meter} ${canonicalJson(item.match ?? {})}`),
+      'rates',
+    ),
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
     ...raw.packages.flatMap((item, index) => checkOffer(item, index, raw, bucketsByKey)),
   ];

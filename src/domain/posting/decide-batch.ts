@@ -2,13 +2,14 @@
  * The decision over one batch: every command in order, each against the state that the earlier ones left. Pure: the same
  * input gives the same decision, so that the engine may decide again with more lots loaded.
  */
+
+import { formatCredits } from '../credits/micros.ts';
 import { isSticky } from '../refusals.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
-import { formatCredits } from '../credits/micros.ts';
 import { type AdjustCommand, type Command, type GrantCommand, isKeyed, type KeyedCommand } from './commands.ts';
 import { type ChargingPolicies, decideDebit } from './decide-charge.ts';
 import { type BucketPolicies, decideAdjust, decideGrant } from './decide-grant.ts';
-import { decideResolvePurchase, type DraftPurchase } from './decide-purchase.ts';
+import { type DraftPurchase, decideResolvePurchase } from './decide-purchase.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './idempotency.ts';
 import { type Outcome, type Posted, refused } from './outcomes.ts';
 import type { PostedAudit } from './records.ts';
@@ -66,11 +67,13 @@ export function decideBatch(input: BatchInput): BatchDecision | NeedsLots {
 
 function decide(input: BatchInput): BatchDecision {
   const books = new Map(input.wallets.map((wallet) => [wallet.id, new WalletBook(wallet, input.newId)]));
-  const purchases = input.purchases.map((loaded): DraftPurchase => ({
-    ...loaded,
-    status: loaded.facts.status,
-    paidAt: null,
-  }));
+  const purchases = input.purchases.map(
+    (loaded): DraftPurchase => ({
+      ...loaded,
+      status: loaded.facts.status,
+      paidAt: null,
+    }),
+  );
   const busy = new Set<string>();
   for (const book of books.values()) {
     if (!book.snapshot.frozen && !postDueTransitions(book)) busy.add(book.snapshot.id);
@@ -111,7 +114,8 @@ function decideCommand(state: BatchState, command: Command): Outcome {
     state.records.set(idempotencyId(command), record);
     state.newRecords.push(record);
   }
-  if (outcome.status === 'posted' && command.kind !== 'debit') state.audits.push(auditOf(state, command, outcome, book));
+  if (outcome.status === 'posted' && command.kind !== 'debit')
+    state.audits.push(auditOf(state, command, outcome, book));
   return outcome;
 }
 

@@ -69,7 +69,11 @@ function checkOccurredAt({ now }: WalletBook, { occurredAt }: DebitCommand, poli
   return null;
 }
 
-function price(book: WalletBook, command: DebitCommand, policies: ChargingPolicies): Priced | UnknownMeter | InvalidInput {
+function price(
+  book: WalletBook,
+  command: DebitCommand,
+  policies: ChargingPolicies,
+): Priced | UnknownMeter | InvalidInput {
   const { charge } = command;
   const priced: Priced | UnknownMeter | InvalidInput =
     charge.kind === 'amount'

@@ -1,8 +1,8 @@
 /** What an operator does by hand: granting credits and adjusting a bucket, with a reason that stays in the ledger. */
 import { isStorable, negate, ZERO } from '../credits/micros.ts';
+import { type InvalidInput, invalidInput } from '../refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
-import { type InvalidInput, invalidInput } from '../refusals.ts';
 import type { AdjustCommand, GrantCommand } from './commands.ts';
 import { type Outcome, type Posted, refused } from './outcomes.ts';
 import { NO_ATTRIBUTION, type TransactionDetails, type TransactionKind } from './records.ts';

@@ -22,7 +22,10 @@ export interface IdempotencyRecord extends Keyed {
 }
 
 /** Keys are compared by bytes and belong to one organization. */
-export function idempotencyId({ organizationId, idempotencyKey }: Pick<IdempotencyRecord, 'organizationId' | 'idempotencyKey'>) {
+export function idempotencyId({
+  organizationId,
+  idempotencyKey,
+}: Pick<IdempotencyRecord, 'organizationId' | 'idempotencyKey'>) {
   return `${organizationId}:${idempotencyKey}`;
 }
 
@@ -32,9 +35,7 @@ export function answerAgain(record: IdempotencyRecord, command: KeyedCommand, bo
   if (record.requestHash !== requestHash || 'purchaseId' in answer) {
     return refused({ code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey }, book.available);
   }
-  return 'refusal' in answer
-    ? refused(answer.refusal, answer.available, true)
-    : { status: 'replayed', ...answer };
+  return 'refusal' in answer ? refused(answer.refusal, answer.available, true) : { status: 'replayed', ...answer };
 }
 
 export function recordOf(command: KeyedCommand, outcome: Posted | Refused, createdAt: Instant): IdempotencyRecord {

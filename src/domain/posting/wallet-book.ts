@@ -7,13 +7,13 @@ import { atLeastZero, type Micros, minus, plus, smaller, sum, ZERO } from '../cr
 import { chainHash } from '../ledger/hash-chain.ts';
 import type { Instant } from '../time/instant.ts';
 import { compareBuckets, compareBurnOrder } from '../wallet/burn-order.ts';
-import {
-  type AllowanceSnapshot,
-  type BucketSnapshot,
-  type LotSnapshot,
-  type LotSource,
-  type SubscriptionStatus,
-  type WalletSnapshot,
+import type {
+  AllowanceSnapshot,
+  BucketSnapshot,
+  LotSnapshot,
+  LotSource,
+  SubscriptionStatus,
+  WalletSnapshot,
 } from '../wallet/snapshot.ts';
 import type { Direction, PostedChange, PostedEntry, PostedTransaction, TransactionDetails } from './records.ts';
 

@@ -73,7 +73,8 @@ export function priceUsage(card: RateCard, usage: readonly UsageQuantity[]): Pri
     const rate = card.byMeter.get(item.meter)?.find((candidate) => matches(candidate, item));
     if (!rate) return { code: 'UNKNOWN_METER', meter: item.meter, dimensions: item.dimensions };
     const credits = priceLine(rate, item);
-    if (credits === undefined) return invalidInput(['usage', String(index), 'quantity'], 'costs more than any wallet can hold');
+    if (credits === undefined)
+      return invalidInput(['usage', String(index), 'quantity'], 'costs more than any wallet can hold');
     lines.push({ ...item, rate: describeRate(rate), credits, waived: ZERO });
   }
   const total = lines.reduce((subtotal, line) => subtotal + line.credits, 0n);

@@ -3,9 +3,10 @@
  * registered before the first look, so that nothing falls between; a poll backs up lost signals and posts transitions
  * that have come due, so that a watched wallet changes on time.
  */
+
+import type { Tenant } from '../../domain/identity/caller.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import { walletState } from '../../persistence/live-rows.ts';
-import type { Tenant } from '../../domain/identity/caller.ts';
 import type { GraphQLContext } from '../context.ts';
 
 const PAGE = 500;

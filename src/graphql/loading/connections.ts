@@ -19,11 +19,7 @@ export interface NestedPage<T> {
   /**
    * Reads up to `take` rows of each parent, in the page's direction. `query` is what the client selected of a row.
    */
-  readonly read: (
-    parentIds: string[],
-    query: NodeQuery,
-    take: number,
-  ) => Promise<readonly ParentRows<T>[]>;
+  readonly read: (parentIds: string[], query: NodeQuery, take: number) => Promise<readonly ParentRows<T>[]>;
 }
 
 /** What Pothos worked out of the client's selection; spread into the Prisma query of the rows. */

@@ -18,7 +18,10 @@ export async function loadWallet(
   return context.loaders.byPath(info, organizationId, async (ids) => {
     await settleWallets(context.services, ids);
     const query = queryFromInfo({ context, info }) as NodeQuery;
-    const rows = await context.services.prisma.wallet.findMany({ ...query, where: { organizationId: { in: [...ids] } } });
+    const rows = await context.services.prisma.wallet.findMany({
+      ...query,
+      where: { organizationId: { in: [...ids] } },
+    });
     return inOrder(ids, rows, (wallet) => wallet.organizationId);
   });
 }

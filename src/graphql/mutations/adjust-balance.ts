@@ -22,7 +22,11 @@ const AdjustBalanceInputRef = builder.inputType('AdjustBalanceInput', {
 const AdjustPayloadRef = builder.objectRef<Answered>('AdjustPayload').implement({
   description: 'What was corrected.',
   fields: (t) => ({
-    transaction: t.field({ type: TransactionRef, description: 'The transaction.', resolve: (answer) => answer.transaction }),
+    transaction: t.field({
+      type: TransactionRef,
+      description: 'The transaction.',
+      resolve: (answer) => answer.transaction,
+    }),
     wallet: t.field({
       type: WalletRef,
       description: 'The wallet as it is now.',
@@ -46,6 +50,9 @@ builder.mutationField('adjustBalance', (t) =>
     description: 'Corrects a bucket, up or down, with a reason. Operators only; audited.',
     args: { input: t.arg({ type: AdjustBalanceInputRef, required: true, description: 'The correction.' }) },
     resolve: (_root, { input }, { services, caller }) =>
-      adjustBalance(services, signedIn(caller), { ...input, organizationId: decodeId('Organization', input.organizationId) }),
+      adjustBalance(services, signedIn(caller), {
+        ...input,
+        organizationId: decodeId('Organization', input.organizationId),
+      }),
   }),
 );

@@ -25,7 +25,9 @@ const TestClockPayloadRef = builder
         type: OrganizationRef,
         description: 'The organization.',
         resolve: ({ organizationId: id }, _args, context, info) =>
-          loadWritten(context, info, (query) => context.services.prisma.organization.findUnique({ ...query, where: { id } })),
+          loadWritten(context, info, (query) =>
+            context.services.prisma.organization.findUnique({ ...query, where: { id } }),
+          ),
       }),
     }),
   });
@@ -35,7 +37,8 @@ const TestClockResult = resultUnion('TestClockResult', TestClockPayloadRef, ['No
 builder.mutationField('advanceTestClock', (t) =>
   t.field({
     type: TestClockResult,
-    description: 'Moves an organization’s test clock forward and posts everything that has become due. Operators only; audited.',
+    description:
+      'Moves an organization’s test clock forward and posts everything that has become due. Operators only; audited.',
     args: { input: t.arg({ type: AdvanceTestClockInputRef, required: true, description: 'Where to.' }) },
     resolve: (_root, { input }, { services, caller }) =>
       advanceTestClock(services, signedIn(caller), {

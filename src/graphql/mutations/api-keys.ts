@@ -16,7 +16,10 @@ const CreateApiKeyInputRef = builder.inputType('CreateApiKeyInput', {
     master: t.boolean({ description: 'True for a key that may everything in its organization; it takes no scopes.' }),
     scopes: t.field({ type: [ScopeEnum], description: 'What it may do; at least one unless it is a master key.' }),
     projectId: t.id({ description: 'The only project it acts for; any without it.' }),
-    expiresAt: t.field({ type: 'DateTime', description: 'Until when it works, by the real clock; for ever without it.' }),
+    expiresAt: t.field({
+      type: 'DateTime',
+      description: 'Until when it works, by the real clock; for ever without it.',
+    }),
   }),
 });
 

@@ -15,21 +15,25 @@ const CreateOrganizationInputRef = builder.inputType('CreateOrganizationInput', 
   }),
 });
 
-const OrganizationPayloadRef = builder
-  .objectRef<{ readonly organizationId: string }>('OrganizationPayload')
-  .implement({
-    description: 'The organization.',
-    fields: (t) => ({
-      organization: t.field({
-        type: OrganizationRef,
-        description: 'As it is now.',
-        resolve: ({ organizationId: id }, _args, context, info) =>
-          loadWritten(context, info, (query) => context.services.prisma.organization.findUnique({ ...query, where: { id } })),
-      }),
+const OrganizationPayloadRef = builder.objectRef<{ readonly organizationId: string }>('OrganizationPayload').implement({
+  description: 'The organization.',
+  fields: (t) => ({
+    organization: t.field({
+      type: OrganizationRef,
+      description: 'As it is now.',
+      resolve: ({ organizationId: id }, _args, context, info) =>
+        loadWritten(context, info, (query) =>
+          context.services.prisma.organization.findUnique({ ...query, where: { id } }),
+        ),
     }),
-  });
+  }),
+});
 
-const OrganizationResult = resultUnion('OrganizationResult', OrganizationPayloadRef, ['Conflict', 'NotFound', 'InvalidInput']);
+const OrganizationResult = resultUnion('OrganizationResult', OrganizationPayloadRef, [
+  'Conflict',
+  'NotFound',
+  'InvalidInput',
+]);
 
 builder.mutationField('createOrganization', (t) =>
   t.field({

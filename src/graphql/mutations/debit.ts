@@ -1,8 +1,8 @@
-import { decodeLines } from '../../persistence/line-codec.ts';
 import { micros, negate } from '../../domain/credits/micros.ts';
 import { signedIn } from '../../operations/authorize.ts';
 import { debit } from '../../operations/debit.ts';
 import type { Answered } from '../../operations/outcome.ts';
+import { decodeLines } from '../../persistence/line-codec.ts';
 import { builder } from '../builder.ts';
 import { decodeOptionalId } from '../ids.ts';
 import { loadWallet } from '../loading/wallets.ts';
@@ -15,14 +15,18 @@ import { WalletRef } from '../types/wallet.ts';
 const DebitInputRef = builder.inputType('DebitInput', {
   description: 'A charge. Give exactly one of `amount` and `usage`.',
   fields: (t) => ({
-    organizationId: t.id({ description: 'Whom to charge. An API key may leave it out: it charges its own organization.' }),
+    organizationId: t.id({
+      description: 'Whom to charge. An API key may leave it out: it charges its own organization.',
+    }),
     idempotencyKey: t.string({
       required: true,
       description: '1 to 255 characters, unique in the organization over all operations. Send the same one to retry.',
     }),
     amount: t.field({ type: 'Credits', description: 'Credits to charge, more than 0.' }),
     usage: t.field({ type: [UsageInputRef], description: 'What was used, priced by the rate card; 1 to 100 lines.' }),
-    reasonCode: t.string({ description: 'Your own code for the ledger; USAGE without it. Codes of the system are refused.' }),
+    reasonCode: t.string({
+      description: 'Your own code for the ledger; USAGE without it. Codes of the system are refused.',
+    }),
     description: t.string({ description: 'For people reading the ledger; at most 500 characters.' }),
     taskId: t.string({ description: 'Your task, at most 255 characters.' }),
     executionId: t.string({ description: 'Your execution, at most 255 characters.' }),
@@ -30,16 +34,24 @@ const DebitInputRef = builder.inputType('DebitInput', {
     projectId: t.id({ description: 'The project it belongs to. A key bound to a project charges that one.' }),
     occurredAt: t.field({
       type: 'DateTime',
-      description: 'When the work was done: within the catalog’s lateness, at most 5 minutes ahead. Picks the rate card.',
+      description:
+        'When the work was done: within the catalog’s lateness, at most 5 minutes ahead. Picks the rate card.',
     }),
-    metadata: t.field({ type: 'JSON', description: 'An object that stays with the entries; at most 16,384 characters.' }),
+    metadata: t.field({
+      type: 'JSON',
+      description: 'An object that stays with the entries; at most 16,384 characters.',
+    }),
   }),
 });
 
 const DebitPayloadRef = builder.objectRef<Answered>('DebitPayload').implement({
   description: 'What was charged.',
   fields: (t) => ({
-    transaction: t.field({ type: TransactionRef, description: 'The transaction.', resolve: (answer) => answer.transaction }),
+    transaction: t.field({
+      type: TransactionRef,
+      description: 'The transaction.',
+      resolve: (answer) => answer.transaction,
+    }),
     usage: t.field({
       type: UsageRef,
       description: 'What it used and cost.',

@@ -36,7 +36,11 @@ const GrantPayloadRef = builder.objectRef<Answered>('GrantPayload').implement({
           context.services.prisma.lot.findUnique({ ...query, where: { id: lotId ?? '' } }),
         ),
     }),
-    transaction: t.field({ type: TransactionRef, description: 'The transaction.', resolve: (answer) => answer.transaction }),
+    transaction: t.field({
+      type: TransactionRef,
+      description: 'The transaction.',
+      resolve: (answer) => answer.transaction,
+    }),
     wallet: t.field({
       type: WalletRef,
       description: 'The wallet as it is now.',
@@ -60,6 +64,9 @@ builder.mutationField('grantCredits', (t) =>
     description: 'Gives an organization credits, as a promotional lot with a reason. Operators only; audited.',
     args: { input: t.arg({ type: GrantCreditsInputRef, required: true, description: 'What to give.' }) },
     resolve: (_root, { input }, { services, caller }) =>
-      grantCredits(services, signedIn(caller), { ...input, organizationId: decodeId('Organization', input.organizationId) }),
+      grantCredits(services, signedIn(caller), {
+        ...input,
+        organizationId: decodeId('Organization', input.organizationId),
+      }),
   }),
 );

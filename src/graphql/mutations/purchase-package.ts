@@ -27,7 +27,9 @@ const PurchasePayloadRef = builder.objectRef<StartedPurchase>('PurchasePayload')
           context.services.prisma.purchase.findUnique({ ...query, where: { id: purchaseId } }),
         ),
     }),
-    replayed: t.exposeBoolean('replayed', { description: 'True where the key was used before: no second purchase was begun.' }),
+    replayed: t.exposeBoolean('replayed', {
+      description: 'True where the key was used before: no second purchase was begun.',
+    }),
   }),
 });
 

@@ -20,7 +20,10 @@ const UsageEventInputRef = builder.inputType('UsageEventInput', {
     userId: t.id({ description: 'The member who caused it.' }),
     projectId: t.id({ description: 'The project it belongs to.' }),
     occurredAt: t.field({ type: 'DateTime', description: 'When the work was done, as for `debit`.' }),
-    metadata: t.field({ type: 'JSON', description: 'An object that stays with the entries; at most 16,384 characters.' }),
+    metadata: t.field({
+      type: 'JSON',
+      description: 'An object that stays with the entries; at most 16,384 characters.',
+    }),
   }),
 });
 
@@ -28,7 +31,11 @@ const RecordUsageInputRef = builder.inputType('RecordUsageInput', {
   description: 'Usage events to ingest.',
   fields: (t) => ({
     organizationId: t.id({ description: 'Whom to charge for events that do not say. An API key may leave it out.' }),
-    events: t.field({ type: [UsageEventInputRef], required: true, description: '1 to 5,000 events, decided in this order.' }),
+    events: t.field({
+      type: [UsageEventInputRef],
+      required: true,
+      description: '1 to 5,000 events, decided in this order.',
+    }),
   }),
 });
 
@@ -74,7 +81,10 @@ const RecordUsagePayloadRef = builder.objectRef<RecordedUsage>('RecordUsagePaylo
       nullable: true,
       description: 'What could be spent after the last event; null where they were of several organizations.',
     }),
-    accepted: t.int({ description: 'How many were charged now.', resolve: ({ results }) => count(results, 'ACCEPTED') }),
+    accepted: t.int({
+      description: 'How many were charged now.',
+      resolve: ({ results }) => count(results, 'ACCEPTED'),
+    }),
     duplicates: t.int({ description: 'How many were known.', resolve: ({ results }) => count(results, 'DUPLICATE') }),
     rejected: t.int({ description: 'How many were refused.', resolve: ({ results }) => count(results, 'REJECTED') }),
   }),

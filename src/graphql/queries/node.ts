@@ -64,7 +64,10 @@ const LOADERS: Readonly<Record<string, Load>> = {
     (id, query, { services }) => services.prisma.transaction.findUnique({ ...query, where: { id } }),
     mayReadTransaction,
   ),
-  Purchase: guarded((id, query, { services }) => services.prisma.purchase.findUnique({ ...query, where: { id } }), mayReadBilling),
+  Purchase: guarded(
+    (id, query, { services }) => services.prisma.purchase.findUnique({ ...query, where: { id } }),
+    mayReadBilling,
+  ),
   PlanSubscription: guarded(
     (id, query, { services }) => services.prisma.planSubscription.findUnique({ ...query, where: { id } }),
     mayReadBilling,
@@ -73,12 +76,18 @@ const LOADERS: Readonly<Record<string, Load>> = {
     (id, query, { services }) => services.prisma.membership.findUnique({ ...query, where: { id } }),
     mayReadOrganization,
   ),
-  Project: guarded((id, query, { services }) => services.prisma.project.findUnique({ ...query, where: { id } }), mayReadOrganization),
+  Project: guarded(
+    (id, query, { services }) => services.prisma.project.findUnique({ ...query, where: { id } }),
+    mayReadOrganization,
+  ),
   ApiKey: guarded(
     (id, query, { services }) => services.prisma.apiKey.findUnique({ ...query, where: { id } }),
     (key, caller) => mayReadOrganization(key, caller) || (caller.kind === 'API_KEY' && caller.keyId === key.id),
   ),
-  AuditRecord: guarded((id, query, { services }) => services.prisma.auditRecord.findUnique({ ...query, where: { id } }), mayReadAudit),
+  AuditRecord: guarded(
+    (id, query, { services }) => services.prisma.auditRecord.findUnique({ ...query, where: { id } }),
+    mayReadAudit,
+  ),
   User: (id, query, { services, caller }) => loadUser(id, query, services, caller),
   Plan: (key, _query, { services }) => services.catalogs.planByKey(key) ?? null,
   Package: (key, _query, { services }) => services.catalogs.packageByKey(key) ?? null,
@@ -97,7 +106,10 @@ async function loadNode(id: string, context: GraphQLContext, info: GraphQLResolv
   const decoded = parseId(id);
   const load = decoded && Object.hasOwn(LOADERS, decoded.type) ? LOADERS[decoded.type] : undefined;
   if (!decoded || !load) return null;
-  const query = decoded.type === 'Plan' || decoded.type === 'Package' ? {} : queryFromInfo({ context, info, typeName: decoded.type });
+  const query =
+    decoded.type === 'Plan' || decoded.type === 'Package'
+      ? {}
+      : queryFromInfo({ context, info, typeName: decoded.type });
   const row = await load(decoded.key, query as NodeQuery, context);
   return row === null ? null : Object.assign(row, { __typename: decoded.type });
 }

@@ -34,7 +34,10 @@ builder.queryField('organization', (t) =>
       if (hasId === hasSlug) throw badUserInput('Give exactly one of id and slug.');
       const meant = hasId ? { id: decodeId('Organization', id) } : { slug: (slug ?? '').replaceAll('\0', ' ') };
       const query = queryFromInfo({ context, info }) as NodeQuery;
-      return context.services.prisma.organization.findFirst({ ...query, where: { AND: [meant, ownOrganizations(context)] } });
+      return context.services.prisma.organization.findFirst({
+        ...query,
+        where: { AND: [meant, ownOrganizations(context)] },
+      });
     },
   }),
 );

@@ -1,13 +1,13 @@
+import { queryFromInfo } from '@pothos/plugin-prisma';
 import { type Caller, type Scope, tenantsOf } from '../../domain/identity/caller.ts';
+import { signedIn } from '../../operations/authorize.ts';
 import { builder } from '../builder.ts';
+import type { NodeQuery } from '../loading/connections.ts';
 import { loadWritten } from '../loading/rows.ts';
 import { ApiKeyRef } from '../types/api-key.ts';
 import { ScopeEnum, ViewerKindEnum } from '../types/enums.ts';
 import { MembershipRef } from '../types/membership.ts';
 import { UserRef } from '../types/user.ts';
-import { queryFromInfo } from '@pothos/plugin-prisma';
-import type { NodeQuery } from '../loading/connections.ts';
-import { signedIn } from '../../operations/authorize.ts';
 
 const ALL_SCOPES: readonly Scope[] = ['BILLING_READ', 'BILLING_WRITE', 'USAGE_WRITE'];
 const MAX_MEMBERSHIPS = 100;

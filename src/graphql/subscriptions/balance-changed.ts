@@ -1,5 +1,5 @@
-import type { Tenant } from '../../domain/identity/caller.ts';
 import { ZERO } from '../../domain/credits/micros.ts';
+import type { Tenant } from '../../domain/identity/caller.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import { type ChangeRow, changesAfter, walletState } from '../../persistence/live-rows.ts';
 import { builder } from '../builder.ts';
@@ -23,7 +23,10 @@ const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').imple
     cursor: t.string({ description: 'Subscribe `after` it to go on behind this event.', resolve: liveCursor }),
     version: t.expose('version', { type: 'Long', description: 'The wallet’s version after the change.' }),
     sequence: t.expose('sequence', { type: 'Long', description: 'The newest ledger entry then.' }),
-    change: t.expose('change', { type: 'Credits', description: 'By how much totalAvailable changed; signed, may be 0.' }),
+    change: t.expose('change', {
+      type: 'Credits',
+      description: 'By how much totalAvailable changed; signed, may be 0.',
+    }),
     reasonCode: t.exposeString('reasonCode', {
       description: 'Why: the leading reason code of the transaction, LOT_STARTED, or SNAPSHOT for the opening state.',
     }),
@@ -42,13 +45,19 @@ const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').imple
       resolve: ({ transactionId: id }, _args, context, info) =>
         id === null
           ? null
-          : loadWritten(context, info, (query) => context.services.prisma.transaction.findUnique({ ...query, where: { id } })),
+          : loadWritten(context, info, (query) =>
+              context.services.prisma.transaction.findUnique({ ...query, where: { id } }),
+            ),
     }),
     occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'From when it counts.' }),
   }),
 });
 
-async function* balanceChanges(context: GraphQLContext, tenant: Tenant, after: bigint | null): AsyncGenerator<BalanceChange> {
+async function* balanceChanges(
+  context: GraphQLContext,
+  tenant: Tenant,
+  after: bigint | null,
+): AsyncGenerator<BalanceChange> {
   const { walletId } = tenant;
   const { sql } = context.services;
   await settleWallets(context.services, [tenant.organizationId]);

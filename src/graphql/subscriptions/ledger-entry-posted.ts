@@ -23,13 +23,20 @@ const LedgerEntryPostedRef = builder.objectRef<PostedEntryEvent>('LedgerEntryPos
       description: 'The entry.',
       resolve: ({ walletId, sequence }, _args, context, info) =>
         loadWritten(context, info, (query) =>
-          context.services.prisma.ledgerEntry.findUnique({ ...query, where: { walletId_sequence: { walletId, sequence } } }),
+          context.services.prisma.ledgerEntry.findUnique({
+            ...query,
+            where: { walletId_sequence: { walletId, sequence } },
+          }),
         ),
     }),
   }),
 });
 
-async function* postedEntries(context: GraphQLContext, tenant: Tenant, after: bigint | null): AsyncGenerator<PostedEntryEvent> {
+async function* postedEntries(
+  context: GraphQLContext,
+  tenant: Tenant,
+  after: bigint | null,
+): AsyncGenerator<PostedEntryEvent> {
   const { walletId } = tenant;
   const { sql } = context.services;
   const { sequence: newest } = await walletState(sql, walletId);

@@ -14,14 +14,22 @@ export const ApiKeyRef = builder.prismaObject('ApiKey', {
     name: t.exposeString('name', { description: 'What people call it.' }),
     prefix: t.exposeString('prefix', { description: 'The first characters of the secret, to recognize it by.' }),
     master: t.exposeBoolean('master', { description: 'True for a key that may everything in its organization.' }),
-    scopes: t.field({ type: [ScopeEnum], description: 'What it may do; empty for a master key.', resolve: (key) => key.scopes }),
+    scopes: t.field({
+      type: [ScopeEnum],
+      description: 'What it may do; empty for a master key.',
+      resolve: (key) => key.scopes,
+    }),
     project: t.relation('project', {
       nullable: true,
       type: ProjectRef,
       description: 'The only project it acts for; null for any.',
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
-    expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true, description: 'Until when it works; null for ever.' }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Until when it works; null for ever.',
+    }),
     lastUsedAt: t.expose('lastUsedAt', {
       type: 'DateTime',
       nullable: true,

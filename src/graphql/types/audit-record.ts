@@ -8,13 +8,18 @@ import { NodeRef } from './node.ts';
 
 export const AuditRecordRef = builder.prismaObject('AuditRecord', {
   name: 'AuditRecord',
-  description: 'Who changed what: grants, adjustments, purchases begun, keys, projects, clocks. Never changed afterwards.',
+  description:
+    'Who changed what: grants, adjustments, purchases begun, keys, projects, clocks. Never changed afterwards.',
   interfaces: [NodeRef],
   readableBy: mayReadAudit,
   fields: (t) => ({
     id: t.id({ description: 'Opaque id.', resolve: (record) => encodeId('AuditRecord', record.id) }),
     action: t.exposeString('action', { description: 'The mutation’s name.' }),
-    actor: t.field({ type: ActorRef, description: 'Who.', resolve: (record, _args, context) => resolveActor(record, context) }),
+    actor: t.field({
+      type: ActorRef,
+      description: 'Who.',
+      resolve: (record, _args, context) => resolveActor(record, context),
+    }),
     before: t.field({ type: 'JSON', nullable: true, description: 'What it was.', resolve: (record) => record.before }),
     after: t.field({ type: 'JSON', nullable: true, description: 'What it became.', resolve: (record) => record.after }),
     requestId: t.exposeString('requestId', { nullable: true, description: 'The id of the request in the log.' }),

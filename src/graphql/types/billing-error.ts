@@ -161,7 +161,10 @@ export const PaymentFailedRef = builder.objectRef<PaymentFailed>('PaymentFailed'
   interfaces,
   description: 'Returned when the payment provider refused the payment. HTTP equivalent 402.',
   fields: (t) => ({
-    declineCode: t.exposeString('declineCode', { nullable: true, description: 'The provider’s reason, where it gave one.' }),
+    declineCode: t.exposeString('declineCode', {
+      nullable: true,
+      description: 'The provider’s reason, where it gave one.',
+    }),
   }),
 });
 
@@ -173,7 +176,8 @@ export const ConflictRef = builder.objectRef<Conflict>('Conflict').implement({
 
 export const NotFoundRef = builder.objectRef<NotFound>('NotFound').implement({
   interfaces,
-  description: 'Returned when an id names nothing that is yours: malformed, unknown and foreign ids alike. HTTP equivalent 404.',
+  description:
+    'Returned when an id names nothing that is yours: malformed, unknown and foreign ids alike. HTTP equivalent 404.',
 });
 
 export const InvalidInputRef = builder.objectRef<InvalidInput>('InvalidInput').implement({
@@ -200,4 +204,5 @@ const TYPE_OF_MEMBER = {
 } as const;
 
 export type ErrorName = keyof typeof TYPE_OF_MEMBER;
-export const errorRefs = <const Names extends readonly ErrorName[]>(names: Names) => names.map((name) => TYPE_OF_MEMBER[name]);
+export const errorRefs = <const Names extends readonly ErrorName[]>(names: Names) =>
+  names.map((name) => TYPE_OF_MEMBER[name]);

@@ -8,7 +8,7 @@ import { readPage } from '../pages.ts';
 import { mayReadWallet } from '../permissions/readable.ts';
 import { BucketKindEnum, RefreshIntervalEnum } from './enums.ts';
 import { LotConnection } from './lot.ts';
-import { BURN_ORDER, lotCursor, lotFilter, type LotInBurnOrder, lotsAfter } from './lot-pages.ts';
+import { BURN_ORDER, type LotInBurnOrder, lotCursor, lotFilter, lotsAfter } from './lot-pages.ts';
 import { NodeRef } from './node.ts';
 
 const BucketRefreshRef = builder.objectRef<Allowance>('BucketRefresh').implement({
@@ -60,7 +60,9 @@ export const BucketRef = builder.prismaObject('Bucket', {
       type: LotConnection,
       description: 'Its lots in burn order.',
       args: {
-        active: t.arg.boolean({ description: 'True for lots in force with credits left, false for the others; all without it.' }),
+        active: t.arg.boolean({
+          description: 'True for lots in force with credits left, false for the others; all without it.',
+        }),
         first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
         after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
       },
@@ -72,7 +74,10 @@ export const BucketRef = builder.prismaObject('Bucket', {
           cursorOf: lotCursor,
           read: async (ids, query, take) => {
             const lots = { ...withBucket(query), where, orderBy: BURN_ORDER, take };
-            const rows = await context.services.prisma.bucket.findMany({ where: { id: { in: ids } }, select: { id: true, lots } });
+            const rows = await context.services.prisma.bucket.findMany({
+              where: { id: { in: ids } },
+              select: { id: true, lots },
+            });
             return rows.map(({ id, lots: ofBucket }) => ({ id, rows: ofBucket as unknown as LotInBurnOrder[] }));
           },
         });

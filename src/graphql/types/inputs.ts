@@ -8,7 +8,8 @@ export const UsageInputRef = builder.inputType('UsageInput', {
     quantity: t.field({ type: 'Decimal', description: 'How much, in units of the meter; not negative. 1 without it.' }),
     dimensions: t.field({
       type: 'JSON',
-      description: 'What the rate depends on, an object of text, numbers and booleans: { "model": "large", "render_js": true }.',
+      description:
+        'What the rate depends on, an object of text, numbers and booleans: { "model": "large", "render_js": true }.',
     }),
   }),
 });

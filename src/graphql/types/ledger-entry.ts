@@ -13,7 +13,10 @@ export const LedgerEntryRef = builder.prismaObject('LedgerEntry', {
   interfaces: [NodeRef],
   readableBy: mayReadWallet,
   fields: (t) => ({
-    id: t.id({ description: 'Opaque id.', resolve: (entry) => encodeId('LedgerEntry', `${entry.walletId}.${entry.sequence}`) }),
+    id: t.id({
+      description: 'Opaque id.',
+      resolve: (entry) => encodeId('LedgerEntry', `${entry.walletId}.${entry.sequence}`),
+    }),
     sequence: t.expose('sequence', { type: 'Long', description: 'Its number in the wallet: 1, 2, 3… without gaps.' }),
     direction: t.expose('direction', { type: DirectionEnum, description: 'Into or out of the wallet.' }),
     amount: t.field({
@@ -27,7 +30,8 @@ export const LedgerEntryRef = builder.prismaObject('LedgerEntry', {
       resolve: (entry) => micros(entry.balanceAfterMicros),
     }),
     reasonCode: t.exposeString('reasonCode', {
-      description: 'Why: PURCHASE, BONUS, PLAN_GRANT, ALLOWANCE, GRANT, USAGE, EXPIRY, ADJUSTMENT, or the caller’s own.',
+      description:
+        'Why: PURCHASE, BONUS, PLAN_GRANT, ALLOWANCE, GRANT, USAGE, EXPIRY, ADJUSTMENT, or the caller’s own.',
     }),
     lot: t.relation('lot', { nullable: true, description: 'The lot it moved; null for debt.' }),
     bucket: t.relation('bucket', { nullable: true, description: 'The bucket of that lot; null for debt.' }),
@@ -35,7 +39,11 @@ export const LedgerEntryRef = builder.prismaObject('LedgerEntry', {
     taskId: t.exposeString('taskId', { nullable: true, description: 'The caller’s task.' }),
     executionId: t.exposeString('executionId', { nullable: true, description: 'The caller’s execution.' }),
     meter: t.exposeString('meter', { nullable: true, description: 'What was metered, where it was one meter.' }),
-    actor: t.field({ type: ActorRef, description: 'Who caused it.', resolve: (entry, _args, context) => resolveActor(entry, context) }),
+    actor: t.field({
+      type: ActorRef,
+      description: 'Who caused it.',
+      resolve: (entry, _args, context) => resolveActor(entry, context),
+    }),
     description: t.string({
       nullable: true,
       description: 'The caller’s description, or the operator’s reason.',
@@ -49,7 +57,10 @@ export const LedgerEntryRef = builder.prismaObject('LedgerEntry', {
       select: { transaction: { select: { metadata: true } } },
       resolve: (entry) => entry.transaction.metadata,
     }),
-    postedAt: t.expose('postedAt', { type: 'DateTime', description: 'When it was posted; never before the entry before it.' }),
+    postedAt: t.expose('postedAt', {
+      type: 'DateTime',
+      description: 'When it was posted; never before the entry before it.',
+    }),
     effectiveAt: t.expose('effectiveAt', {
       type: 'DateTime',
       description: 'From when it counts: for expiries and allowances the instant they were due.',
@@ -66,7 +77,8 @@ export const LedgerEntryRef = builder.prismaObject('LedgerEntry', {
       resolve: (entry) => entry.transaction.rateCardVersion,
     }),
     hash: t.string({
-      description: 'SHA-256 over the entry and the hash before it, hexadecimal; docs/ledger-hash.md tells how to verify it.',
+      description:
+        'SHA-256 over the entry and the hash before it, hexadecimal; docs/ledger-hash.md tells how to verify it.',
       resolve: (entry) => Buffer.from(entry.hash).toString('hex'),
     }),
   }),

@@ -1,7 +1,8 @@
 /** Pages and filters of a wallet's ledger (requirement W5). The cursor is the sequence, as in live streams. */
-import type { Prisma } from '../../generated/prisma/client.ts';
+
 import type { Instant } from '../../domain/time/instant.ts';
 import { dateOf } from '../../domain/time/instant.ts';
+import type { Prisma } from '../../generated/prisma/client.ts';
 import { builder } from '../builder.ts';
 import { badUserInput } from '../errors.ts';
 import { parseId } from '../ids.ts';
@@ -11,7 +12,8 @@ import { DirectionEnum } from './enums.ts';
 const KIND = 'entry';
 const MAX_FILTER_VALUES = 100;
 
-export const ledgerCursor = ({ sequence }: { readonly sequence: bigint }): string => encodeCursor(KIND, [sequence.toString()]);
+export const ledgerCursor = ({ sequence }: { readonly sequence: bigint }): string =>
+  encodeCursor(KIND, [sequence.toString()]);
 
 export function sequenceOf(cursor: string, argument = 'after'): bigint {
   return cursorInteger(decodeCursor(KIND, cursor, argument)[0], argument);

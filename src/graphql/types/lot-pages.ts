@@ -8,7 +8,14 @@ const KIND = 'lot';
 export type LotInBurnOrder = Lot & { readonly bucket: { readonly burnPriority: number; readonly key: string } };
 
 export function lotCursor({ bucket, expiresAt, paid, effectiveAt, id }: LotInBurnOrder): string {
-  return encodeCursor(KIND, [bucket.burnPriority, bucket.key, expiresAt?.getTime() ?? null, paid, effectiveAt.getTime(), id]);
+  return encodeCursor(KIND, [
+    bucket.burnPriority,
+    bucket.key,
+    expiresAt?.getTime() ?? null,
+    paid,
+    effectiveAt.getTime(),
+    id,
+  ]);
 }
 
 export const BURN_ORDER: Prisma.LotOrderByWithRelationInput[] = [
@@ -57,4 +64,5 @@ export function lotsAfter({ cursor }: Page): Prisma.LotWhereInput {
 }
 
 const MAX_TIME = 8.64e15;
-const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && Math.abs(value as number) <= MAX_TIME;
+const isTime = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Math.abs(value as number) <= MAX_TIME;

@@ -11,7 +11,10 @@ export const MembershipRef = builder.prismaObject('Membership', {
   fields: (t) => ({
     id: t.id({ description: 'Opaque id.', resolve: (membership) => encodeId('Membership', membership.id) }),
     role: t.expose('role', { type: RoleEnum, description: 'What they may do.' }),
-    balanceAccess: t.expose('balanceAccess', { type: BalanceAccessEnum, description: 'How much of the balance they see.' }),
+    balanceAccess: t.expose('balanceAccess', {
+      type: BalanceAccessEnum,
+      description: 'How much of the balance they see.',
+    }),
     status: t.expose('status', { type: MembershipStatusEnum, description: 'Whether it has begun.' }),
     user: t.relation('user', { nullable: true, description: 'The person; null until an invitation is accepted.' }),
     organization: t.relation('organization', { description: 'Where.' }),

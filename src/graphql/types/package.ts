@@ -19,7 +19,8 @@ export const PackageRef = builder.objectRef<Package>('Package').implement({
     totalCredits: t.field({ type: 'Credits', description: 'Both together.', resolve: totalCredits }),
     costPerCredit: t.field({
       type: 'Decimal',
-      description: 'Price per credit, bonus included, in major units (dollars), to 6 fraction digits, half away from zero.',
+      description:
+        'Price per credit, bonus included, in major units (dollars), to 6 fraction digits, half away from zero.',
       resolve: (offer) => costPerCredit(offer, minorDigits(offer.price.currency)),
     }),
     bonusPercent: t.field({

@@ -1,7 +1,8 @@
 /** Subscriptions of organizations to plans. */
-import { mayReadBilling } from '../permissions/readable.ts';
+
 import { builder } from '../builder.ts';
 import { encodeId } from '../ids.ts';
+import { mayReadBilling } from '../permissions/readable.ts';
 import { SubscriptionStatusEnum } from './enums.ts';
 import { NodeRef } from './node.ts';
 import { PlanRef } from './plan.ts';
@@ -22,7 +23,10 @@ export const PlanSubscriptionRef = builder.prismaObject('PlanSubscription', {
       },
     }),
     status: t.expose('status', { type: SubscriptionStatusEnum, description: 'Its state.' }),
-    currentPeriodStart: t.expose('currentPeriodStart', { type: 'DateTime', description: 'Start of the period, inclusive.' }),
+    currentPeriodStart: t.expose('currentPeriodStart', {
+      type: 'DateTime',
+      description: 'Start of the period, inclusive.',
+    }),
     currentPeriodEnd: t.expose('currentPeriodEnd', { type: 'DateTime', description: 'End of the period, exclusive.' }),
     trialEndsAt: t.expose('trialEndsAt', {
       type: 'DateTime',

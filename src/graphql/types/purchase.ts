@@ -1,6 +1,7 @@
 /** Purchases: what was bought for money. */
-import { may } from '../../domain/identity/caller.ts';
+
 import { micros } from '../../domain/credits/micros.ts';
+import { may } from '../../domain/identity/caller.ts';
 import { builder } from '../builder.ts';
 import { encodeId } from '../ids.ts';
 import { connectionType } from '../pages.ts';

@@ -26,6 +26,10 @@ export const RateCardRef = builder.objectRef<RateCard>('RateCard').implement({
   fields: (t) => ({
     version: t.exposeInt('version', { description: 'Its number; entries name the version that priced them.' }),
     effectiveAt: t.expose('effectiveAt', { type: 'DateTime', description: 'From when it prices usage.' }),
-    rates: t.field({ type: [RateRef], description: 'Its rates, as in the catalog.', resolve: (card) => [...card.rates] }),
+    rates: t.field({
+      type: [RateRef],
+      description: 'Its rates, as in the catalog.',
+      resolve: (card) => [...card.rates],
+    }),
   }),
 });

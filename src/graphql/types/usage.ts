@@ -1,6 +1,7 @@
 /** Usage lines: how what was used was priced. */
-import type { PricedLine } from '../../domain/pricing/price.ts';
+
 import type { Micros } from '../../domain/credits/micros.ts';
+import type { PricedLine } from '../../domain/pricing/price.ts';
 import { builder } from '../builder.ts';
 
 export const UsageLineRef = builder.objectRef<PricedLine>('UsageLine').implement({

@@ -8,10 +8,10 @@ import { readPage } from '../pages.ts';
 import { mayReadBilling } from '../permissions/readable.ts';
 import { BucketRef, withBucket } from './bucket.ts';
 import { LedgerEntryConnection } from './ledger-entry.ts';
-import { entriesBeyond, ledgerCursor, ledgerFilter, LedgerFilterRef } from './ledger-pages.ts';
+import { entriesBeyond, LedgerFilterRef, ledgerCursor, ledgerFilter } from './ledger-pages.ts';
 import { liveCursor } from './live-cursor.ts';
 import { LotConnection } from './lot.ts';
-import { BURN_ORDER, lotCursor, lotFilter, type LotInBurnOrder, lotsAfter } from './lot-pages.ts';
+import { BURN_ORDER, type LotInBurnOrder, lotCursor, lotFilter, lotsAfter } from './lot-pages.ts';
 import { NodeRef } from './node.ts';
 
 interface BucketAmounts {
@@ -66,7 +66,8 @@ export const WalletRef = builder.prismaObject('Wallet', {
     }),
     balance: t.field({
       type: 'Credits',
-      description: 'All lots less debt: the newest entry’s balanceAfter. Counts held, frozen and not yet effective credits.',
+      description:
+        'All lots less debt: the newest entry’s balanceAfter. Counts held, frozen and not yet effective credits.',
       resolve: (wallet) => micros(wallet.balanceMicros),
     }),
     frozenCredits: t.field({
@@ -95,7 +96,9 @@ export const WalletRef = builder.prismaObject('Wallet', {
       type: LotConnection,
       description: 'Its lots in burn order.',
       args: {
-        active: t.arg.boolean({ description: 'True for lots in force with credits left, false for the others; all without it.' }),
+        active: t.arg.boolean({
+          description: 'True for lots in force with credits left, false for the others; all without it.',
+        }),
         first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
         after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
       },
@@ -107,7 +110,10 @@ export const WalletRef = builder.prismaObject('Wallet', {
           cursorOf: lotCursor,
           read: async (ids, query, take) => {
             const lots = { ...withBucket(query), where, orderBy: BURN_ORDER, take };
-            const rows = await context.services.prisma.wallet.findMany({ where: { id: { in: ids } }, select: { id: true, lots } });
+            const rows = await context.services.prisma.wallet.findMany({
+              where: { id: { in: ids } },
+              select: { id: true, lots },
+            });
             return rows.map(({ id, lots: ofWallet }) => ({ id, rows: ofWallet as unknown as LotInBurnOrder[] }));
           },
         });
@@ -120,8 +126,12 @@ export const WalletRef = builder.prismaObject('Wallet', {
         filter: t.arg({ type: LedgerFilterRef, description: 'Which entries; all without it.' }),
         first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
         after: t.arg.string({ description: 'A cursor of this list: older entries than that.' }),
-        last: t.arg.int({ description: 'Rows per page from the other end, at most 100. Not together with first or after.' }),
-        before: t.arg.string({ description: 'A cursor of this list: newer entries than that. Not together with first or after.' }),
+        last: t.arg.int({
+          description: 'Rows per page from the other end, at most 100. Not together with first or after.',
+        }),
+        before: t.arg.string({
+          description: 'A cursor of this list: newer entries than that. Not together with first or after.',
+        }),
       },
       resolve: (wallet, { filter, ...args }, context, info) => {
         const page = readPage(args);
@@ -132,7 +142,10 @@ export const WalletRef = builder.prismaObject('Wallet', {
           cursorOf: ledgerCursor,
           read: async (ids, query, take) => {
             const entries = { ...query, where, orderBy, take };
-            const rows = await context.services.prisma.wallet.findMany({ where: { id: { in: ids } }, select: { id: true, entries } });
+            const rows = await context.services.prisma.wallet.findMany({
+              where: { id: { in: ids } },
+              select: { id: true, entries },
+            });
             return rows.map(({ id, entries: ofWallet }) => ({ id, rows: ofWallet }));
           },
         });

@@ -15,7 +15,13 @@ import {
   type SandboxOutcome,
   settleCheckout,
 } from '../../persistence/sandbox-checkouts.ts';
-import { type Checkout, type CheckoutRequest, type PaymentProvider, type ProviderEvent, UnverifiedEvent } from '../provider.ts';
+import {
+  type Checkout,
+  type CheckoutRequest,
+  type PaymentProvider,
+  type ProviderEvent,
+  UnverifiedEvent,
+} from '../provider.ts';
 
 export interface SandboxOptions {
   readonly sql: Sql;

@@ -1,0 +1,124 @@
+/** Builders for what a test starts from. */
+import { randomUUID } from 'node:crypto';
+import type { Scope } from '../../src/domain/identity/caller.ts';
+import { anchoredMonthPeriod, dayOfMonth } from '../../src/domain/time/calendar.ts';
+import { decodeId } from '../../src/graphql/ids.ts';
+import { databaseNow } from '../../src/persistence/clock.ts';
+import { findTenant } from '../../src/persistence/organizations.ts';
+import { insertSubscription } from '../../src/persistence/subscriptions.ts';
+import {
+  AdvanceTestClockDocument,
+  CreateApiKeyDocument,
+  CreateOrganizationDocument,
+  GrantCreditsDocument,
+} from '../generated/documents.ts';
+import type { TestClient, TestGateway } from './gateway.ts';
+
+/** A key that no other test uses. */
+export const aKey = (): string => randomUUID();
+
+export interface Given {
+  readonly id: string;
+  readonly slug: string;
+  /** Charges usage and reads everything. */
+  readonly client: TestClient;
+  readonly secret: string;
+}
+
+export interface OrganizationOptions {
+  readonly timeZone?: string;
+  /** The plan it is subscribed to; null for none. `free` without it. */
+  readonly plan?: string | null;
+  /** Credits granted into these buckets. */
+  readonly credits?: Readonly<Record<string, string>>;
+}
+
+/** An organization with a test clock, a subscription, a master key and exactly the credits asked for (plus its plan's). */
+export async function anOrganization(gateway: TestGateway, options: OrganizationOptions = {}): Promise<Given> {
+  const { timeZone = 'UTC', plan = null, credits = {} } = options;
+  const operator = gateway.as(gateway.demo.tokens.operator);
+  const slug = `org-${randomUUID()}`;
+  const { createOrganization } = await operator.run(CreateOrganizationDocument, {
+    input: { slug, name: slug, timeZone, testClock: true },
+  });
+  if (createOrganization.__typename !== 'OrganizationPayload') throw new Error(JSON.stringify(createOrganization));
+  const { id } = createOrganization.organization;
+  await subscribe(gateway, id, timeZone, plan);
+  const secret = await anApiKey(gateway, id, 'MASTER');
+  for (const [bucketKey, amount] of Object.entries(credits)) await grant(gateway, id, bucketKey, amount);
+  return { id, slug, secret, client: gateway.as(secret) };
+}
+
+/** Subscribes to a plan of the catalog; with null to one that grants nothing, so that a test counts only its own credits. */
+async function subscribe(
+  { gateway }: TestGateway,
+  id: string,
+  timeZone: string,
+  planKey: string | null,
+): Promise<void> {
+  const { sql, catalogs, newId } = gateway.services;
+  const tenant = await findTenant(sql, decodeId('Organization', id));
+  const plan = catalogs.planByKey(planKey ?? 'free');
+  if (!tenant || !plan) throw new Error('no such organization or plan');
+  const now = await databaseNow(sql);
+  const anchorDay = dayOfMonth(now, timeZone);
+  const { end } = anchoredMonthPeriod(now, anchorDay, timeZone);
+  const granting = planKey === null ? { ...plan, allowances: [] } : plan;
+  const subscription = {
+    id: newId(),
+    tenant,
+    plan: granting,
+    status: 'ACTIVE',
+    anchorDay,
+    periodStart: now,
+    periodEnd: end,
+  } as const;
+  await insertSubscription(sql, subscription);
+}
+
+/** The secret of a new key. */
+export async function anApiKey(
+  gateway: TestGateway,
+  organizationId: string,
+  ...scopes: ('MASTER' | Scope)[]
+): Promise<string> {
+  const master = scopes.includes('MASTER');
+  const { createApiKey } = await gateway.as(gateway.demo.tokens.operator).run(CreateApiKeyDocument, {
+    input: {
+      organizationId,
+      name: 'test',
+      master,
+      scopes: scopes.filter((scope): scope is Scope => scope !== 'MASTER'),
+    },
+  });
+  if (createApiKey.__typename !== 'CreateApiKeyPayload') throw new Error(JSON.stringify(createApiKey));
+  return createApiKey.secret;
+}
+
+export async function grant(
+  gateway: TestGateway,
+  organizationId: string,
+  bucketKey: string,
+  credits: string,
+  expiresAt?: string,
+): Promise<void> {
+  const { grantCredits } = await gateway.as(gateway.demo.tokens.operator).run(GrantCreditsDocument, {
+    input: {
+      organizationId,
+      idempotencyKey: aKey(),
+      bucketKey,
+      credits,
+      reason: 'test',
+      ...(expiresAt ? { expiresAt } : {}),
+    },
+  });
+  if (grantCredits.__typename !== 'GrantPayload') throw new Error(JSON.stringify(grantCredits));
+}
+
+/** Moves the organization's clock. */
+export async function advanceTo(gateway: TestGateway, organizationId: string, to: string): Promise<void> {
+  const { advanceTestClock } = await gateway.as(gateway.demo.tokens.operator).run(AdvanceTestClockDocument, {
+    input: { organizationId, to },
+  });
+  if (advanceTestClock.__typename !== 'TestClockPayload') throw new Error(JSON.stringify(advanceTestClock));
+}

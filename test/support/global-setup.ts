@@ -1,0 +1,50 @@
+/** One PostgreSQL per run, with a migrated template that every test file clones. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import type { TestProject } from 'vitest/node';
+import { startEmbeddedPostgres } from '../../src/embedded-postgres/index.ts';
+import { applyMigrations } from '../../src/persistence/migrate.ts';
+import { ensureServingRole } from '../../src/persistence/serving-role.ts';
+import { projectPath } from '../../src/project-path.ts';
+
+export const TEMPLATE = 'purser_template';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    adminUrl: string;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const directory = await mkdtemp(join(tmpdir(), 'purser-test-'));
+  const server = await startEmbeddedPostgres({
+    dataDirectory: directory,
+    database: TEMPLATE,
+    // What a test asks for is whether the rules hold, not whether the disk does.
+    settings: { fsync: 'off', max_connections: '400' },
+  });
+  await applyMigrations({
+    databaseUrl: server.adminUrl,
+    migrationsDirectory: projectPath('prisma/migrations'),
+    schemaPath: projectPath('prisma/schema.prisma'),
+  });
+  await ensureServingRole(server.adminUrl);
+  await forbidConnections(server.adminUrl);
+  project.provide('adminUrl', server.adminUrl);
+  return async () => {
+    await server.stop();
+    await rm(directory, { recursive: true, force: true });
+  };
+}
+
+/** A template can be cloned only while nobody is connected to it. */
+async function forbidConnections(adminUrl: string): Promise<void> {
+  const url = new URL(adminUrl);
+  url.pathname = '/postgres';
+  const client = new Client({ connectionString: url.toString() });
+  await client.connect();
+  await client.query(`ALTER DATABASE ${TEMPLATE} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false`);
+  await client.end();
+}
