@@ -4,12 +4,12 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { type Logger, pino } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import { v7 as uuidv7 } from 'uuid';
 import type { Config } from './config.ts';
 import { type Database, openDatabase, StartupError } from './database.ts';
 import { type Demo, seedDemo } from './demo/seed.ts';
 import { Authenticator } from './http/authenticate.ts';
 import { HttpServer } from './http/server.ts';
+import { newId } from './new-id.ts';
 import { applyCatalogSource, CatalogInvalid, CatalogStore } from './operations/catalog-store.ts';
 import type { Services } from './operations/services.ts';
 import { SandboxProvider } from './payments/sandbox/sandbox-provider.ts';
@@ -93,6 +93,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
   const sql = createSql(databaseUrl, { applicationName: 'purser', maxConnections: SERVING_CONNECTIONS, ...observed });
   const postingSql = createSql(databaseUrl, {
     applicationName: 'purser-posting',
+    pipeline: true,
     maxConnections: POSTING_LANES,
     ...observed,
   });
@@ -103,11 +104,11 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     const catalogs = await CatalogStore.load(sql);
     const secrets = await loadSecrets(sql, config);
     const signals = new WalletSignals(sql, logger);
-    await signals.listen();
+    await signals.listen(databaseUrl);
     const engine = new PostingEngine({
       sql: postingSql,
       policies: () => catalogs.policies,
-      newId: uuidv7,
+      newId,
       feed: signals,
       logger,
       lanes: POSTING_LANES,
@@ -119,7 +120,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       sql,
       catalogs,
       payments: sandbox,
-      newId: uuidv7,
+      newId,
       logger,
       requestId: null,
     };
@@ -197,7 +198,7 @@ async function loadSecrets(sql: Sql, config: Config): Promise<Secrets> {
 }
 
 async function closePools({ sql, postingSql, prisma }: { sql: Sql; postingSql: Sql; prisma: Prisma }): Promise<void> {
-  await Promise.all([sql.end({ timeout: 5 }), postingSql.end({ timeout: 5 }), prisma.$disconnect()]);
+  await Promise.all([sql.end(), postingSql.end(), prisma.$disconnect()]);
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {

@@ -6,3 +6,4 @@
 export { EmbeddedPostgresError } from './error.ts';
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './start.ts';
 export { startEmbeddedPostgres } from './start.ts';
+export { temporaryDataDirectory } from './temporary.ts';

@@ -1,47 +1,203 @@
 /**
- * The PostgreSQL connections that run hand-written SQL: the posting engine's, which pipelines statements, and the live
- * streams'. Amounts and sequences arrive as bigint, instants as milliseconds.
+ * The PostgreSQL connections that run hand-written SQL: the posting engine's, which pipeline statements, and those of live
+ * streams and small writes. Statements are template literals whose values become parameters; amounts and sequences arrive
+ * as bigint, instants as milliseconds.
  */
-import postgres from 'postgres';
-import { type Instant, instant } from '../domain/time/instant.ts';
+import { Client, type ClientConfig, DatabaseError, Pool, type PoolClient, types as pgTypes } from 'pg';
+import { instant } from '../domain/time/instant.ts';
 
 const TIMESTAMPTZ = 1184;
+const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
 
-const types = {
-  bigint: postgres.BigInt,
-  instant: {
-    to: TIMESTAMPTZ,
-    from: [TIMESTAMPTZ],
-    serialize: (at: Instant) => new Date(at).toISOString(),
-    parse: (text: string) => instant(Date.parse(text)),
-  },
+/** A piece of SQL with its values, to be put into statements. */
+export class Fragment {
+  readonly strings: readonly string[];
+  readonly values: readonly unknown[];
+  constructor(strings: readonly string[], values: readonly unknown[]) {
+    this.strings = strings;
+    this.values = values;
+  }
+}
+
+export const fragment = (strings: TemplateStringsArray, ...values: unknown[]): Fragment =>
+  new Fragment(strings, values);
+
+export type Rows<Row extends readonly object[]> = Row & {
+  /** How many rows were read, inserted or changed. */
+  readonly count: number;
+  /** The command tag: "SELECT", "COMMIT". */
+  readonly command: string;
 };
 
-type CustomTypes = { bigint: bigint; instant: Instant };
-export type Sql = postgres.Sql<CustomTypes>;
-/** Whatever can run statements: a pool, a reserved connection, a transaction. */
-export type Queryable = postgres.ISql<CustomTypes>;
-export type ReservedSql = postgres.ReservedSql<CustomTypes>;
+/** Whatever can run statements: a pool, one connection, a transaction. A statement is sent as soon as it is written. */
+export type Queryable = <Row extends readonly object[] = readonly object[]>(
+  strings: TemplateStringsArray,
+  ...values: unknown[]
+) => Promise<Rows<Row>>;
+
+/** One connection of a pool. */
+export interface Connection {
+  readonly sql: Queryable;
+  /** Gives it back; throws it away after a fault, for nobody knows what state it is in. */
+  release(fault?: unknown): void;
+}
+
+export interface Sql extends Queryable {
+  /** Runs `work` in one transaction: committed when it resolves, rolled back when it rejects. */
+  begin<T>(work: (sql: Queryable) => Promise<T>): Promise<T>;
+  connect(): Promise<Connection>;
+  end(): Promise<void>;
+}
 
 export interface ConnectionOptions {
   readonly applicationName: string;
   readonly maxConnections: number;
+  /** Sends statements without waiting for the answers to those before; only for one transaction at a time. */
+  readonly pipeline?: boolean;
   /** Told every statement; tests count them. */
   readonly onStatement?: (sql: string) => void;
 }
 
+/** The connection or the server went away. Whether a COMMIT in flight took effect is unknown. */
+export class ConnectionLost extends Error {
+  constructor(cause: unknown) {
+    super('the connection to PostgreSQL was lost', { cause });
+  }
+}
+
+const types: ClientConfig['types'] = {
+  getTypeParser: ((oid: number, format?: 'text') => {
+    if (oid === pgTypes.builtins.INT8) return BigInt;
+    if (oid === TIMESTAMPTZ) return (text: string) => instant(Date.parse(text));
+    return pgTypes.getTypeParser(oid, format);
+  }) as typeof pgTypes.getTypeParser,
+};
+
 /** Opens nothing yet: connections are made when first used. */
-export function createSql(
-  databaseUrl: string,
-  { applicationName, maxConnections, onStatement }: ConnectionOptions,
-): Sql {
-  return postgres(databaseUrl, {
+export function createSql(databaseUrl: string, options: ConnectionOptions): Sql {
+  const { applicationName, maxConnections, pipeline = false, onStatement } = options;
+  const pool = new Pool({
+    connectionString: databaseUrl,
     max: maxConnections,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MILLISECONDS,
+    application_name: applicationName,
+    options: '-c TimeZone=UTC',
     types,
-    // Statements are few and named; notices are PostgreSQL's small talk, not ours.
-    onnotice: () => undefined,
-    ...(onStatement ? { debug: (_connection: number, query: string) => onStatement(query) } : {}),
-    connect_timeout: 5,
-    connection: { application_name: applicationName, TimeZone: 'UTC' },
+    ...{ pipeline },
   });
+  // An idle connection that breaks is replaced by the pool; those in use fail their statements.
+  pool.on('error', () => undefined);
+  const connect = async (): Promise<Connection> => {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw lostUnlessAnswered(error);
+    });
+    return { sql: queryableOf(client, onStatement), release: (fault) => client.release(fault !== undefined) };
+  };
+  const begin = async <T>(work: (sql: Queryable) => Promise<T>): Promise<T> => {
+    const { sql, release } = await connect();
+    try {
+      await sql`BEGIN`;
+      const result = await work(sql);
+      await sql`COMMIT`;
+      release();
+      return result;
+    } catch (error) {
+      const isClean = await sql`ROLLBACK`.then(
+        () => true,
+        () => false,
+      );
+      release(isClean ? undefined : error);
+      throw error;
+    }
+  };
+  return Object.assign(queryableOf(pool, onStatement), { begin, connect, end: () => pool.end() });
+}
+
+/** Hears notifications on a channel, for ever: reconnects after a pause when the connection is lost. */
+export function listen(databaseUrl: string, channel: string, hear: (payload: string) => void): Promise<Listener> {
+  const listener = new Listener(databaseUrl, channel, hear);
+  return listener.start().then(() => listener);
+}
+
+const RECONNECT_MILLISECONDS = 500;
+
+export class Listener {
+  readonly #databaseUrl: string;
+  readonly #channel: string;
+  readonly #hear: (payload: string) => void;
+  #client: Client | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(databaseUrl: string, channel: string, hear: (payload: string) => void) {
+    this.#databaseUrl = databaseUrl;
+    this.#channel = channel;
+    this.#hear = hear;
+  }
+
+  async start(): Promise<void> {
+    const client = new Client({ connectionString: this.#databaseUrl, application_name: 'purser-listen' });
+    this.#client = client;
+    client.on('error', () => undefined);
+    client.on('end', () => this.#reconnect());
+    client.on('notification', ({ payload }) => this.#hear(payload ?? ''));
+    await client.connect();
+    await client.query(`LISTEN ${client.escapeIdentifier(this.#channel)}`);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#retry) clearTimeout(this.#retry);
+    await this.#client?.end().catch(() => undefined);
+  }
+
+  #reconnect(): void {
+    if (this.#stopped || this.#retry) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      this.start().catch(() => this.#reconnect());
+    }, RECONNECT_MILLISECONDS);
+  }
+}
+
+function queryableOf(target: Pool | PoolClient, onStatement: ConnectionOptions['onStatement']): Queryable {
+  return async <Row extends readonly object[]>(strings: TemplateStringsArray, ...given: unknown[]) => {
+    const { text, values } = render(strings, given);
+    onStatement?.(text);
+    try {
+      const result = await target.query({ name: statementName(text), text, values });
+      return Object.assign(result.rows as unknown as Row, { count: result.rowCount ?? 0, command: result.command });
+    } catch (error) {
+      throw lostUnlessAnswered(error);
+    }
+  };
+}
+
+/** What PostgreSQL did not answer itself means that there is no connection. */
+function lostUnlessAnswered(error: unknown): unknown {
+  return error instanceof DatabaseError ? error : new ConnectionLost(error);
+}
+
+function render(strings: readonly string[], given: readonly unknown[]): { text: string; values: unknown[] } {
+  const values: unknown[] = [];
+  const write = (parts: readonly string[], inserted: readonly unknown[]): string =>
+    parts.reduce((text, part, index) => {
+      const value = inserted[index - 1];
+      if (value instanceof Fragment) return text + write(value.strings, value.values) + part;
+      values.push(value);
+      return `${text}$${values.length}${part}`;
+    });
+  return { text: write(strings, given), values };
+}
+
+const names = new Map<string, string>();
+
+/** Statements are prepared once per connection, under a name of their text. There are as many as the code has. */
+function statementName(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `purser_${names.size}`;
+    names.set(text, name);
+  }
+  return name;
 }

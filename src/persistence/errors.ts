@@ -1,19 +1,13 @@
 /** Classifies what PostgreSQL and its drivers throw, by SQLSTATE and never by message. */
 
+import { ConnectionLost } from './connection.ts';
+
 const SQLSTATE = /^[0-9A-Z]{5}$/;
+const UNIQUE_VIOLATION = '23505';
 /** Serialization failure, deadlock detected. */
 const RETRYABLE = new Set(['40001', '40P01']);
-const DRIVER_CONNECTION_CODES = new Set([
-  'CONNECTION_CLOSED',
-  'CONNECTION_ENDED',
-  'CONNECTION_DESTROYED',
-  'CONNECT_TIMEOUT',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ENOENT',
-  'ETIMEDOUT',
-]);
+/** Prisma's codes for a server that cannot be reached, a closed connection and an exhausted pool. */
+const PRISMA_CONNECTION_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'ECONNREFUSED', 'ECONNRESET']);
 
 function property(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
@@ -26,22 +20,29 @@ export function sqlState(error: unknown): string | undefined {
   return candidates.find((code): code is string => typeof code === 'string' && SQLSTATE.test(code));
 }
 
-/** True where the transaction lost against another one and the same work may succeed at once. */
+/**
+ * True where the transaction lost against another one and the same work may succeed at once. A key that an operation
+ * outside of the engine has claimed meanwhile is such a race: the next attempt finds its record.
+ */
 export function isRetryable(error: unknown): boolean {
-  return RETRYABLE.has(sqlState(error) ?? '');
+  const state = sqlState(error) ?? '';
+  return (
+    RETRYABLE.has(state) || (state === UNIQUE_VIOLATION && violatedConstraint(error) === 'idempotency_record_pkey')
+  );
 }
 
 /** True where the connection or the server went away; whether a COMMIT in flight took effect is then unknown. */
 export function isConnectionLoss(error: unknown): boolean {
+  if (error instanceof ConnectionLost) return true;
   const state = sqlState(error);
   // Class 08 is "connection exception", 57P01–57P03 are shutdowns and starts, 53300 is "too many connections".
   if (state !== undefined) return state.startsWith('08') || /^57P0[123]$/.test(state) || state === '53300';
   const code = property(error, 'code');
-  return typeof code === 'string' && DRIVER_CONNECTION_CODES.has(code);
+  return typeof code === 'string' && PRISMA_CONNECTION_CODES.has(code);
 }
 
 /** The name of the violated constraint, for unique and check violations. */
 export function violatedConstraint(error: unknown): string | undefined {
-  const name = property(error, 'constraint_name') ?? property(property(error, 'meta'), 'constraint');
+  const name = property(error, 'constraint') ?? property(property(error, 'meta'), 'constraint');
   return typeof name === 'string' ? name : undefined;
 }

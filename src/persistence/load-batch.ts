@@ -20,7 +20,7 @@ import type {
   WalletSnapshot,
 } from '../domain/wallet/snapshot.ts';
 import { decodeAnswer } from './answer-codec.ts';
-import type { ReservedSql } from './connection.ts';
+import { fragment, type Queryable } from './connection.ts';
 import { type LoadedPurchase, loadPurchases } from './load-purchases.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */
@@ -92,7 +92,7 @@ interface RecordRow {
 
 /** Begins the transaction, locks and loads. The caller commits or rolls back. */
 export async function beginAndLoad(
-  sql: ReservedSql,
+  sql: Queryable,
   commands: readonly Command[],
   limits: LoadLimits,
 ): Promise<LoadedBatch> {
@@ -119,7 +119,7 @@ export async function beginAndLoad(
   return { wallets: wallets.map((row) => walletSnapshot(row, assembly)), records: records.map(recordOf), purchases };
 }
 
-function loadWallets(sql: ReservedSql, walletIds: readonly string[]) {
+function loadWallets(sql: Queryable, walletIds: readonly string[]) {
   return sql<WalletRow[]>`
     SELECT w.id, w.organization_id, w.balance_micros, w.debt_micros, w.sequence, w.version,
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
@@ -132,7 +132,7 @@ function loadWallets(sql: ReservedSql, walletIds: readonly string[]) {
     WHERE w.id = ANY(${walletIds}::uuid[])`;
 }
 
-function loadBuckets(sql: ReservedSql, walletIds: readonly string[]) {
+function loadBuckets(sql: Queryable, walletIds: readonly string[]) {
   return sql<BucketRow[]>`
     SELECT b.id, b.wallet_id, b.key, b.kind, b.burn_priority, b.available_micros, b.pinned_micros, b.frozen_micros,
            a.interval, a.amount_micros, a.anchor_day, a.last_refreshed_at, a.next_refresh_at
@@ -142,7 +142,7 @@ function loadBuckets(sql: ReservedSql, walletIds: readonly string[]) {
 }
 
 /** The first spendable lots of every bucket in burn order; the index lot_burn_order answers it without a sort. */
-function loadLots(sql: ReservedSql, walletIds: readonly string[], perBucket: number) {
+function loadLots(sql: Queryable, walletIds: readonly string[], perBucket: number) {
   return sql<LotRow[]>`
     SELECT l.*
     FROM bucket b
@@ -158,7 +158,7 @@ function loadLots(sql: ReservedSql, walletIds: readonly string[], perBucket: num
 }
 
 /** Lots to start or expire, earliest first; one more than the bound tells that there are more. */
-function loadDueLots(sql: ReservedSql, walletIds: readonly string[], perWallet: number) {
+function loadDueLots(sql: Queryable, walletIds: readonly string[], perWallet: number) {
   return sql<LotRow[]>`
     SELECT l.*
     FROM wallet w
@@ -168,21 +168,19 @@ function loadDueLots(sql: ReservedSql, walletIds: readonly string[], perWallet: 
              expires_at, in_force, frozen, purchase_id
       FROM lot
       WHERE wallet_id = w.id AND NOT frozen
-        AND next_transition_at <= ${organizationNow(sql)}
+        AND next_transition_at <= ${ORGANIZATION_NOW}
       ORDER BY next_transition_at, id
       LIMIT ${perWallet + 1}
     ) l
-    WHERE w.id = ANY(${walletIds}::uuid[]) AND w.next_transition_at <= ${organizationNow(sql)}`;
+    WHERE w.id = ANY(${walletIds}::uuid[]) AND w.next_transition_at <= ${ORGANIZATION_NOW}`;
 }
 
 /** The organization's clock when the statement began, which is after the locks, and never before the newest posting. */
-function organizationNow(sql: ReservedSql) {
-  return sql`greatest(w.last_posted_at,
+const ORGANIZATION_NOW = fragment`greatest(w.last_posted_at,
     statement_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
-}
 
 /** One index probe per key; a plain join would scan the table where PostgreSQL has no statistics of it yet. */
-function loadRecords(sql: ReservedSql, commands: readonly Command[]) {
+function loadRecords(sql: Queryable, commands: readonly Command[]) {
   const keyed = commands.filter(isKeyed);
   return sql<RecordRow[]>`
     SELECT r.organization_id, r.key, r.operation, encode(r.request_hash, 'hex') AS request_hash, r.outcome, r.created_at

@@ -3,7 +3,7 @@ import type { ActorKind } from '../domain/actor.ts';
 import { micros } from '../domain/credits/micros.ts';
 import type { DraftPurchase } from '../domain/posting/decide-purchase.ts';
 import type { PurchaseStatus } from '../domain/purchases/purchase.ts';
-import type { ReservedSql } from './connection.ts';
+import type { Queryable } from './connection.ts';
 
 export type LoadedPurchase = Omit<DraftPurchase, 'status' | 'paidAt'>;
 
@@ -19,7 +19,7 @@ interface PurchaseRow {
   actor_id: string;
 }
 
-export async function loadPurchases(sql: ReservedSql, ids: readonly string[]): Promise<LoadedPurchase[]> {
+export async function loadPurchases(sql: Queryable, ids: readonly string[]): Promise<LoadedPurchase[]> {
   if (ids.length === 0) return [];
   const rows = await sql<PurchaseRow[]>`
     SELECT p.id, w.id AS wallet_id, p.status, p.credits_micros, p.bonus_micros, p.bucket_key, p.expires_after_days,

@@ -2,7 +2,7 @@
 import type { CatalogBucket } from '../domain/catalog/catalog.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import { GENESIS_HASH } from '../domain/ledger/hash-chain.ts';
-import type { Queryable } from './connection.ts';
+import { fragment, type Queryable } from './connection.ts';
 
 export async function findTenant(sql: Queryable, organizationId: string): Promise<Tenant | null> {
   const [row] = await sql<{ id: string }[]>`SELECT id FROM wallet WHERE organization_id = ${organizationId}`;
@@ -54,7 +54,7 @@ export async function upsertBuckets(
       ${buckets.map((bucket) => bucket.kind)}::"BucketKind"[],
       ${buckets.map((bucket) => bucket.burnPriority)}::int[]
     ) AS b (key, name, kind, burn_priority)
-    WHERE ${walletId === null ? sql`true` : sql`w.id = ${walletId}`}
+    WHERE ${walletId === null ? fragment`true` : fragment`w.id = ${walletId}`}
     ON CONFLICT (wallet_id, key) DO UPDATE
       SET name = excluded.name, kind = excluded.kind, burn_priority = excluded.burn_priority
       WHERE (bucket.name, bucket.kind, bucket.burn_priority)

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { PostedChange } from '../domain/posting/records.ts';
-import type { Sql } from './connection.ts';
+import { type Listener, listen, type Sql } from './connection.ts';
 
 const CHANNEL = 'purser_wallet';
 /** A NOTIFY payload holds 8,000 bytes; a uuid and its comma take 37. */
@@ -16,7 +16,7 @@ export class WalletSignals {
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #toNotify = new Set<string>();
   #notifying: Promise<void> | null = null;
-  #listening: { unlisten(): Promise<void> } | null = null;
+  #listening: Listener | null = null;
 
   constructor(sql: Sql, logger: Logger) {
     this.#sql = sql;
@@ -24,13 +24,15 @@ export class WalletSignals {
   }
 
   /** Starts to hear the other processes. */
-  async listen(): Promise<void> {
-    this.#listening = await this.#sql.listen(CHANNEL, (payload) => payload.split(',').forEach((id) => this.#wake(id)));
+  async listen(databaseUrl: string): Promise<void> {
+    this.#listening = await listen(databaseUrl, CHANNEL, (payload) => {
+      for (const walletId of payload.split(',')) this.#wake(walletId);
+    });
   }
 
   async stop(): Promise<void> {
     await this.#notifying;
-    await this.#listening?.unlisten().catch(() => undefined);
+    await this.#listening?.stop();
   }
 
   /** Called after the changes were committed. */
@@ -60,7 +62,7 @@ export class WalletSignals {
       while (this.#toNotify.size > 0) {
         const walletIds = [...this.#toNotify].slice(0, WALLETS_PER_NOTIFY);
         for (const walletId of walletIds) this.#toNotify.delete(walletId);
-        await this.#sql.notify(CHANNEL, walletIds.join(','));
+        await this.#sql`SELECT pg_notify(${CHANNEL}, ${walletIds.join(',')})`;
       }
     } catch (error) {
       this.#logger.warn({ err: error }, 'other processes were not told of a change; they will notice by polling');

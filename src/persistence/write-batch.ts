@@ -5,12 +5,13 @@
 import type { Micros } from '../domain/credits/micros.ts';
 import type { BatchDecision } from '../domain/posting/decide-batch.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
+import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
-import type { ReservedSql } from './connection.ts';
+import type { Queryable } from './connection.ts';
 import { encodeLines } from './line-codec.ts';
 
-export async function writeAndCommit(sql: ReservedSql, decision: BatchDecision): Promise<void> {
+export async function writeAndCommit(sql: Queryable, decision: BatchDecision): Promise<void> {
   const books = decision.books.filter(hasChanged);
   const statements = [
     insertTransactions(sql, books),
@@ -35,7 +36,7 @@ function hasChanged(book: WalletBook): boolean {
   return book.transactions.length > 0 || book.transitionsChanged || book.changes.length > 0;
 }
 
-function insertTransactions(sql: ReservedSql, books: readonly WalletBook[]) {
+function insertTransactions(sql: Queryable, books: readonly WalletBook[]) {
   const rows = books.flatMap((book) => book.transactions);
   if (rows.length === 0) return null;
   return sql`
@@ -49,7 +50,7 @@ function insertTransactions(sql: ReservedSql, books: readonly WalletBook[]) {
       ${rows.map((row) => row.reasonCode)}::text[],
       ${rows.map((row) => row.idempotencyKey)}::text[],
       ${amounts(rows.map((row) => row.amount))}::bigint[],
-      ${rows.map((row) => JSON.stringify(encodeLines(row.lines)))}::text[]::jsonb[],
+      ${rows.map((row) => JSON.stringify(encodeLines(row.lines)))}::jsonb[],
       ${rows.map((row) => row.rateCardVersion)}::int[],
       ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
       ${rows.map((row) => row.actor.id)}::text[],
@@ -58,14 +59,14 @@ function insertTransactions(sql: ReservedSql, books: readonly WalletBook[]) {
       ${rows.map((row) => row.attribution.taskId)}::text[],
       ${rows.map((row) => row.attribution.executionId)}::text[],
       ${rows.map((row) => row.description)}::text[],
-      ${rows.map((row) => (row.metadata === null ? null : JSON.stringify(row.metadata)))}::text[]::jsonb[],
+      ${rows.map((row) => (row.metadata === null ? null : JSON.stringify(row.metadata)))}::jsonb[],
       ${instants(rows.map((row) => row.occurredAt))}::timestamptz[],
       ${instants(rows.map((row) => row.effectiveAt))}::timestamptz[],
       ${instants(rows.map((row) => row.postedAt))}::timestamptz[],
       ${rows.map((row) => row.purchaseId)}::uuid[])`;
 }
 
-function insertEntries(sql: ReservedSql, books: readonly WalletBook[]) {
+function insertEntries(sql: Queryable, books: readonly WalletBook[]) {
   const rows = books.flatMap((book) => book.entries);
   if (rows.length === 0) return null;
   return sql`
@@ -98,7 +99,7 @@ function insertEntries(sql: ReservedSql, books: readonly WalletBook[]) {
       lot_id, bucket_id, meter, task_id, execution_id, actor_kind, actor_id, occurred_at, effective_at, posted_at, hash)`;
 }
 
-function insertChanges(sql: ReservedSql, books: readonly WalletBook[]) {
+function insertChanges(sql: Queryable, books: readonly WalletBook[]) {
   const rows = books.flatMap((book) => book.changes);
   if (rows.length === 0) return null;
   return sql`
@@ -116,7 +117,7 @@ function insertChanges(sql: ReservedSql, books: readonly WalletBook[]) {
       ${instants(rows.map((row) => row.occurredAt))}::timestamptz[])`;
 }
 
-function insertLots(sql: ReservedSql, books: readonly WalletBook[]) {
+function insertLots(sql: Queryable, books: readonly WalletBook[]) {
   const rows = books.flatMap((book) => book.newLots.map((lot) => ({ walletId: book.snapshot.id, now: book.now, lot })));
   if (rows.length === 0) return null;
   return sql`
@@ -130,16 +131,16 @@ function insertLots(sql: ReservedSql, books: readonly WalletBook[]) {
       ${amounts(rows.map(({ lot }) => lot.facts.granted))}::bigint[],
       ${amounts(rows.map(({ lot }) => lot.remaining))}::bigint[],
       ${amounts(rows.map(({ lot }) => lot.pinned))}::bigint[],
-      ${flags(rows.map(({ lot }) => lot.facts.paid))}::text[]::boolean[],
+      ${rows.map(({ lot }) => lot.facts.paid)}::boolean[],
       ${instants(rows.map(({ lot }) => lot.facts.effectiveAt))}::timestamptz[],
       ${instants(rows.map(({ lot }) => lot.facts.expiresAt))}::timestamptz[],
-      ${flags(rows.map(({ lot }) => lot.inForce))}::text[]::boolean[],
+      ${rows.map(({ lot }) => lot.inForce)}::boolean[],
       ${instants(rows.map(({ lot }) => nextTransition(lot)))}::timestamptz[],
       ${rows.map(({ lot }) => lot.facts.purchaseId)}::uuid[],
       ${instants(rows.map((row) => row.now))}::timestamptz[])`;
 }
 
-function updateLots(sql: ReservedSql, books: readonly WalletBook[]) {
+function updateLots(sql: Queryable, books: readonly WalletBook[]) {
   const rows = books.flatMap((book) => [...book.changedLots]);
   if (rows.length === 0) return null;
   return sql`
@@ -150,7 +151,7 @@ function updateLots(sql: ReservedSql, books: readonly WalletBook[]) {
       ${rows.map((lot) => lot.facts.id)}::uuid[],
       ${amounts(rows.map((lot) => lot.remaining))}::bigint[],
       ${amounts(rows.map((lot) => lot.pinned))}::bigint[],
-      ${flags(rows.map((lot) => lot.inForce))}::text[]::boolean[],
+      ${rows.map((lot) => lot.inForce)}::boolean[],
       ${instants(rows.map((lot) => nextTransition(lot)))}::timestamptz[]
     ) AS changed (id, remaining, pinned, in_force, next_transition_at)
     WHERE lot.id = changed.id`;
@@ -161,7 +162,7 @@ function nextTransition(lot: WalletBook['newLots'][number]) {
   return lotTransitionAt({ ...lot.facts, remaining: lot.remaining, inForce: lot.inForce });
 }
 
-function updateBuckets(sql: ReservedSql, books: readonly WalletBook[]) {
+function updateBuckets(sql: Queryable, books: readonly WalletBook[]) {
   const rows = books.flatMap((book) =>
     book.buckets.filter(
       ({ facts, ...now }) =>
@@ -181,7 +182,7 @@ function updateBuckets(sql: ReservedSql, books: readonly WalletBook[]) {
     WHERE bucket.id = changed.id`;
 }
 
-function updateAllowances(sql: ReservedSql, books: readonly WalletBook[]) {
+function updateAllowances(sql: Queryable, books: readonly WalletBook[]) {
   const rows = books.flatMap((book) =>
     book.allowances.filter((allowance) => book.refreshedBuckets.has(allowance.bucketId)),
   );
@@ -197,7 +198,7 @@ function updateAllowances(sql: ReservedSql, books: readonly WalletBook[]) {
     WHERE allowance.bucket_id = changed.bucket_id`;
 }
 
-function updatePurchases(sql: ReservedSql, { changedPurchases: rows }: BatchDecision) {
+function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
     UPDATE purchase
@@ -210,7 +211,7 @@ function updatePurchases(sql: ReservedSql, { changedPurchases: rows }: BatchDeci
     WHERE purchase.id = changed.id`;
 }
 
-function insertRecords(sql: ReservedSql, { newRecords: rows }: BatchDecision) {
+function insertRecords(sql: Queryable, { newRecords: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO idempotency_record (organization_id, key, operation, request_hash, outcome, created_at)
@@ -220,12 +221,12 @@ function insertRecords(sql: ReservedSql, { newRecords: rows }: BatchDecision) {
       ${rows.map((row) => row.idempotencyKey)}::text[],
       ${rows.map((row) => row.operation)}::text[],
       ${rows.map((row) => row.requestHash)}::text[],
-      ${rows.map((row) => JSON.stringify(encodeAnswer(row.answer)))}::text[]::jsonb[],
+      ${rows.map((row) => JSON.stringify(encodeAnswer(row.answer)))}::jsonb[],
       ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
     ) AS record (organization_id, key, operation, request_hash, outcome, created_at)`;
 }
 
-function insertAudits(sql: ReservedSql, { audits: rows }: BatchDecision) {
+function insertAudits(sql: Queryable, { audits: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, after, request_id, occurred_at)
@@ -235,13 +236,13 @@ function insertAudits(sql: ReservedSql, { audits: rows }: BatchDecision) {
       ${rows.map((row) => row.action)}::text[],
       ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
       ${rows.map((row) => row.actor.id)}::text[],
-      ${rows.map((row) => JSON.stringify(row.after))}::text[]::jsonb[],
+      ${rows.map((row) => JSON.stringify(row.after))}::jsonb[],
       ${rows.map((row) => row.requestId)}::text[],
       ${instants(rows.map((row) => row.occurredAt))}::timestamptz[])`;
 }
 
 /** The next transition is looked up again only where one was posted or a lot or allowance was added. */
-function updateWallets(sql: ReservedSql, books: readonly WalletBook[]) {
+function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
   if (books.length === 0) return null;
   return sql`
     UPDATE wallet
@@ -258,15 +259,23 @@ function updateWallets(sql: ReservedSql, books: readonly WalletBook[]) {
       ${amounts(books.map((book) => book.version))}::bigint[],
       ${books.map((book) => book.headHash)}::text[],
       ${instants(books.map((book) => book.now))}::timestamptz[],
-      ${flags(books.map((book) => book.transitionsChanged))}::text[]::boolean[]
+      ${books.map((book) => book.transitionsChanged)}::boolean[]
     ) AS changed (id, balance, sequence, version, head_hash, posted_at, transitions)
     WHERE wallet.id = changed.id`;
 }
 
 const amounts = (values: readonly (Micros | bigint)[]): string[] => values.map(String);
 
-const instants = (values: readonly (number | null)[]): (string | null)[] =>
-  values.map((value) => (value === null ? null : new Date(value).toISOString()));
-
-/** As text: of an array of booleans the driver makes one boolean. */
-const flags = (values: readonly boolean[]): string[] => values.map(String);
+/** As text, each distinct instant written once: a batch has few. */
+function instants(values: readonly (Instant | null)[]): (string | null)[] {
+  const texts = new Map<Instant, string>();
+  return values.map((at) => {
+    if (at === null) return null;
+    let text = texts.get(at);
+    if (text === undefined) {
+      text = formatInstant(at);
+      texts.set(at, text);
+    }
+    return text;
+  });
+}

@@ -28,7 +28,7 @@ export interface EngineOptions {
 }
 
 const DEFAULT_LANES = 4;
-const DEFAULT_MAX_BATCH = 256;
+const DEFAULT_MAX_BATCH = 512;
 const DEFAULT_MAX_QUEUED = 20_000;
 
 export class PostingEngine {

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type BatchDecision, decideBatch, type Policies } from '../domain/posting/decide-batch.ts';
 import type { PostedChange } from '../domain/posting/records.ts';
-import type { ReservedSql, Sql } from '../persistence/connection.ts';
+import type { Queryable, Sql } from '../persistence/connection.ts';
 import { isConnectionLoss, isRetryable } from '../persistence/errors.ts';
 import { beginAndLoad, type LoadLimits } from '../persistence/load-batch.ts';
 import { writeAndCommit } from '../persistence/write-batch.ts';
@@ -64,34 +64,33 @@ function rejectAll(batch: readonly PendingCommand[], error: Error): void {
 }
 
 async function postOnce(runner: BatchRunner, batch: readonly PendingCommand[]): Promise<BatchDecision> {
-  const connection = await runner.sql.reserve();
+  const { sql, release } = await runner.sql.connect();
   try {
     for (let limits = FIRST_LIMITS; ; ) {
-      const decision = await decideAndWrite(runner, connection, batch, limits);
-      if (decision.kind === 'decided') return decision;
+      const decision = await decideAndWrite(runner, sql, batch, limits);
+      if (decision.kind === 'decided') {
+        release();
+        return decision;
+      }
       limits = { ...limits, lotsPerBucket: limits.lotsPerBucket * MORE_LOTS_FACTOR };
     }
-  } finally {
-    connection.release();
+  } catch (error) {
+    // A fresh connection costs less than finding out what state this one is in; closing it rolls back.
+    release(error);
+    throw error;
   }
 }
 
 async function decideAndWrite(
   { policies, newId }: BatchRunner,
-  connection: ReservedSql,
+  sql: Queryable,
   batch: readonly PendingCommand[],
   limits: LoadLimits,
 ) {
   const commands = batch.map((pending) => pending.command);
-  try {
-    const loaded = await beginAndLoad(connection, commands, limits);
-    const decision = decideBatch({ ...loaded, commands, policies: policies(), newId });
-    if (decision.kind === 'decided') await writeAndCommit(connection, decision);
-    else await connection`ROLLBACK`;
-    return decision;
-  } catch (error) {
-    // Harmless after a failed COMMIT; on a dead connection it fails too, and the first error is the one that matters.
-    await connection`ROLLBACK`.catch(() => undefined);
-    throw error;
-  }
+  const loaded = await beginAndLoad(sql, commands, limits);
+  const decision = decideBatch({ ...loaded, commands, policies: policies(), newId });
+  if (decision.kind === 'decided') await writeAndCommit(sql, decision);
+  else await sql`ROLLBACK`;
+  return decision;
 }

@@ -1,10 +1,8 @@
 /** One PostgreSQL per run, with a migrated template that every test file clones. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
-import { startEmbeddedPostgres } from '../../src/embedded-postgres/index.ts';
+import { startEmbeddedPostgres, temporaryDataDirectory } from '../../src/embedded-postgres/index.ts';
 import { applyMigrations } from '../../src/persistence/migrate.ts';
 import { ensureServingRole } from '../../src/persistence/serving-role.ts';
 import { projectPath } from '../../src/project-path.ts';
@@ -18,7 +16,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const directory = await mkdtemp(join(tmpdir(), 'purser-test-'));
+  const directory = await temporaryDataDirectory('purser-test-');
   const server = await startEmbeddedPostgres({
     dataDirectory: directory,
     database: TEMPLATE,

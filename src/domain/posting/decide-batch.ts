@@ -25,7 +25,7 @@ export interface BatchInput {
   readonly records: readonly IdempotencyRecord[];
   readonly purchases: readonly Omit<DraftPurchase, 'status' | 'paidAt'>[];
   readonly policies: Policies;
-  /** Gives fresh ids, ascending. */
+  /** Gives fresh ids. */
   readonly newId: () => string;
 }
 

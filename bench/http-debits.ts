@@ -1,0 +1,66 @@
+/** One workload: 64 callers that each send a debit and wait for its answer, for some seconds. */
+import autocannon from 'autocannon';
+
+export interface Manifest {
+  readonly endpoint: string;
+  readonly secrets: readonly string[];
+}
+
+export interface Workload {
+  readonly name: string;
+  /** How many wallets the callers spread over. */
+  readonly wallets: number;
+  /** "0" is refused before anything is looked up in the books: the floor that the others are compared with. */
+  readonly amount: string;
+  readonly seconds: number;
+}
+
+export interface Result {
+  readonly name: string;
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+const CALLERS = 64;
+const DOCUMENT = `mutation ($input: DebitInput!) {
+  debit(input: $input) {
+    __typename
+    ... on DebitPayload { transaction { id amount } usage { credits } availableCredits replayed }
+    ... on BillingError { code message httpStatus }
+  }
+}`;
+
+let keys = 0;
+
+export async function debits(manifest: Manifest, { name, wallets, amount, seconds }: Workload): Promise<Result> {
+  const expected = amount === '0' ? 'InvalidInput' : 'DebitPayload';
+  const secrets = manifest.secrets.slice(0, wallets);
+  let refused = 0;
+  const run = await autocannon({
+    url: manifest.endpoint,
+    connections: CALLERS,
+    duration: seconds,
+    requests: [
+      {
+        method: 'POST',
+        setupRequest(request) {
+          keys += 1;
+          const input = { idempotencyKey: `bench-${process.pid}-${keys}`, amount };
+          const secret = secrets[keys % secrets.length];
+          return {
+            ...request,
+            headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
+            body: JSON.stringify({ query: DOCUMENT, variables: { input } }),
+          };
+        },
+        onResponse(_status, body) {
+          if (!body.includes(expected)) refused += 1;
+        },
+      },
+    ],
+  });
+  if (refused > 0 || run.non2xx > 0)
+    throw new Error(`${name}: ${refused} unexpected answers, ${run.non2xx} HTTP errors`);
+  return { name, perSecond: run.requests.average, p50: run.latency.p50, p99: run.latency.p99 };
+}

@@ -1,0 +1,21 @@
+/** The gateway under test, in a process of its own: an embedded PostgreSQL with its usual durability, and funded wallets. */
+import { rm } from 'node:fs/promises';
+import { startGateway } from '../src/compose.ts';
+import { readConfig } from '../src/config.ts';
+import { temporaryDataDirectory } from '../src/embedded-postgres/index.ts';
+import { fundedWallets } from './wallets.ts';
+
+const WALLETS = 1_000;
+
+const dataDirectory = await temporaryDataDirectory('purser-bench-');
+const gateway = await startGateway(readConfig({ PORT: '0', PURSER_DATA_DIR: dataDirectory, LOG_LEVEL: 'error' }));
+const wallets = await fundedWallets(gateway.services, WALLETS);
+
+process.on('message', (message) => {
+  if (message !== 'stop') return;
+  gateway
+    .stop()
+    .then(() => rm(dataDirectory, { recursive: true, force: true }))
+    .then(() => process.exit(0));
+});
+process.send?.({ endpoint: gateway.endpoint, secrets: wallets.map((wallet) => wallet.secret) });
