@@ -1,5 +1,7 @@
 /** Pages of lists that are sorted by an instant and, for rows of the same instant, by id. */
+import { isInCalendar } from '../domain/time/instant.ts';
 import { badUserInput } from './errors.ts';
+import { isUuid } from './ids.ts';
 import { decodeCursor, encodeCursor, type Page } from './pages.ts';
 
 type InstantField = 'createdAt' | 'occurredAt';
@@ -11,8 +13,6 @@ export interface DatedList<Field extends InstantField> {
   readonly order: 'asc' | 'desc';
 }
 
-const UUID = /^[0-9a-f-]{36}$/;
-
 export function datedPages<Field extends InstantField>({ kind, field, order }: DatedList<Field>) {
   return {
     orderBy: [{ [field]: order } as Record<Field, 'asc' | 'desc'>, { id: order }],
@@ -23,7 +23,7 @@ export function datedPages<Field extends InstantField>({ kind, field, order }: D
       if (cursor === null) return {};
       const [at, id] = decodeCursor(kind, cursor);
       const instant = new Date(typeof at === 'string' ? at : Number.NaN);
-      if (Number.isNaN(instant.getTime()) || typeof id !== 'string' || !UUID.test(id)) {
+      if (!isInCalendar(instant.getTime()) || !isUuid(id)) {
         throw badUserInput('after is not a cursor of this list.');
       }
       const comparison = order === 'asc' ? 'gt' : 'lt';

@@ -4,6 +4,8 @@
  */
 const NO_SUCH_UUID = '00000000-0000-0000-0000-000000000000';
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export const isUuid = (value: unknown): value is string => typeof value === 'string' && UUID.test(value);
 const MAX_LENGTH = 500;
 
 /** Types whose keys are not uuids. */
@@ -25,7 +27,7 @@ export function parseId(id: string): DecodedId | null {
   const colon = text.indexOf(':');
   if (colon <= 0 || text.includes('\0') || encodeId(text.slice(0, colon), text.slice(colon + 1)) !== id) return null;
   const decoded = { type: text.slice(0, colon), key: text.slice(colon + 1) };
-  return TEXT_KEYS.has(decoded.type) || UUID.test(decoded.key) ? decoded : null;
+  return TEXT_KEYS.has(decoded.type) || isUuid(decoded.key) ? decoded : null;
 }
 
 /** The key in an id of the given type; one that no row has where the id is not of that type. */

@@ -65,8 +65,8 @@ export class Authenticator {
 
   async #byToken(token: string): Promise<Caller | typeof REJECTED> {
     const claims = await this.#verify(token);
-    const userId = claims?.sub;
-    if (!claims || !userId || userId.length > MAX_TEXT || userId.includes('\0')) return REJECTED;
+    const userId: unknown = claims?.sub;
+    if (!claims || !isPlainText(userId)) return REJECTED;
     await this.#remember(userId, claims);
     if (claims[this.#options.operatorClaim] === true) return { kind: 'OPERATOR', userId };
     return { kind: 'USER', userId, memberships: await this.#memberships.load(userId) };
@@ -91,8 +91,8 @@ export class Authenticator {
   /** The first time this process sees a person, so that what they do can name them. */
   async #remember(id: string, claims: JWTPayload): Promise<void> {
     if (this.#remembered.has(id)) return;
-    const email = typeof claims.email === 'string' ? claims.email.slice(0, MAX_TEXT) : '';
-    const name = typeof claims.name === 'string' ? claims.name.slice(0, MAX_TEXT) : email || id;
+    const email = isPlainText(claims.email) ? claims.email : '';
+    const name = isPlainText(claims.name) ? claims.name : email || id;
     await rememberUser(this.#options.sql, { id, name, email });
     this.#remembered.add(id);
   }
@@ -104,4 +104,15 @@ export class Authenticator {
     this.#touchedAt.set(keyId, now);
     touchKeys(this.#options.sql, [keyId]).catch(() => this.#touchedAt.delete(keyId));
   }
+}
+
+/** Text that PostgreSQL can store, of a length that names have. */
+function isPlainText(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value !== '' &&
+    value.length <= MAX_TEXT &&
+    !value.includes('\0') &&
+    value.isWellFormed()
+  );
 }

@@ -1,8 +1,8 @@
 /** The GraphQL endpoint over HTTP and SSE: Yoga with the guarded schema, limits, authentication and masked errors. */
 import { randomUUID } from 'node:crypto';
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
-import { NoSchemaIntrospectionCustomRule } from 'graphql';
-import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import { type GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
+import { createYoga, type FetchAPI, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { ANONYMOUS, type Caller } from '../domain/identity/caller.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
@@ -12,7 +12,7 @@ import type { Services } from '../operations/services.ts';
 import type { WalletSignals } from '../persistence/wallet-signals.ts';
 import { type Authenticator, REJECTED } from './authenticate.ts';
 import { documentLimits } from './limits.ts';
-import { maskError } from './mask-error.ts';
+import { maskError, withoutHttp } from './mask-error.ts';
 
 export interface EndpointOptions {
   readonly services: Services;
@@ -75,7 +75,13 @@ export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
     graphiql: options.graphiql && { title: 'Purser', defaultQuery: DEFAULT_QUERY, subscriptionsProtocol: 'WS' },
     renderGraphiQL,
     maskedErrors: { maskError: (error) => maskError(error, logger) },
-    plugins: [authentication(options), refuseForms(), ...documentLimits(), ...introspectionRule(options)],
+    plugins: [
+      authentication(options),
+      refuseForms(),
+      ...documentLimits(),
+      ...introspectionRule(options),
+      documentErrors(logger),
+    ],
   });
 }
 
@@ -85,7 +91,13 @@ const callers = new WeakMap<Request, Caller>();
 function authentication(options: EndpointOptions): Plugin {
   return {
     async onRequest({ request, endResponse, fetchAPI }) {
-      const caller = await options.authenticator.authenticate(request.headers.get('authorization'));
+      let caller: Caller | typeof REJECTED;
+      try {
+        caller = await options.authenticator.authenticate(request.headers.get('authorization'));
+      } catch (error) {
+        endResponse(faultResponse(maskError(error, options.logger), fetchAPI));
+        return;
+      }
       if (caller === REJECTED) {
         const headers = { 'content-type': 'application/json', 'www-authenticate': 'Bearer' };
         endResponse(new fetchAPI.Response(REJECTED_BODY, { status: 401, headers }));
@@ -103,6 +115,13 @@ function authentication(options: EndpointOptions): Plugin {
   };
 }
 
+/** A fault before GraphQL begins, in the form that its errors have. */
+function faultResponse(masked: GraphQLError, { Response }: FetchAPI): Response {
+  const { status = 500, headers = {} } = (masked.extensions.http ?? {}) as ResponseInit;
+  const body = JSON.stringify({ errors: [withoutHttp(masked)] });
+  return new Response(body, { status, headers: { ...headers, 'content-type': 'application/json' } });
+}
+
 /** The caller's own id for the request where it is a plain one, else a fresh one. */
 function requestIdOf(request: Request): string {
   const given = request.headers.get('x-request-id') ?? '';
@@ -118,6 +137,17 @@ function refuseForms(): Plugin {
         endResponse(new fetchAPI.Response('Send application/json.', { status: 415 }));
       }
     },
+  };
+}
+
+/** Documents that do not validate are answered with the codes of the contract. */
+function documentErrors(logger: Logger): Plugin {
+  return {
+    onValidate:
+      () =>
+      ({ valid, result, setResult }) => {
+        if (!valid) setResult(result.map((error) => maskError(error, logger)));
+      },
   };
 }
 

@@ -3,7 +3,7 @@
  * logged under an id, and the client gets the id.
  */
 import { randomUUID } from 'node:crypto';
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type GraphQLErrorExtensions, type GraphQLErrorOptions, type Token, TokenKind } from 'graphql';
 import type { Logger } from 'pino';
 import { badUserInput, busy, forbidden, unauthenticated } from '../graphql/errors.ts';
 import { Forbidden, Unauthenticated } from '../operations/authorize.ts';
@@ -18,6 +18,20 @@ const DOCUMENT_CODES = new Set([
   'OPERATION_RESOLUTION_FAILURE',
   'BAD_REQUEST',
 ]);
+
+/** The error as it looks where there is no HTTP response for it to shape: in messages of a WebSocket. */
+export function maskSocketError(error: unknown, logger: Logger): GraphQLError {
+  return withoutHttp(maskError(error, logger));
+}
+
+/** Without the hints for an HTTP response. */
+export function withoutHttp(error: GraphQLError): GraphQLError {
+  const { http: _, ...extensions } = error.extensions;
+  return new GraphQLError(error.message, {
+    ...placeOf(error),
+    extensions,
+  });
+}
 
 export function maskError(error: unknown, logger: Logger): GraphQLError {
   const cause = originalOf(error);
@@ -62,22 +76,37 @@ function fromKnownFault(cause: unknown): GraphQLError | null {
 /** An error without a code of ours was raised by GraphQL itself: the request is at fault. */
 function fromGraphQL(error: GraphQLError): GraphQLError {
   const { code, http } = error.extensions;
-  if (typeof code === 'string' && !DOCUMENT_CODES.has(code)) return error;
-  const coded = badUserInput(error.message);
-  return new GraphQLError(coded.message, {
-    ...(error.nodes ? { nodes: error.nodes } : {}),
-    ...(error.source ? { source: error.source } : {}),
-    ...(error.positions ? { positions: error.positions } : {}),
-    ...(error.path ? { path: error.path } : {}),
-    extensions: { ...coded.extensions, ...(http ? { http } : {}) },
+  if (typeof code === 'string' && !DOCUMENT_CODES.has(code)) return withField(error, error.extensions);
+  return withField(error, { ...badUserInput('').extensions, ...(http ? { http } : {}) });
+}
+
+/** The error with these extensions and, for a value in the document, the name of its field in the message. */
+function withField(error: GraphQLError, extensions: GraphQLErrorExtensions): GraphQLError {
+  const name = fieldBefore(error.nodes?.[0]?.loc?.startToken.prev ?? null);
+  const isNamed = name === null || error.path !== undefined || error.message.includes(`"${name}"`);
+  return new GraphQLError(isNamed ? error.message : `${error.message} (${name})`, {
+    ...placeOf(error),
+    extensions,
   });
+}
+
+/** The name before the colon that a value stands behind, alone or in a list. */
+function fieldBefore(token: Token | null): string | null {
+  if (token?.kind === TokenKind.BRACKET_L) return fieldBefore(token.prev);
+  return token?.kind === TokenKind.COLON && token.prev?.kind === TokenKind.NAME ? (token.prev.value ?? null) : null;
 }
 
 function located(masked: GraphQLError, at: unknown): GraphQLError {
   if (!(at instanceof GraphQLError)) return masked;
-  return new GraphQLError(masked.message, {
-    ...(at.nodes ? { nodes: at.nodes } : {}),
-    ...(at.path ? { path: at.path } : {}),
-    extensions: masked.extensions,
-  });
+  return new GraphQLError(masked.message, { ...placeOf(at), extensions: masked.extensions });
+}
+
+/** Where in document and answer an error belongs. */
+function placeOf({ nodes, source, positions, path }: GraphQLError): GraphQLErrorOptions {
+  return {
+    ...(nodes ? { nodes } : {}),
+    ...(source ? { source } : {}),
+    ...(positions ? { positions } : {}),
+    ...(path ? { path } : {}),
+  };
 }

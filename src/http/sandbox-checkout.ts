@@ -33,12 +33,17 @@ export async function serveSandboxCheckout(
   }
   const checkout = outcome === undefined ? await provider.find(token) : await provider.settle(token, outcome);
   if (!checkout) return answer(response, 404, 'No such checkout', '<p>There is no such checkout.</p>');
-  if (outcome !== undefined && !(await reported(provider, deliver, checkout))) {
-    const body = '<p>The gateway could not take the news. Nothing is lost: try again.</p>';
-    return answer(response, 503, 'Try again', body);
+  // An end is shown only once the gateway knows of it: whoever opens the page of one that got lost reports it again.
+  if (checkout.outcome !== null && !(await reported(provider, deliver, checkout))) {
+    return answer(response, 503, 'Try again', retryBody(outcome === undefined ? 'get' : 'post'));
   }
   return answer(response, 200, 'Checkout', checkoutBody(checkout, token));
 }
+
+/** Asks for the same again, the way this answer was asked for. */
+const retryBody = (method: 'get' | 'post'): string => `<h1>Not yet</h1>
+<p class="note" role="status">The gateway could not take the news of this payment. Nothing is lost: try again.</p>
+<form method="${method}"><button class="primary">Try again</button></form>`;
 
 async function reported(provider: SandboxProvider, deliver: DeliverEvent, checkout: SandboxCheckout): Promise<boolean> {
   const { headers, body } = provider.eventOf(checkout);
@@ -53,7 +58,7 @@ function checkoutBody(checkout: SandboxCheckout, token: string): string {
 <p class="amount">${escapeHtml(formatMoney({ amountMinor, currency }))}</p>`;
   if (outcome !== null) return `${heading}\n<p class="note" role="status">${ENDED[outcome]}</p>`;
   const button = (action: string, label: string, primary = false) =>
-    `<form method="post" action="/checkout/sandbox/${token}/${action}"><button${primary ? ' class="primary"' : ''}>${label}</button></form>`;
+    `<form method="post" action="${token}/${action}"><button${primary ? ' class="primary"' : ''}>${label}</button></form>`;
   return `${heading}
 <p>This is a test payment: no money moves.</p>
 <p>${button('pay', 'Pay', true)}${button('decline', 'Decline')}${button('cancel', 'Cancel')}</p>`;

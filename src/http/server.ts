@@ -85,7 +85,7 @@ function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
     if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 404, 'not found');
     switch (path) {
       case '/':
-        response.writeHead(302, { location: '/graphql' }).end();
+        response.writeHead(302, { location: 'graphql' }).end();
         return;
       case '/billing':
         response.writeHead(200, PAGE_HEADERS).end(billingPage(services.catalogs.current.catalog));

@@ -1,15 +1,18 @@
 /** GraphQL over WebSocket (the graphql-ws protocol), with the same schema, limits and masking as over HTTP. */
 import type { IncomingMessage, Server } from 'node:http';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
-import { CloseCode } from 'graphql-ws';
+import { CloseCode, type SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { unauthenticated } from '../graphql/errors.ts';
+import { busy, unauthenticated } from '../graphql/errors.ts';
 import { REJECTED } from './authenticate.ts';
 import { contextFor, type EndpointOptions, type GraphQLEndpoint } from './graphql-endpoint.ts';
+import { maskError, maskSocketError, withoutHttp } from './mask-error.ts';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 const MAX_OPERATIONS_PER_SOCKET = 100;
+/** Of RFC 6455: the server is terminating the connection because of a temporary condition. */
+const TRY_AGAIN_LATER = 1013;
 const INIT_TIMEOUT_MILLISECONDS = 5_000;
 
 interface Connected extends Record<PropertyKey, unknown> {
@@ -25,40 +28,59 @@ export interface WebSocketEndpoint {
 
 export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, options: EndpointOptions): WebSocketEndpoint {
   const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: MAX_MESSAGE_BYTES });
+  const { logger } = options;
+
+  /** Parses and validates one operation as its caller. */
+  async function prepare(extra: Connected, id: string, payload: SubscribePayload) {
+    // Asked again for every operation: the credential may have been revoked since the socket was opened.
+    const caller = await options.authenticator.authenticate(extra.authorization);
+    if (caller === REJECTED) {
+      extra.socket.close(CloseCode.Forbidden, 'Forbidden');
+      return [withoutHttp(unauthenticated())];
+    }
+    const initial = contextFor(options, caller, id);
+    const { schema, parse, validate, contextFactory, execute, subscribe } = endpoint.getEnveloped(initial);
+    const document = parse(payload.query);
+    const errors = validate(schema, document);
+    if (errors.length > 0) return errors;
+    const args: ExecutionArgs & { rootValue: EnvelopedRoot } = {
+      schema,
+      document,
+      operationName: payload.operationName ?? null,
+      variableValues: payload.variables ?? null,
+      contextValue: await contextFactory(),
+      rootValue: { execute, subscribe },
+    };
+    return args;
+  }
+
   const open = useServer<Record<string, unknown>, Connected>(
     {
       connectionInitWaitTimeout: INIT_TIMEOUT_MILLISECONDS,
       async onConnect({ connectionParams, extra }) {
         const fromParams = connectionParams?.authorization ?? connectionParams?.Authorization;
-        const authorization = typeof fromParams === 'string' ? fromParams : extra.request.headers.authorization;
-        extra.authorization = authorization;
-        return (await options.authenticator.authenticate(authorization)) !== REJECTED;
+        extra.authorization = typeof fromParams === 'string' ? fromParams : extra.request.headers.authorization;
+        try {
+          return (await options.authenticator.authenticate(extra.authorization)) !== REJECTED;
+        } catch (error) {
+          maskError(error, logger);
+          extra.socket.close(TRY_AGAIN_LATER, 'Try again later');
+          return true;
+        }
       },
-      async onSubscribe({ extra, subscriptions }, id, { operationName, query, variables }) {
+      async onSubscribe({ extra, subscriptions }, id, payload) {
         if (Object.keys(subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
-          throw new Error(`a socket carries at most ${MAX_OPERATIONS_PER_SOCKET} operations`);
+          return [withoutHttp(busy(`A socket carries at most ${MAX_OPERATIONS_PER_SOCKET} operations.`))];
         }
-        // Asked again for every operation: the credential may have been revoked since the socket was opened.
-        const caller = await options.authenticator.authenticate(extra.authorization);
-        if (caller === REJECTED) {
-          extra.socket.close(CloseCode.Forbidden, 'Forbidden');
-          return [unauthenticated()];
+        try {
+          return await prepare(extra, id, payload);
+        } catch (error) {
+          return [maskSocketError(error, logger)];
         }
-        const initial = contextFor(options, caller, id);
-        const { schema, parse, validate, contextFactory, execute, subscribe } = endpoint.getEnveloped(initial);
-        const document = parse(query);
-        const errors = validate(schema, document);
-        if (errors.length > 0) return errors;
-        const args: ExecutionArgs & { rootValue: EnvelopedRoot } = {
-          schema,
-          document,
-          operationName: operationName ?? null,
-          variableValues: variables ?? null,
-          contextValue: await contextFactory(),
-          rootValue: { execute, subscribe },
-        };
-        return args;
       },
+      onError: (_context, _id, _payload, errors) => errors.map((error) => withoutHttp(error).toJSON()),
+      onNext: (_context, _id, _payload, _args, { errors, data = null }) =>
+        errors ? { data, errors: errors.map((error) => withoutHttp(error).toJSON()) } : undefined,
       execute: (args) => (args as unknown as EnvelopedArgs).rootValue.execute(args),
       subscribe: (args) => (args as unknown as EnvelopedArgs).rootValue.subscribe(args),
     },

@@ -90,6 +90,7 @@ export function checkJsonObject(path: Path, value: JsonValue | undefined): Inval
   if (!isJsonObject(value)) return invalidInput(path, 'must be a JSON object');
   if (Object.keys(value).length > MAX_JSON_KEYS) return invalidInput(path, `must have at most ${MAX_JSON_KEYS} keys`);
   if (!isShallow(value, MAX_JSON_DEPTH)) return invalidInput(path, `must be at most ${MAX_JSON_DEPTH} levels deep`);
+  if (!hasFiniteNumbers(value)) return invalidInput(path, 'must hold numbers that JSON can write');
   const text = JSON.stringify(value);
   if (text.length > MAX_JSON_CHARACTERS) {
     return invalidInput(path, `must have at most ${MAX_JSON_CHARACTERS} characters as JSON`);
@@ -110,6 +111,13 @@ export function checkDimensions(path: Path, value: JsonValue | undefined): Inval
 
 export function isJsonObject(value: JsonValue): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A number like 1e400 has become infinite before we see it, and JSON would write null. */
+function hasFiniteNumbers(value: JsonValue): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.values(value).every((member: JsonValue) => hasFiniteNumbers(member));
 }
 
 function isShallow(value: JsonValue, levels: number): boolean {

@@ -85,8 +85,9 @@ export function createSql(databaseUrl: string, options: ConnectionOptions): Sql 
     types,
     ...{ pipeline },
   });
-  // An idle connection that breaks is replaced by the pool; those in use fail their statements.
+  // A connection that breaks tells its statements, which fail; the event besides has nobody to tell.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const connect = async (): Promise<Connection> => {
     const client = await pool.connect().catch((error: unknown) => {
       throw lostUnlessAnswered(error);

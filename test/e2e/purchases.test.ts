@@ -1,5 +1,6 @@
 /** Buying packages: from the offer over the provider's checkout to the credits in the wallet, whatever is repeated on the way. */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { createServer, request, type Server } from 'node:http';
 import { print } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { Webhook } from 'standardwebhooks';
@@ -69,6 +70,12 @@ async function lots(client: TestClient, slug: string) {
   return organization?.wallet?.lots.edges.map(({ node }) => node) ?? [];
 }
 
+async function listed(client: TestClient, slug: string, page: { first?: number; after?: string | null } = {}) {
+  const { organization } = await client.run(PurchasesDocument, { slug, ...page });
+  if (!organization?.purchases) throw new Error(`no purchases of ${slug}`);
+  return organization.purchases;
+}
+
 interface Page {
   readonly status: number;
   readonly html: string;
@@ -88,6 +95,47 @@ async function freeze({ id }: Given, frozenAt: string | null = new Date().toISOS
     decodeId('Organization', id),
     frozenAt,
   ]);
+}
+
+/** A gateway whose public address is that of a proxy, which takes `path` off every request. */
+async function aProxiedGateway(path: string) {
+  const upstream = await aFreePort();
+  const proxy = createServer((incoming, outgoing) => {
+    const { url = '/', method, headers } = incoming;
+    if (!url.startsWith(`${path}/`)) return outgoing.writeHead(404).end();
+    const passedOn = request({ port: upstream, path: url.slice(path.length), method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    return incoming.pipe(passedOn);
+  });
+  const port = await listen(proxy);
+  const publicUrl = `http://127.0.0.1:${port}${path}`;
+  const env = { PORT: String(upstream), PURSER_PUBLIC_URL: publicUrl };
+  const proxied = await startTestGateway({ database: gateway.database, env });
+  return {
+    publicUrl,
+    gateway: proxied,
+    async [Symbol.asyncDispose]() {
+      proxy.closeAllConnections();
+      proxy.close();
+      await proxied[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function aFreePort(): Promise<number> {
+  const server = createServer();
+  const port = await listen(server);
+  await new Promise((closed) => server.close(closed));
+  return port;
+}
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+  return address.port;
 }
 
 interface SignedEvent {
@@ -238,18 +286,19 @@ describe('beginning a purchase', () => {
     expect(new Set(tokens).size).toBe(2);
   });
 
-  it('builds the checkout’s URL, and the forms on its page, from the configured public URL', async () => {
-    const publicUrl = 'https://pay.example.com/purser';
-    await using proxied = await startTestGateway({ database: gateway.database, env: { PURSER_PUBLIC_URL: publicUrl } });
-    const { secret } = await anOrganization(gateway);
-    const { checkoutUrl } = await aPurchase(proxied.as(secret));
-    expect(checkoutUrl.startsWith(`${publicUrl}/checkout/sandbox/`)).toBe(true);
-    // What the proxy passes on, read as a browser at the public address reads it.
-    const { html } = await page(checkoutUrl.replace(publicUrl, new URL(gateway.gateway.endpoint).origin));
+  it('works behind a proxy with a path of its own: URL and forms begin with the configured public URL', async () => {
+    await using proxied = await aProxiedGateway('/purser');
+    const { secret, slug } = await anOrganization(gateway);
+    const client = proxied.gateway.as(secret);
+    const { checkoutUrl } = await aPurchase(client);
+    expect(checkoutUrl.startsWith(`${proxied.publicUrl}/checkout/sandbox/`)).toBe(true);
+    const { html } = await page(checkoutUrl);
     const actions = [...html.matchAll(/action="([^"]*)"/g)].map(
       ([, action]) => new URL(action ?? '', checkoutUrl).href,
     );
     expect(actions).toEqual(BUTTONS.map((button) => `${checkoutUrl}/${button}`));
+    await page(actions[0] ?? '', 'POST');
+    expect(await wallet(client, slug)).toMatchObject({ totalAvailable: '5500' });
   });
 
   it('shows the checkout to those who may buy and to nobody else', async () => {
@@ -262,8 +311,8 @@ describe('beginning a purchase', () => {
       expect(await seenBy(token)).toBeNull();
     }
     for (const token of [tokens.viewer, tokens.readKey]) {
-      const listed = await gateway.as(token).run(PurchasesDocument, { slug: gateway.demo.organization.slug });
-      expect(listed.organization?.purchases?.edges[0]?.node).toMatchObject({ id: begun.id, checkoutUrl: null });
+      const { edges } = await listed(gateway.as(token), gateway.demo.organization.slug);
+      expect(edges[0]?.node).toMatchObject({ id: begun.id, checkoutUrl: null });
     }
     await press(begun.checkoutUrl, 'cancel');
   });
@@ -273,8 +322,7 @@ describe('beginning a purchase', () => {
     const begun = await aPurchase(client);
     await press(begun.checkoutUrl, button);
     expect((await purchase(client, begun.id)).checkoutUrl).toBeNull();
-    const listed = await client.run(PurchasesDocument, { slug });
-    expect(listed.organization?.purchases?.edges.map(({ node }) => node.checkoutUrl)).toEqual([null]);
+    expect((await listed(client, slug)).edges.map(({ node }) => node.checkoutUrl)).toEqual([null]);
   });
 
   it('is forbidden to members and keys that may not spend money', async () => {
@@ -331,8 +379,7 @@ describe('beginning a purchase', () => {
       __typename: 'WalletFrozen',
       httpStatus: 423,
     });
-    const listed = await buyer.client.run(PurchasesDocument, { slug: buyer.slug });
-    expect(listed.organization?.purchases?.edges).toEqual([]);
+    expect((await listed(buyer.client, buyer.slug)).edges).toEqual([]);
     await freeze(buyer, null);
     expect(await beginPurchase(buyer.client, 'starter', key)).toMatchObject({
       __typename: 'PurchasePayload',
@@ -759,8 +806,7 @@ describe('the idempotency key of a purchase', () => {
     const first = await beginPurchase(client, 'growth', key);
     expect(first).toMatchObject({ __typename: 'PurchasePayload', replayed: false });
     expect(await beginPurchase(client, 'growth', key)).toEqual({ ...first, replayed: true });
-    const listed = await client.run(PurchasesDocument, { slug });
-    expect(listed.organization?.purchases?.edges).toHaveLength(1);
+    expect((await listed(client, slug)).edges).toHaveLength(1);
   });
 
   it('shows the purchase as it has become', async () => {
@@ -791,10 +837,9 @@ describe('the idempotency key of a purchase', () => {
     });
     expect(new Set(begun.map((answer) => answer.purchase?.id)).size).toBe(1);
     expect(begun.filter(({ replayed }) => !replayed)).toHaveLength(1);
-    const listed = await client.run(PurchasesDocument, { slug });
-    expect(listed.organization?.purchases?.edges).toHaveLength(1);
+    expect((await listed(client, slug)).edges).toHaveLength(1);
     // A replay may be answered before the first call has its checkout, but what is stored is one checkout that works.
-    const [only] = listed.organization?.purchases?.edges ?? [];
+    const [only] = (await listed(client, slug)).edges;
     expect((await press(only?.node.checkoutUrl ?? '', 'pay')).status).toBe(200);
     expect(await wallet(client, slug)).toMatchObject({ totalAvailable: '5500' });
   });
@@ -817,8 +862,7 @@ describe('the idempotency key of a purchase', () => {
     const reused = await beginPurchase(client, 'volume', key);
     expect(reused).toMatchObject({ __typename: 'IdempotencyKeyReused', idempotencyKey: key, httpStatus: 409 });
     expect(JSON.stringify(reused)).not.toMatch(/growth/i);
-    const listed = await client.run(PurchasesDocument, { slug });
-    expect(listed.organization?.purchases?.edges.map(({ node }) => node.package?.key)).toEqual(['growth']);
+    expect((await listed(client, slug)).edges.map(({ node }) => node.package?.key)).toEqual(['growth']);
   });
 
   it('is one key with those of debits: whoever comes second is refused', async () => {
@@ -859,15 +903,14 @@ describe('the list of purchases', () => {
     for (let count = 0; count < 5; count++) begun.push((await aPurchase(client, 'starter')).id);
     const seen: string[] = [];
     const sizes: number[] = [];
-    for (let after: string | null = null, more = true; more; ) {
-      const { organization } = await client.run(PurchasesDocument, { slug, first: 2, after });
-      const { edges = [], pageInfo } = organization?.purchases ?? {};
+    let after: string | null = null;
+    do {
+      const { edges, pageInfo } = await listed(client, slug, { first: 2, after });
       seen.push(...edges.map(({ node }) => node.id));
       sizes.push(edges.length);
-      expect(pageInfo?.endCursor).toBe(edges.at(-1)?.cursor);
-      after = pageInfo?.endCursor ?? null;
-      more = pageInfo?.hasNextPage ?? false;
-    }
+      expect(pageInfo.endCursor).toBe(edges.at(-1)?.cursor);
+      after = pageInfo.hasNextPage ? pageInfo.endCursor : null;
+    } while (after !== null);
     expect(seen).toEqual(begun.toReversed());
     expect(sizes).toEqual([2, 2, 1]);
   });
@@ -875,11 +918,10 @@ describe('the list of purchases', () => {
   it('keeps its place while purchases are added', async () => {
     const { client, slug } = await anOrganization(gateway);
     const begun = [(await aPurchase(client)).id, (await aPurchase(client)).id, (await aPurchase(client)).id];
-    const first = await client.run(PurchasesDocument, { slug, first: 1 });
-    const after = first.organization?.purchases?.pageInfo.endCursor ?? null;
+    const { endCursor: after } = (await listed(client, slug, { first: 1 })).pageInfo;
     await aPurchase(client);
-    const rest = await client.run(PurchasesDocument, { slug, after });
-    expect(rest.organization?.purchases?.edges.map(({ node }) => node.id)).toEqual([begun[1], begun[0]]);
+    const rest = await listed(client, slug, { after });
+    expect(rest.edges.map(({ node }) => node.id)).toEqual([begun[1], begun[0]]);
   });
 
   it('is read with the same number of statements for one purchase as for eight', async () => {
@@ -897,8 +939,7 @@ describe('the list of purchases', () => {
 
   it('is empty for an organization that bought nothing', async () => {
     const { client, slug } = await anOrganization(gateway);
-    const { organization } = await client.run(PurchasesDocument, { slug });
-    expect(organization?.purchases).toEqual({ edges: [], pageInfo: { hasNextPage: false, endCursor: null } });
+    expect(await listed(client, slug)).toEqual({ edges: [], pageInfo: { hasNextPage: false, endCursor: null } });
   });
 });
 

@@ -2,10 +2,10 @@
  * Reads a catalog from YAML. Numbers are taken as written, never through a float, and every problem is reported with the
  * line it stands on.
  */
-import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { type Decimal, parseDecimal } from '../credits/decimal.ts';
-import { type Micros, parseCredits, ZERO } from '../credits/micros.ts';
+import { MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZERO } from '../credits/micros.ts';
 import { canonicalJson } from '../ledger/canonical.ts';
 import type { Rate } from '../pricing/rate-card.ts';
 import type { Catalog, Package } from './catalog.ts';
@@ -26,12 +26,19 @@ export function formatProblem({ line, path, message }: CatalogProblem): string {
   return `line ${line}: ${path === '' ? '' : `${path}: `}${message}`;
 }
 
+/** Far below what a wallet holds, so that nothing the catalog grants can overflow one. */
+const MAX_CREDITS = micros(1_000_000_000n * MICROS_PER_CREDIT);
+
+/** A century: enough for any promise, and within every calendar. */
+const MAX_DAYS = 36_500;
+
 const key = z.string().regex(/^[a-z][a-z0-9_.-]{0,62}$/, 'must be a key: a letter, then up to 62 of a–z 0–9 _ . -');
 const label = z.string().min(1, 'must not be empty').max(200);
 const wholeNumber = z
   .string()
   .regex(/^\d{1,9}$/, 'must be a whole number')
   .transform(Number);
+const days = wholeNumber.refine((value) => value >= 1 && value <= MAX_DAYS, `must be 1 to ${MAX_DAYS} days`);
 const minorUnits = z
   .string()
   .regex(/^\d{1,15}$/, 'must be a whole number of minor units, not negative')
@@ -39,8 +46,9 @@ const minorUnits = z
 
 const credits = z.string().transform((text, context): Micros => {
   const amount = parseCredits(text);
-  if (amount !== undefined && amount >= ZERO) return amount;
-  context.addIssue({ code: 'custom', message: 'must be credits: not negative, at most 6 fraction digits' });
+  if (amount !== undefined && amount >= ZERO && amount <= MAX_CREDITS) return amount;
+  const message = 'must be credits: not negative, at most 6 fraction digits and 1,000,000,000';
+  context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
 
@@ -60,7 +68,7 @@ const bucket = z.strictObject({
   name: label,
   kind: z.enum(['ALLOWANCE', 'PLAN', 'PURCHASED', 'PROMOTIONAL']),
   burnPriority: wholeNumber,
-  expiresAfterDays: wholeNumber.nullable().default(null),
+  expiresAfterDays: days.nullable().default(null),
 });
 
 const plan = z.strictObject({
@@ -84,7 +92,7 @@ const offer = z.strictObject({
   credits: credits.refine((amount) => amount > ZERO, 'must be more than 0'),
   bonusCredits: credits.default(ZERO),
   bucket: key.optional(),
-  expiresAfterDays: wholeNumber.nullable().default(null),
+  expiresAfterDays: days.nullable().default(null),
 });
 
 const rate = z.strictObject({
@@ -115,7 +123,7 @@ type RawCatalog = z.output<typeof document>;
 type Path = readonly PropertyKey[];
 type Problem = { readonly path: Path; readonly message: string };
 
-const DEFAULT_COMMAND_CEILING = parseCredits('1000000000') ?? ZERO;
+const DEFAULT_COMMAND_CEILING = MAX_CREDITS;
 const DEFAULT_LATENESS_DAYS = 7;
 
 export function parseCatalog(yaml: string): ParsedCatalog {
@@ -126,13 +134,37 @@ export function parseCatalog(yaml: string): ParsedCatalog {
     const [message = fault.message] = fault.message.split('\n');
     return { ok: false, problems: [{ line: lines.linePos(fault.pos[0]).line, path: '', message }] };
   }
+  const oddities = findOddities(parsed, lines);
+  if (oddities.length > 0) return { ok: false, problems: oddities };
   keepNumbersAsWritten(parsed);
-  const shaped = document.safeParse(parsed.toJS({ maxAliasCount: 100 }) ?? {});
-  const problems: readonly Problem[] = shaped.success ? checkReferences(shaped.data) : shaped.error.issues;
+  const shaped = document.safeParse(parsed.toJS() ?? {});
+  const problems: readonly Problem[] = shaped.success
+    ? checkReferences(shaped.data)
+    : shaped.error.issues.flatMap(problemsOf);
   if (!shaped.success || problems.length > 0) {
     return { ok: false, problems: problems.map((problem) => located(problem, parsed, lines)) };
   }
   return { ok: true, catalog: build(shaped.data) };
+}
+
+/** What YAML allows and a catalog does not: aliases, which hide what is granted, and keys that are no names. */
+function findOddities(parsed: Document, lines: LineCounter): CatalogProblem[] {
+  const problems: CatalogProblem[] = [];
+  const report = (node: { readonly range?: readonly number[] | null | undefined }, message: string) =>
+    problems.push({ line: lines.linePos(node.range?.[0] ?? 0).line, path: '', message });
+  visit(parsed, {
+    Alias: (_, node) => void report(node, `the alias *${node.source} is not allowed: write the value out`),
+    Pair(_, { key: name }) {
+      if (isScalar(name) && name.value === '__proto__') report(name, '__proto__ is not a key');
+    },
+  });
+  return problems;
+}
+
+/** An unknown key is a problem of its own line. */
+function problemsOf(issue: z.core.$ZodIssue): Problem[] {
+  if (issue.code !== 'unrecognized_keys') return [issue];
+  return issue.keys.map((name) => ({ path: [...issue.path, name], message: 'is not known here' }));
 }
 
 /** Turns numbers into the text they were written as, except under `match`, whose values are compared as JSON. */
@@ -148,12 +180,25 @@ function keepNumbersAsWritten(parsed: Document): void {
 }
 
 function located({ path, message }: Problem, parsed: Document, lines: LineCounter): CatalogProblem {
+  const text = path.map(String).join('.');
   for (let length = path.length; length >= 0; length--) {
-    const node = length === 0 ? parsed.contents : parsed.getIn(path.slice(0, length), true);
-    const range = isScalar(node) || isMap(node) ? node.range : (node as { range?: [number] } | undefined)?.range;
-    if (range) return { line: lines.linePos(range[0]).line, path: path.map(String).join('.'), message };
+    const position = keyPosition(parsed, path.slice(0, length)) ?? nodePosition(parsed, path.slice(0, length));
+    if (position !== undefined) return { line: lines.linePos(position).line, path: text, message };
   }
-  return { line: 1, path: path.map(String).join('.'), message };
+  return { line: 1, path: text, message };
+}
+
+/** Where the key of a pair stands. */
+function keyPosition(parsed: Document, path: Path): number | undefined {
+  const parent = path.length === 1 ? parsed.contents : parsed.getIn(path.slice(0, -1), true);
+  if (path.length === 0 || !isMap(parent)) return undefined;
+  const pair = parent.items.find(({ key: name }) => isScalar(name) && name.value === path.at(-1));
+  return isScalar(pair?.key) ? pair.key.range?.[0] : undefined;
+}
+
+function nodePosition(parsed: Document, path: Path): number | undefined {
+  const node = path.length === 0 ? parsed.contents : parsed.getIn(path, true);
+  return isNode(node) ? node.range?.[0] : undefined;
 }
 
 function checkReferences(raw: RawCatalog): Problem[] {
@@ -171,10 +216,7 @@ function checkReferences(raw: RawCatalog): Problem[] {
       raw.packages.map((item) => item.key),
       'packages',
     ),
-    ...repeated(
-      raw.rates.map((item) => `${item.meter} ${canonicalJson(item.match ?? {})}`),
-      'rates',
-    ),
+    ...checkAmbiguity(raw.rates),
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
     ...raw.packages.flatMap((item, index) => checkOffer(item, index, raw, bucketsByKey)),
   ];
@@ -211,7 +253,28 @@ function checkOffer(
 ): Problem[] {
   const target = item.bucket === undefined ? purchasedBucket(raw) : buckets.get(item.bucket);
   if (target?.kind === 'PURCHASED') return [];
-  return [{ path: ['packages', index], message: 'packages need a bucket of kind PURCHASED' }];
+  const path = ['packages', index];
+  if (item.bucket === undefined) return [{ path, message: 'packages need a bucket of kind PURCHASED' }];
+  const message = target ? 'packages go to buckets of kind PURCHASED' : `there is no bucket ${item.bucket}`;
+  return [{ path: [...path, 'bucket'], message }];
+}
+
+type RawRate = RawCatalog['rates'][number];
+
+/** Two rates of one meter that can match the same usage with equally many dimensions: neither is the most specific. */
+function checkAmbiguity(rates: readonly RawRate[]): Problem[] {
+  return rates.flatMap((later, index): Problem[] => {
+    const earlier = rates.slice(0, index).find((other) => isAmbiguous(other, later));
+    if (!earlier) return [];
+    const dimensions = canonicalJson(earlier.match ?? {});
+    return [{ path: ['rates', index], message: `is ambiguous with the rate for ${later.meter} ${dimensions} above` }];
+  });
+}
+
+function isAmbiguous(a: RawRate, b: RawRate): boolean {
+  const [first, second] = [Object.entries(a.match ?? {}), b.match ?? {}];
+  if (a.meter !== b.meter || first.length !== Object.keys(second).length) return false;
+  return first.every(([name, value]) => !Object.hasOwn(second, name) || second[name] === value);
 }
 
 function build(raw: RawCatalog): Catalog {

@@ -34,7 +34,16 @@ export function formatDecimal({ coefficient, scale }: Decimal): string {
 export const ONE: Decimal = { coefficient: 1n, scale: 0 };
 
 export function multiply(a: Decimal, b: Decimal): Decimal {
-  return { coefficient: a.coefficient * b.coefficient, scale: a.scale + b.scale };
+  return lowestTerms(a.coefficient * b.coefficient, a.scale + b.scale);
+}
+
+function lowestTerms(coefficient: bigint, scale: number): Decimal {
+  let [reduced, digits] = [coefficient, scale];
+  while (digits > 0 && reduced % 10n === 0n) {
+    reduced /= 10n;
+    digits -= 1;
+  }
+  return { coefficient: reduced, scale: digits };
 }
 
 /** numerator ÷ denominator, rounded half away from zero. The denominator is positive. */
@@ -59,5 +68,5 @@ export function toMicros(credits: Decimal, per: Decimal = ONE): Micros | undefin
 export function quotient(a: Decimal, b: Decimal, digits: number): Decimal {
   const numerator = a.coefficient * 10n ** BigInt(b.scale + digits);
   const value = divideRounded(numerator, b.coefficient * 10n ** BigInt(a.scale));
-  return { coefficient: value, scale: digits };
+  return lowestTerms(value, digits);
 }

@@ -20,6 +20,12 @@ export class AmountOverflow extends Error {
   }
 }
 
+/**
+ * Nothing that a caller asks for raises a balance beyond half of what 64 bits hold; the other half is room for what comes
+ * by itself, allowances and paid purchases, which must never fail.
+ */
+export const MAX_GRANTED_BALANCE = 2n ** 62n;
+
 export function isStorable(value: bigint): boolean {
   return value <= MAX && value >= -MAX;
 }

@@ -129,7 +129,9 @@ function keyMay({ master, scopes }: ApiKeyCaller, permission: Permission): boole
 }
 
 function memberMay({ role, balanceAccess }: CallerMembership, permission: Permission): boolean {
-  if (balanceAccess === 'EARMARK_ONLY' && permission !== 'organization:see') return false;
+  // Balance access narrows what others read; an owner's cannot be narrowed.
+  const isNarrowed = balanceAccess === 'EARMARK_ONLY' && role !== 'OWNER';
+  if (isNarrowed && permission !== 'organization:see') return false;
   return PERMISSIONS_OF_ROLE[role].includes(permission);
 }
 

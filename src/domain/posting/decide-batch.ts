@@ -7,8 +7,8 @@ import { formatCredits } from '../credits/micros.ts';
 import { isSticky } from '../refusals.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import { type AdjustCommand, type Command, type GrantCommand, isKeyed, type KeyedCommand } from './commands.ts';
-import { type ChargingPolicies, decideDebit } from './decide-charge.ts';
-import { type BucketPolicies, decideAdjust, decideGrant } from './decide-grant.ts';
+import { type ChargingPolicies, checkOccurredAt, decideDebit } from './decide-charge.ts';
+import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
 import { type DraftPurchase, decideResolvePurchase } from './decide-purchase.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './idempotency.ts';
 import { type Outcome, type Posted, refused } from './outcomes.ts';
@@ -25,7 +25,7 @@ export interface BatchInput {
   readonly records: readonly IdempotencyRecord[];
   readonly purchases: readonly Omit<DraftPurchase, 'status' | 'paidAt'>[];
   readonly policies: Policies;
-  /** Gives fresh ids. */
+  /** Gives fresh ids, ascending. */
   readonly newId: () => string;
 }
 
@@ -106,9 +106,7 @@ function decideCommand(state: BatchState, command: Command): Outcome {
   const earlier = state.records.get(idempotencyId(command));
   if (earlier) return answerAgain(earlier, command, book);
   if (state.busy.has(command.walletId)) return { status: 'busy' };
-  const outcome = book.snapshot.frozen
-    ? refused({ code: 'WALLET_FROZEN' }, book.available)
-    : decideKeyed(state, book, command);
+  const outcome = decideFirst(state, book, command);
   if (outcome.status === 'posted' || (outcome.status === 'refused' && isSticky(outcome.refusal))) {
     const record = recordOf(command, outcome, book.now);
     state.records.set(idempotencyId(command), record);
@@ -117,6 +115,17 @@ function decideCommand(state: BatchState, command: Command): Outcome {
   if (outcome.status === 'posted' && command.kind !== 'debit')
     state.audits.push(auditOf(state, command, outcome, book));
   return outcome;
+}
+
+/**
+ * A command whose key is new. What is invalid by the clock or the books comes after the replay, unlike what is invalid by
+ * itself: an answer that was given stays given when its command has grown too old.
+ */
+function decideFirst(state: BatchState, book: WalletBook, command: KeyedCommand): Outcome {
+  const invalid = command.kind === 'debit' ? checkOccurredAt(book, command, state.policies) : checkGrant(book, command);
+  if (invalid) return refused(invalid, book.available);
+  if (book.snapshot.frozen) return refused({ code: 'WALLET_FROZEN' }, book.available);
+  return decideKeyed(state, book, command);
 }
 
 function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand): Outcome {

@@ -27,8 +27,6 @@ type Priced = Omit<PricedUsage, 'rateCardVersion'> & { readonly rateCardVersion:
 
 export function decideDebit(book: WalletBook, command: DebitCommand, policies: ChargingPolicies): Outcome {
   const { available } = book;
-  const untimely = checkOccurredAt(book, command, policies);
-  if (untimely) return refused(untimely, available);
   const priced = price(book, command, policies);
   if (isRefusal(priced)) return refused(priced, available);
   if (!maySpend(book.subscriptionStatus)) {
@@ -58,7 +56,12 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
   return { status: 'posted', transaction, lines: priced.lines, available: book.available, lotId: null };
 }
 
-function checkOccurredAt({ now }: WalletBook, { occurredAt }: DebitCommand, policies: ChargingPolicies) {
+/** What of the command only the clock can tell to be invalid. */
+export function checkOccurredAt(
+  { now }: WalletBook,
+  { occurredAt }: DebitCommand,
+  policies: ChargingPolicies,
+): InvalidInput | null {
   if (occurredAt === null) return null;
   if (occurredAt > now + MAX_AHEAD_MILLISECONDS) {
     return invalidInput(['occurredAt'], 'is more than 5 minutes ahead of the organization’s clock');

@@ -1,5 +1,5 @@
 /** What an operator does by hand: granting credits and adjusting a bucket, with a reason that stays in the ledger. */
-import { isStorable, negate, ZERO } from '../credits/micros.ts';
+import { MAX_GRANTED_BALANCE, negate, ZERO } from '../credits/micros.ts';
 import { type InvalidInput, invalidInput } from '../refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
@@ -14,12 +14,19 @@ export interface BucketPolicies {
   readonly defaultExpiryDays: ReadonlyMap<string, number>;
 }
 
-export function decideGrant(book: WalletBook, command: GrantCommand, policies: BucketPolicies): Outcome {
-  const bucket = book.bucketByKey(command.bucketKey);
-  if (!bucket) return refused(unknownBucket(), book.available);
-  if (command.expiresAt !== null && command.expiresAt <= book.now) {
-    return refused(invalidInput(['expiresAt'], 'must lie in the future of the organization’s clock'), book.available);
+/** What of the command only the books and the clock can tell to be invalid. */
+export function checkGrant(book: WalletBook, command: GrantCommand | AdjustCommand): InvalidInput | null {
+  if (!book.bucketByKey(command.bucketKey)) return invalidInput(['bucketKey'], 'is not a bucket of the catalog');
+  if (command.kind === 'grant' && command.expiresAt !== null && command.expiresAt <= book.now) {
+    return invalidInput(['expiresAt'], 'must lie in the future of the organization’s clock');
   }
+  return command.credits > ZERO && book.balance + command.credits > MAX_GRANTED_BALANCE
+    ? invalidInput(['credits'], 'would raise the balance above what a wallet can hold')
+    : null;
+}
+
+export function decideGrant(book: WalletBook, command: GrantCommand, policies: BucketPolicies): Outcome {
+  const bucket = book.requireBucket(command.bucketKey);
   return grantLot(book, command, 'GRANT', 'GRANT', {
     bucket,
     source: 'PROMOTION',
@@ -32,8 +39,7 @@ export function decideGrant(book: WalletBook, command: GrantCommand, policies: B
 }
 
 export function decideAdjust(book: WalletBook, command: AdjustCommand, policies: BucketPolicies): Outcome {
-  const bucket = book.bucketByKey(command.bucketKey);
-  if (!bucket) return refused(unknownBucket(), book.available);
+  const bucket = book.requireBucket(command.bucketKey);
   if (command.credits > ZERO) {
     return grantLot(book, command, 'ADJUSTMENT', 'ADJUSTMENT', {
       bucket,
@@ -63,9 +69,6 @@ function grantLot(
   reasonCode: string,
   lot: NewLot,
 ): Outcome {
-  if (!isStorable(book.balance + lot.amount)) {
-    return refused(invalidInput(['credits'], 'would raise the balance above what a wallet can hold'), book.available);
-  }
   const granted: DraftLot[] = [];
   const transaction = book.post(byOperator(book, command, kind, reasonCode), ({ grant }) => {
     granted.push(grant(lot, reasonCode));
@@ -101,8 +104,6 @@ function byOperator(
     purchaseId: null,
   };
 }
-
-const unknownBucket = (): InvalidInput => invalidInput(['bucketKey'], 'is not a bucket of the catalog');
 
 /** Expiry by the catalog's default for the bucket, counted in the organization's local days. */
 function defaultExpiry(book: WalletBook, bucket: DraftBucket, policies: BucketPolicies): Instant | null {

@@ -35,8 +35,7 @@ export function decideResolvePurchase(
 }
 
 function fulfil(book: WalletBook, { facts, buyer }: DraftPurchase): PostedTransaction {
-  const bucket = book.bucketByKey(facts.bucketKey);
-  if (!bucket) throw new Error(`wallet ${facts.walletId} has no bucket ${facts.bucketKey} for purchase ${facts.id}`);
+  const bucket = book.requireBucket(facts.bucketKey);
   const { expiresAfterDays: days } = facts;
   const lot = {
     bucket,

@@ -6,7 +6,7 @@
 import { systemActor } from '../actor.ts';
 import { minus, ZERO } from '../credits/micros.ts';
 import { refreshPeriod } from '../time/calendar.ts';
-import type { Instant } from '../time/instant.ts';
+import { type Instant, later } from '../time/instant.ts';
 import { type AllowanceSnapshot, lotTransitionAt } from '../wallet/snapshot.ts';
 import { NO_ATTRIBUTION, type TransactionDetails, type TransactionKind } from './records.ts';
 import type { DraftLot, WalletBook } from './wallet-book.ts';
@@ -69,17 +69,12 @@ function expire(book: WalletBook, lot: DraftLot, at: Instant): void {
 }
 
 /**
- * When an overdue allowance is granted: the start of the period that contains now. Periods that passed unseen grant
- * nothing (semantics: Plans, Refresh).
+ * When an allowance is due: for an overdue one the start of the period that contains now, or the instant it was first due
+ * where that is later. Periods that passed unseen grant nothing (semantics: Plans, Refresh).
  */
 function dueAt(book: WalletBook, allowance: AllowanceSnapshot): Instant {
   if (allowance.nextRefreshAt > book.now) return allowance.nextRefreshAt;
-  return grantedFrom(book, allowance);
-}
-
-/** A plan that starts in the middle of a period grants from then on; later periods from their first instant. */
-function grantedFrom(book: WalletBook, allowance: AllowanceSnapshot): Instant {
-  return allowance.lastRefreshedAt === null ? book.now : currentPeriod(book, allowance).start;
+  return later(allowance.nextRefreshAt, currentPeriod(book, allowance).start);
 }
 
 function currentPeriod(book: WalletBook, { interval, anchorDay }: AllowanceSnapshot) {
@@ -91,7 +86,7 @@ export function refresh(book: WalletBook, allowance: AllowanceSnapshot): void {
   const period = currentPeriod(book, allowance);
   const bucket = book.bucketById(allowance.bucketId);
   const source = bucket.facts.kind === 'PLAN' ? 'PLAN_GRANT' : 'ALLOWANCE';
-  const at = grantedFrom(book, allowance);
+  const at = dueAt(book, allowance);
   if (allowance.amount > ZERO) {
     book.post(details('GRANT', source, at), ({ grant }) =>
       grant(

@@ -135,6 +135,13 @@ export class WalletBook {
     return this.buckets.find((bucket) => bucket.facts.key === key);
   }
 
+  /** The bucket of that key, which the caller has found to exist. */
+  requireBucket(key: string): DraftBucket {
+    const bucket = this.bucketByKey(key);
+    if (!bucket) throw new Error(`wallet ${this.snapshot.id} has no bucket ${key}`);
+    return bucket;
+  }
+
   bucketById(id: string): DraftBucket {
     const bucket = this.#bucketsById.get(id);
     if (!bucket) throw new Error(`wallet ${this.snapshot.id} has no bucket ${id}`);

@@ -7,6 +7,13 @@ declare const unit: unique symbol;
 export type Instant = number & { readonly [unit]: 'instant' };
 
 export const instant = (epochMilliseconds: number): Instant => Math.floor(epochMilliseconds) as Instant;
+const FIRST = Date.parse('0001-01-01T00:00:00.000Z');
+const LAST = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** Years 1 to 9999: what RFC 3339 can write and PostgreSQL can store. */
+export const isInCalendar = (epochMilliseconds: number): boolean =>
+  epochMilliseconds >= FIRST && epochMilliseconds <= LAST;
+
 export const instantOf = (date: Date): Instant => instant(date.getTime());
 export const dateOf = (at: Instant): Date => new Date(at);
 export const formatInstant = (at: Instant): string => new Date(at).toISOString();

@@ -9,7 +9,7 @@ import { settleWallets } from '../../operations/settle-wallets.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
-import { parseId } from '../ids.ts';
+import { isUuid, parseId } from '../ids.ts';
 import type { NodeQuery } from '../loading/connections.ts';
 import { mayReadAudit, mayReadBilling, mayReadTransaction, mayReadWallet } from '../permissions/readable.ts';
 import { NodeRef } from '../types/node.ts';
@@ -56,8 +56,8 @@ const LOADERS: Readonly<Record<string, Load>> = {
   }, mayReadWallet),
   LedgerEntry: guarded(async (key, query, { services }) => {
     const [walletId, sequence] = key.split('.');
-    if (!/^[0-9a-f-]{36}$/.test(walletId ?? '') || !/^\d{1,18}$/.test(sequence ?? '')) return null;
-    const where = { walletId_sequence: { walletId: walletId ?? '', sequence: BigInt(sequence ?? 0) } };
+    if (!isUuid(walletId) || !/^\d{1,18}$/.test(sequence ?? '')) return null;
+    const where = { walletId_sequence: { walletId, sequence: BigInt(sequence ?? 0) } };
     return services.prisma.ledgerEntry.findUnique({ ...query, where });
   }, mayReadWallet),
   Transaction: guarded(

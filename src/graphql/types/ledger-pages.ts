@@ -52,8 +52,14 @@ export function ledgerFilter(filter: LedgerFilter | null | undefined): Prisma.Le
       throw badUserInput(`filter.${name} must have at most ${MAX_FILTER_VALUES} values.`);
     }
   }
-  for (const [name, text] of Object.entries({ taskId, executionId })) {
-    if (text?.includes('\0')) throw badUserInput(`filter.${name} must be valid text without NUL.`);
+  for (const [name, texts] of Object.entries({
+    taskId: [taskId],
+    executionId: [executionId],
+    reasonCodes,
+    bucketKeys,
+  })) {
+    if (texts?.some((text) => text?.includes('\0')))
+      throw badUserInput(`filter.${name} must be valid text without NUL.`);
   }
   return {
     ...(isGiven(from) || isGiven(to)

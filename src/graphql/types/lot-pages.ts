@@ -1,6 +1,8 @@
 /** Pages of lots in burn order: by bucket priority and key, then as domain/wallet/burn-order.ts says. */
+import { isInCalendar } from '../../domain/time/instant.ts';
 import type { Lot, Prisma } from '../../generated/prisma/client.ts';
 import { badUserInput } from '../errors.ts';
+import { isUuid } from '../ids.ts';
 import { decodeCursor, encodeCursor, type Page } from '../pages.ts';
 
 const KIND = 'lot';
@@ -39,13 +41,13 @@ export function lotsAfter({ cursor }: Page): Prisma.LotWhereInput {
   if (cursor === null) return {};
   const [burnPriority, key, expires, paid, effective, id] = decodeCursor(KIND, cursor);
   const isValid =
-    typeof burnPriority === 'number' &&
+    isSmallInteger(burnPriority) &&
     typeof key === 'string' &&
+    !key.includes('\0') &&
     (expires === null || isTime(expires)) &&
     typeof paid === 'boolean' &&
     isTime(effective) &&
-    typeof id === 'string' &&
-    /^[0-9a-f-]{36}$/.test(id);
+    isUuid(id);
   if (!isValid) throw badUserInput('after is not a cursor of this list.');
   const expiresAt = expires === null ? null : new Date(expires);
   const effectiveAt = new Date(effective);
@@ -63,6 +65,7 @@ export function lotsAfter({ cursor }: Page): Prisma.LotWhereInput {
   };
 }
 
-const MAX_TIME = 8.64e15;
-const isTime = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && Math.abs(value as number) <= MAX_TIME;
+const MAX_INT32 = 2 ** 31 - 1;
+const isSmallInteger = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Math.abs(Number(value)) <= MAX_INT32;
+const isTime = (value: unknown): value is number => Number.isSafeInteger(value) && isInCalendar(Number(value));

@@ -61,10 +61,14 @@ export class SandboxProvider implements PaymentProvider {
     return { reference: checkout.purchaseId, url: `${this.#options.publicUrl()}/checkout/sandbox/${checkout.token}` };
   }
 
-  verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent {
+  verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null {
+    const event = eventBody.safeParse(this.#verified(headers, rawBody));
+    return event.success ? { id: headers['webhook-id'] ?? '', ...event.data } : null;
+  }
+
+  #verified(headers: Readonly<Record<string, string>>, rawBody: string): unknown {
     try {
-      const verified = eventBody.parse(this.#signer.verify(rawBody, { ...headers }));
-      return { id: headers['webhook-id'] ?? '', ...verified };
+      return this.#signer.verify(rawBody, { ...headers });
     } catch (error) {
       throw new UnverifiedEvent('the event is not signed by the sandbox', { cause: error });
     }
