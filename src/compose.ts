@@ -14,6 +14,7 @@ import { applyCatalogSource, CatalogInvalid, CatalogStore } from './operations/c
 import type { Services } from './operations/services.ts';
 import { SandboxProvider } from './payments/sandbox/sandbox-provider.ts';
 import { loadCatalogs } from './persistence/catalogs.ts';
+import { databaseNow } from './persistence/clock.ts';
 import { createSql, type Sql } from './persistence/connection.ts';
 import { installationSecret } from './persistence/installation-secrets.ts';
 import { createPrisma, type Prisma } from './persistence/prisma.ts';
@@ -142,7 +143,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       introspection: config.introspection,
       sandbox,
       metrics,
-      checkReady: async () => void (await sql`SELECT 1`),
+      checkReady: async () => void (await databaseNow(sql)),
     });
     const stop = once(async () => {
       stopping.abort();

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { badUserInput, busy, forbidden, unauthenticated } from '../graphql/errors.ts';
 import { Forbidden, Unauthenticated } from '../operations/authorize.ts';
 import { WalletBusy } from '../operations/outcome.ts';
-import { isConnectionLoss } from '../persistence/errors.ts';
+import { isUnavailable } from '../persistence/errors.ts';
 import { DatabaseUnavailable, EngineBusy, EngineStopped } from '../posting/errors.ts';
 
 /** Codes of graphql-js and Yoga for documents that are malformed, which the contract calls BAD_USER_INPUT. */
@@ -40,7 +40,7 @@ export function maskError(error: unknown, logger: Logger): GraphQLError {
   if (error instanceof GraphQLError && !isForeign(cause)) return fromGraphQL(error);
   const errorId = randomUUID();
   logger.error({ err: cause, errorId }, 'unexpected error');
-  const unavailable = isConnectionLoss(cause);
+  const unavailable = isUnavailable(cause);
   const masked = new GraphQLError(
     unavailable ? 'The database cannot be reached. Try again.' : `Unexpected error ${errorId}.`,
     {

@@ -10,7 +10,7 @@ import { moveTestClock } from '../persistence/test-clock.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
 import type { Services } from './services.ts';
-import { settleWallets } from './settle-wallets.ts';
+import { ROUNDS_OF_A_CLOCK, settleWallets } from './settle-wallets.ts';
 
 export async function advanceTestClock(
   services: Services,
@@ -32,6 +32,6 @@ export async function advanceTestClock(
   });
   if (!moved.hasTestClock) return invalidInput(['organizationId'], 'this organization has no test clock');
   if (!moved.moved) return invalidInput(['to'], 'the test clock only moves forward');
-  await settleWallets(services, [organizationId]);
+  await settleWallets(services, [organizationId], ROUNDS_OF_A_CLOCK);
   return { organizationId, now: to };
 }

@@ -3,6 +3,7 @@
  * one statement where nothing is due.
  */
 import { systemActor } from '../domain/actor.ts';
+import type { Tenant } from '../domain/identity/caller.ts';
 import { dueWallets } from '../persistence/wallets.ts';
 import { WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
@@ -10,9 +11,21 @@ import type { Services } from './services.ts';
 export async function settleWallets(
   { sql, engine }: Pick<Services, 'sql' | 'engine'>,
   organizationIds: readonly string[],
+  maxRounds = ROUNDS_OF_A_READ,
 ): Promise<void> {
   const due = await dueWallets(sql, organizationIds);
   const actor = systemActor('purser');
-  const outcomes = await Promise.all(due.map((tenant) => engine.execute({ kind: 'settle', ...tenant, actor })));
-  if (outcomes.some((outcome) => outcome.status === 'busy')) throw new WalletBusy();
+  const settle = async (tenant: Tenant): Promise<void> => {
+    for (let round = 0; round < maxRounds; round++) {
+      const outcome = await engine.execute({ kind: 'settle', ...tenant, actor });
+      if (outcome.status !== 'busy') return;
+    }
+    throw new WalletBusy();
+  };
+  await Promise.all(due.map(settle));
 }
+
+/** Batches that a reader waits for before it is asked to come again. Each posts hundreds of transitions. */
+const ROUNDS_OF_A_READ = 3;
+/** Batches that an operator waits for who moves a test clock: a million transitions. */
+export const ROUNDS_OF_A_CLOCK = 2_000;

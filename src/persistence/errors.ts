@@ -3,6 +3,8 @@
 import { ConnectionLost } from './connection.ts';
 
 const SQLSTATE = /^[0-9A-Z]{5}$/;
+/** Read-only transaction, statement canceled by a timeout, lock not available. */
+const UNAVAILABLE = new Set(['25006', '57014', '55P03']);
 const UNIQUE_VIOLATION = '23505';
 /** Serialization failure, deadlock detected. */
 const RETRYABLE = new Set(['40001', '40P01']);
@@ -39,6 +41,16 @@ export function isConnectionLoss(error: unknown): boolean {
   if (state !== undefined) return state.startsWith('08') || /^57P0[123]$/.test(state) || state === '53300';
   const code = property(error, 'code');
   return typeof code === 'string' && PRISMA_CONNECTION_CODES.has(code);
+}
+
+/**
+ * True where PostgreSQL is there and cannot do its work: insufficient resources (class 53), system errors (58), a read-only
+ * server, a statement or lock that took too long. Nothing was done; later it may succeed.
+ */
+export function isUnavailable(error: unknown): boolean {
+  if (isConnectionLoss(error)) return true;
+  const state = sqlState(error);
+  return state !== undefined && (/^5[38]/.test(state) || UNAVAILABLE.has(state));
 }
 
 /** The name of the violated constraint, for unique and check violations. */

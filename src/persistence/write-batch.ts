@@ -32,6 +32,11 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
   if (command !== 'COMMIT') throw new Error(`expected the batch to commit, PostgreSQL answered ${command}`);
 }
 
+/** Gives up what `beginAndLoad` began. */
+export async function rollBack(sql: Queryable): Promise<void> {
+  await sql`ROLLBACK`;
+}
+
 function hasChanged(book: WalletBook): boolean {
   return book.transactions.length > 0 || book.transitionsChanged || book.changes.length > 0;
 }

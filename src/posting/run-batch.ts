@@ -6,11 +6,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type BatchDecision, decideBatch, type Policies } from '../domain/posting/decide-batch.ts';
+import type { Outcome } from '../domain/posting/outcomes.ts';
 import type { PostedChange } from '../domain/posting/records.ts';
 import type { Queryable, Sql } from '../persistence/connection.ts';
-import { isConnectionLoss, isRetryable } from '../persistence/errors.ts';
+import { isConnectionLoss, isRetryable, isUnavailable } from '../persistence/errors.ts';
 import { beginAndLoad, type LoadLimits } from '../persistence/load-batch.ts';
-import { writeAndCommit } from '../persistence/write-batch.ts';
+import { rollBack, writeAndCommit } from '../persistence/write-batch.ts';
 import { DatabaseUnavailable, PostingFailed } from './errors.ts';
 import type { PendingCommand } from './lane.ts';
 
@@ -33,22 +34,44 @@ const ATTEMPTS = 6;
 const FIRST_PAUSE_MILLISECONDS = 20;
 
 export async function runBatch(runner: BatchRunner, batch: readonly PendingCommand[]): Promise<void> {
+  let perhapsPosted: BatchDecision | null = null;
   for (let attempt = 1; ; attempt++) {
     try {
       const decision = await postOnce(runner, batch);
       batch.forEach((pending, index) => {
         const outcome = decision.outcomes[index];
-        if (outcome) pending.resolve(outcome);
+        if (outcome) pending.resolve(firstAnswer(outcome, perhapsPosted?.outcomes[index]));
       });
       runner.feed.published(decision.books.flatMap((book) => book.changes));
       return;
     } catch (error) {
-      if (!isConnectionLoss(error) && !isRetryable(error)) return bisect(runner, batch, error);
+      if (error instanceof CommitUnknown) perhapsPosted = error.decision;
+      const isWorthAnother = isConnectionLoss(error) || isRetryable(error) || error instanceof CommitUnknown;
+      if (!isWorthAnother && isUnavailable(error)) return rejectAll(batch, new DatabaseUnavailable(error));
+      if (!isWorthAnother) return bisect(runner, batch, error);
       if (attempt === ATTEMPTS) return rejectAll(batch, new DatabaseUnavailable(error));
       runner.logger.warn({ err: error, attempt, commands: batch.length }, 'posting batch is tried again');
       await delay(FIRST_PAUSE_MILLISECONDS * 2 ** attempt * (0.5 + Math.random()));
     }
   }
+}
+
+/** The connection was lost while a decision was being committed: only its keys can tell whether it took effect. */
+class CommitUnknown extends Error {
+  readonly decision: BatchDecision;
+  constructor(decision: BatchDecision, cause: unknown) {
+    super('the connection was lost during a commit', { cause });
+    this.decision = decision;
+  }
+}
+
+/** Whoever never got the first answer gets it as such, although the books gave it to us as a replay. */
+function firstAnswer(outcome: Outcome, decided: Outcome | undefined): Outcome {
+  if (outcome.status === 'replayed' && decided?.status === 'posted') {
+    return decided.transaction.id === outcome.transactionId ? decided : outcome;
+  }
+  const isOwnRefusal = outcome.status === 'refused' && outcome.replayed && decided?.status === 'refused';
+  return isOwnRefusal ? { ...outcome, replayed: decided.replayed } : outcome;
 }
 
 async function bisect(runner: BatchRunner, batch: readonly PendingCommand[], error: unknown): Promise<void> {
@@ -90,7 +113,12 @@ async function decideAndWrite(
   const commands = batch.map((pending) => pending.command);
   const loaded = await beginAndLoad(sql, commands, limits);
   const decision = decideBatch({ ...loaded, commands, policies: policies(), newId });
-  if (decision.kind === 'decided') await writeAndCommit(sql, decision);
-  else await sql`ROLLBACK`;
+  if (decision.kind === 'needs-lots') {
+    await rollBack(sql);
+    return decision;
+  }
+  await writeAndCommit(sql, decision).catch((error: unknown) => {
+    throw isConnectionLoss(error) ? new CommitUnknown(decision, error) : error;
+  });
   return decision;
 }

@@ -98,14 +98,9 @@ describe('a poisoned command', () => {
 
     const outcomes = await Promise.allSettled(commands.map((command) => own.engine.execute(command)));
 
-    expect(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value.status : outcome.reason))).toEqual([
-      'posted',
-      'posted',
-      'posted',
-      expect.any(PostingFailed),
-      'posted',
-      'posted',
-    ]);
+    expect(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value.status : outcome.reason))).toEqual(
+      ['posted', 'posted', 'posted', expect.any(PostingFailed), 'posted', 'posted'],
+    );
     for (const { id } of organizations) await expectSoundBooks(gateway.database, id);
   });
 

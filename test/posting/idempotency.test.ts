@@ -90,7 +90,9 @@ describe('calls in flight with one key on one gateway', () => {
 
     const answers = (await Promise.all([inFlight, ...queued])).map(payload);
     expect(answers.map((answer) => answer.replayed)).toEqual([false, ...queued.map(() => true)]);
-    expect(new Set(answers.map((answer) => JSON.stringify([answer.transaction, answer.availableCredits]))).size).toBe(1);
+    expect(new Set(answers.map((answer) => JSON.stringify([answer.transaction, answer.availableCredits]))).size).toBe(
+      1,
+    );
     expect(await totalAvailable(given)).toBe('95');
   });
 });

@@ -4,7 +4,7 @@ import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import { DebitDocument, type DebitMutation, GrantCreditsDocument } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { createClient, startTestGateway, type TestGateway } from '../support/gateway.ts';
-import { aKey, advanceTo, anOrganization, grant } from '../support/given.ts';
+import { advanceTo, aKey, anOrganization, grant } from '../support/given.ts';
 import { aDebit, anEngine, tenantOf } from '../support/process-posting.ts';
 
 let first: TestGateway;
@@ -105,7 +105,13 @@ describe('debits racing grants racing an expiry', () => {
     await grant(first, id, 'promotional', '30', expiresAt);
     const operator = second.as(second.demo.tokens.operator);
     const giveTwo = async () => {
-      const input = { organizationId: id, idempotencyKey: aKey(), bucketKey: 'purchased', credits: '2', reason: 'race' };
+      const input = {
+        organizationId: id,
+        idempotencyKey: aKey(),
+        bucketKey: 'purchased',
+        credits: '2',
+        reason: 'race',
+      };
       return (await operator.run(GrantCreditsDocument, { input })).grantCredits.__typename;
     };
 

@@ -1,0 +1,453 @@
+/**
+ * The published matrix of docs/permissions.md, cell by cell: every root field, every field of an organization and every
+ * type, as every caller. What is missing in the document or in the requests below fails here.
+ */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type Caller,
+  type CallerMembership,
+  may,
+  type Permission,
+  type Role,
+  type Scope,
+} from '../../src/domain/identity/caller.ts';
+import { ruleTree } from '../../src/graphql/permissions/rules.ts';
+import { projectPath } from '../../src/project-path.ts';
+import { query } from '../support/books.ts';
+import { type GraphQLAnswer, startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
+import { subscribe } from './streams.ts';
+
+/** A table of the document: rows by their first cell, each with its other cells by the column's heading. */
+type Matrix = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+function tableUnder(heading: string): Matrix {
+  const document = readFileSync(projectPath('docs/permissions.md'), 'utf8');
+  const section = document.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  const [titles = [], , ...rows] = section
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  const [, ...columns] = titles;
+  return Object.fromEntries(
+    rows.map(([name = '', ...cells]) => [
+      name,
+      Object.fromEntries(columns.map((column, index) => [column, cells[index] ?? ''])),
+    ]),
+  );
+}
+
+const PERMISSIONS = tableUnder('Permissions');
+const ROOT_FIELDS = tableUnder('Root fields');
+const ORGANIZATION_FIELDS = tableUnder('Fields of an organization');
+const TYPES = tableUnder('Types');
+
+const SIGNED_IN = [
+  'usage key',
+  'read key',
+  'write key',
+  'master key',
+  'viewer',
+  'editor',
+  'admin',
+  'owner',
+  'operator',
+] as const;
+const CALLERS = ['anonymous', ...SIGNED_IN] as const;
+type CallerName = (typeof CALLERS)[number];
+
+const cells = (matrix: Matrix): { row: string; caller: CallerName; verdict: string }[] =>
+  Object.entries(matrix).flatMap(([row, verdicts]) =>
+    CALLERS.filter((caller) => caller in verdicts).map((caller) => ({ row, caller, verdict: verdicts[caller] ?? '' })),
+  );
+
+let gateway: TestGateway;
+let tokens: Readonly<Record<CallerName, string | undefined>>;
+let ids: Readonly<Record<string, string>>;
+let disposable: Given;
+
+beforeAll(async () => {
+  gateway = await startTestGateway();
+  const { tokens: demo } = gateway.demo;
+  tokens = {
+    anonymous: undefined,
+    'usage key': demo.usageKey,
+    'read key': demo.readKey,
+    'write key': await anApiKey(gateway, gateway.organizationId, 'BILLING_WRITE'),
+    'master key': demo.masterKey,
+    viewer: demo.viewer,
+    editor: demo.editor,
+    admin: demo.admin,
+    owner: demo.owner,
+    operator: demo.operator,
+  };
+  disposable = await anOrganization(gateway);
+  ids = await idsOfTheOrganization();
+});
+afterAll(() => gateway[Symbol.asyncDispose]());
+
+/** One id of every type, as the master key finds them. */
+async function idsOfTheOrganization(): Promise<Record<string, string>> {
+  const master = gateway.as(tokens['master key']);
+  await master.raw(`mutation { createProject(input: { key: "p", name: "P" }) { __typename } }`);
+  const { data, errors } = await master.raw<Record<string, unknown>>(`{
+    organization(slug: "demo") {
+      __typename id
+      wallet {
+        __typename id
+        buckets { __typename id }
+        lots(first: 1) { edges { node { __typename id } } }
+        ledger(first: 1) { edges { node { __typename id transaction { __typename id } } } }
+      }
+      subscription { __typename id plan { __typename id } }
+      purchases(first: 1) { edges { node { __typename id package { __typename id } } } }
+      members(first: 1) { edges { node { __typename id user { __typename id } } } }
+      projects(first: 1) { edges { node { __typename id } } }
+      apiKeys(first: 1) { edges { node { __typename id } } }
+      auditTrail(first: 1) { edges { node { __typename id } } }
+    }
+  }`);
+  expect(errors).toEqual([]);
+  const found: Record<string, string> = {};
+  collectIds(data, found);
+  return found;
+}
+
+function collectIds(value: unknown, found: Record<string, string>): void {
+  if (typeof value !== 'object' || value === null) return;
+  if ('__typename' in value && 'id' in value) found[String(value.__typename)] = String(value.id);
+  for (const member of Object.values(value)) collectIds(member, found);
+}
+
+interface Sample {
+  readonly document: string;
+  /** The type that an allowed caller gets, for mutations. */
+  readonly payload?: string;
+}
+
+const fresh = () => `idempotencyKey: ${JSON.stringify(aKey())}`;
+const slug = () => JSON.stringify(`s-${aKey()}`);
+const here = () => `organizationId: "${gateway.organizationId}"`;
+
+/** A request for every root field that would succeed for an allowed caller. */
+const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
+  'Query.node': () => ({ document: `{ node(id: "${ids.Organization}") { id } }` }),
+  'Query.nodes': () => ({ document: `{ nodes(ids: ["${ids.Organization}"]) { id } }` }),
+  'Query.viewer': () => ({ document: '{ viewer { kind scopes user { id } apiKey { id } memberships { id } } }' }),
+  'Query.organization': () => ({ document: '{ organization(slug: "demo") { id } }' }),
+  'Query.organizations': () => ({ document: '{ organizations(first: 1) { edges { node { id } } } }' }),
+  'Query.plans': () => ({ document: '{ plans { key } }' }),
+  'Query.packages': () => ({ document: '{ packages { key } }' }),
+  'Query.rateCard': () => ({ document: '{ rateCard { version } }' }),
+  'Mutation.debit': () => ({
+    document: `mutation { debit(input: { ${here()}, ${fresh()}, amount: "1" }) { __typename } }`,
+    payload: 'DebitPayload',
+  }),
+  'Mutation.recordUsage': () => ({
+    document: `mutation { recordUsage(input: { ${here()}, events: [{ ${fresh()}, usage: { meter: "search" } }] }) { __typename } }`,
+    payload: 'RecordUsagePayload',
+  }),
+  'Mutation.purchasePackage': () => ({
+    document: `mutation { purchasePackage(input: { ${here()}, ${fresh()}, packageId: "${ids.Package}" }) { __typename } }`,
+    payload: 'PurchasePayload',
+  }),
+  'Mutation.createOrganization': () => ({
+    document: `mutation { createOrganization(input: { slug: ${slug()}, name: "N" }) { __typename } }`,
+    payload: 'OrganizationPayload',
+  }),
+  'Mutation.createProject': () => ({
+    document: `mutation { createProject(input: { ${here()}, key: ${slug()}, name: "N" }) { __typename } }`,
+    payload: 'ProjectPayload',
+  }),
+  'Mutation.createApiKey': () => ({
+    document: `mutation { createApiKey(input: { ${here()}, name: "N", scopes: [USAGE_WRITE] }) { __typename } }`,
+    payload: 'CreateApiKeyPayload',
+  }),
+  'Mutation.revokeApiKey': async () => ({
+    document: `mutation { revokeApiKey(input: { apiKeyId: "${await aKeyToRevoke()}" }) { __typename } }`,
+    payload: 'ApiKeyPayload',
+  }),
+  'Mutation.grantCredits': () => ({
+    document: `mutation { grantCredits(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "purchased", reason: "r" }) { __typename } }`,
+    payload: 'GrantPayload',
+  }),
+  'Mutation.adjustBalance': () => ({
+    document: `mutation { adjustBalance(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "purchased", reason: "r" }) { __typename } }`,
+    payload: 'AdjustPayload',
+  }),
+  'Mutation.advanceTestClock': () => ({
+    // Not the demo's clock: what is checked here must not depend on the order of the checks.
+    document: `mutation { advanceTestClock(input: { organizationId: "${disposable.id}", to: "2999-01-01T00:00:00Z" }) { __typename } }`,
+    payload: 'TestClockPayload',
+  }),
+  'Subscription.balanceChanged': () => ({ document: `subscription { balanceChanged(${here()}) { version } }` }),
+  'Subscription.ledgerEntryPosted': async () => ({
+    document: `subscription { ledgerEntryPosted(${here()}, after: "${await oldestEntryCursor()}") { cursor } }`,
+  }),
+};
+
+async function aKeyToRevoke(): Promise<string> {
+  const { data } = await gateway
+    .as(tokens.operator)
+    .raw<{ createApiKey: { apiKey: { id: string } } }>(
+      `mutation { createApiKey(input: { ${here()}, name: "N", scopes: [USAGE_WRITE] }) { ... on CreateApiKeyPayload { apiKey { id } } } }`,
+    );
+  return data?.createApiKey.apiKey.id ?? 'no key';
+}
+
+/** Entries follow it, so that a stream after it has an event at once. */
+async function oldestEntryCursor(): Promise<string> {
+  const { data } = await gateway
+    .as(tokens.operator)
+    .raw<{ organization: { wallet: { ledger: { edges: { cursor: string }[] } } } }>(
+      '{ organization(slug: "demo") { wallet { ledger(last: 1) { edges { cursor } } } } }',
+    );
+  return data?.organization.wallet.ledger.edges[0]?.cursor ?? 'no entry';
+}
+
+/** The verdict of the running gateway, in the words of the document. */
+async function verdictOf(field: string, caller: CallerName): Promise<string> {
+  const sample = await SAMPLES[field]?.();
+  if (!sample) throw new Error(`no request for ${field}`);
+  const answer = await ask(sample.document, tokens[caller]);
+  const code = answer.errors[0]?.extensions.code;
+  const name = field.split('.')[1] ?? '';
+  switch (code) {
+    case 'UNAUTHENTICATED':
+      expect(answer.status).toBe(401);
+      expect(answer.data?.[name] ?? null).toBeNull();
+      return '401';
+    case 'FORBIDDEN':
+      expect(answer.data?.[name] ?? null).toBeNull();
+      return 'no';
+    case undefined:
+      if (sample.payload) expect(answer.data?.[name]).toEqual({ __typename: sample.payload });
+      else expect(answer.data?.[name]).toBeTruthy();
+      return 'yes';
+    default:
+      throw new Error(`unexpected ${JSON.stringify(answer)}`);
+  }
+}
+
+async function ask(document: string, token: string | undefined): Promise<GraphQLAnswer<Record<string, unknown>>> {
+  if (!document.startsWith('subscription')) return gateway.as(token).raw(document);
+  await using live = subscribe<Record<string, unknown>, object>('sse', gateway, token, document);
+  const result = await live.result();
+  const errors = (result?.errors ?? []) as GraphQLAnswer<unknown>['errors'];
+  const isAnonymous = errors[0]?.extensions.code === 'UNAUTHENTICATED';
+  return { status: isAnonymous ? 401 : 200, data: result?.data ?? null, errors };
+}
+
+/** The fields of a type, as the gateway tells. */
+async function fieldsOf(type: string): Promise<string[]> {
+  const { data } = await gateway
+    .as()
+    .raw<{ __type: { fields: { name: string }[] } }>(`{ __type(name: "${type}") { fields { name } } }`);
+  return (data?.__type.fields ?? []).map((field) => field.name);
+}
+
+describe('the published matrix is complete', () => {
+  it('has every root field of the schema, and no other', async () => {
+    const roots = await Promise.all(
+      (['Query', 'Mutation', 'Subscription'] as const).map(async (type) =>
+        (await fieldsOf(type)).map((field) => `${type}.${field}`),
+      ),
+    );
+    expect(Object.keys(ROOT_FIELDS).toSorted()).toEqual(roots.flat().toSorted());
+    expect(Object.keys(SAMPLES).toSorted()).toEqual(roots.flat().toSorted());
+  });
+
+  it('has every field of an organization, and no other', async () => {
+    expect(Object.keys(ORGANIZATION_FIELDS).toSorted()).toEqual((await fieldsOf('Organization')).toSorted());
+  });
+
+  it('has every type with an id, and no other', async () => {
+    const { data } = await gateway
+      .as()
+      .raw<{ __type: { possibleTypes: { name: string }[] } }>('{ __type(name: "Node") { possibleTypes { name } } }');
+    const types = (data?.__type.possibleTypes ?? []).map((type) => type.name).toSorted();
+    expect(Object.keys(TYPES).toSorted()).toEqual(types);
+    expect(
+      Object.keys(ids)
+        .filter((type) => type in TYPES)
+        .toSorted(),
+    ).toEqual(types);
+  });
+
+  it('has every caller in every row', () => {
+    for (const verdicts of Object.values(ROOT_FIELDS)) expect(Object.keys(verdicts)).toEqual([...CALLERS]);
+    for (const matrix of [ORGANIZATION_FIELDS, TYPES]) {
+      for (const verdicts of Object.values(matrix)) expect(Object.keys(verdicts)).toEqual([...SIGNED_IN]);
+    }
+  });
+
+  it('has a rule in the code for every root field, and denies what has none', () => {
+    for (const [type, rules] of Object.entries(ruleTree)) {
+      const { '*': fallback, ...fields } = rules as Record<string, unknown>;
+      expect(fallback).toBe(ruleTree.Query['*']);
+      const published = Object.keys(ROOT_FIELDS).filter((field) => field.startsWith(`${type}.`));
+      expect(
+        Object.keys(fields)
+          .map((field) => `${type}.${field}`)
+          .toSorted(),
+      ).toEqual(published.toSorted());
+    }
+  });
+});
+
+describe('permissions', () => {
+  const ORGANIZATION = { organizationId: 'o', walletId: 'w' };
+  const key = (master: boolean, ...scopes: Scope[]): Caller => ({
+    kind: 'API_KEY',
+    ...ORGANIZATION,
+    keyId: 'k',
+    master,
+    scopes,
+    projectId: null,
+  });
+  const member = (role: Role, balanceAccess: CallerMembership['balanceAccess'] = 'FULL'): Caller => ({
+    kind: 'USER',
+    userId: 'u',
+    memberships: [{ ...ORGANIZATION, role, balanceAccess }],
+  });
+  const HOLDERS: Readonly<Record<string, readonly Caller[]>> = {
+    'scope USAGE_WRITE': [key(false, 'USAGE_WRITE')],
+    'scope BILLING_READ': [key(false, 'BILLING_READ')],
+    'scope BILLING_WRITE': [key(false, 'BILLING_WRITE')],
+    'master key': [key(true)],
+    'role VIEWER': [member('VIEWER')],
+    'role EDITOR': [member('EDITOR')],
+    'role ADMIN': [member('ADMIN')],
+    'role OWNER': [member('OWNER')],
+    'member EARMARK_ONLY': (['VIEWER', 'EDITOR', 'ADMIN', 'OWNER'] as const).map((role) =>
+      member(role, 'EARMARK_ONLY'),
+    ),
+    operator: [{ kind: 'OPERATOR', userId: 'u' }],
+  };
+
+  it('of every scope and role are those of the document', () => {
+    expect(Object.keys(PERMISSIONS).toSorted()).toEqual(Object.keys(HOLDERS).toSorted());
+    for (const [holder, permissions] of Object.entries(PERMISSIONS)) {
+      for (const [permission, published] of Object.entries(permissions)) {
+        for (const caller of HOLDERS[holder] ?? []) {
+          const allowed = may(caller, permission as Permission, ORGANIZATION.organizationId);
+          expect(allowed ? 'yes' : 'no', `${holder}: ${permission}`).toBe(published);
+        }
+      }
+    }
+  });
+
+  it('of nobody but an operator reach another organization', () => {
+    for (const [holder, callers] of Object.entries(HOLDERS)) {
+      for (const permission of Object.keys(PERMISSIONS[holder] ?? {})) {
+        for (const caller of callers) {
+          expect(may(caller, permission as Permission, 'another'), `${holder}: ${permission}`).toBe(
+            holder === 'operator',
+          );
+        }
+      }
+    }
+  });
+
+  it('nobody has without a credential', () => {
+    for (const permission of Object.keys(PERMISSIONS.operator ?? {})) {
+      expect(may({ kind: 'ANONYMOUS' }, permission as Permission, 'o')).toBe(false);
+    }
+  });
+});
+
+describe('root fields', () => {
+  it.each(cells(ROOT_FIELDS))('$row as $caller: $verdict', async ({ row, caller, verdict }) => {
+    expect(await verdictOf(row, caller)).toBe(verdict);
+  });
+
+  it('leave no trace where they are refused', async () => {
+    const before = await rowCounts();
+    for (const { row, caller, verdict } of cells(ROOT_FIELDS)) {
+      if (verdict === 'yes' || !row.startsWith('Mutation.') || row === 'Mutation.revokeApiKey') continue;
+      await verdictOf(row, caller);
+    }
+    expect(await rowCounts()).toEqual(before);
+  });
+
+  it('refuse to revoke as they refuse anything: the key stays alive', async () => {
+    const apiKeyId = await aKeyToRevoke();
+    for (const caller of CALLERS.filter((name) => ROOT_FIELDS['Mutation.revokeApiKey']?.[name] !== 'yes')) {
+      const { errors } = await gateway
+        .as(tokens[caller])
+        .raw(`mutation { revokeApiKey(input: { apiKeyId: "${apiKeyId}" }) { __typename } }`);
+      expect(errors).toHaveLength(1);
+    }
+    const { data } = await gateway
+      .as(tokens.operator)
+      .raw(`{ node(id: "${apiKeyId}") { ... on ApiKey { revokedAt } } }`);
+    expect(data).toEqual({ node: { revokedAt: null } });
+  });
+
+  it('a test clock is the operators’, also to those who may create an organization', async () => {
+    const document = () =>
+      `mutation { createOrganization(input: { slug: ${slug()}, name: "N", testClock: true }) { __typename } }`;
+    for (const caller of ['viewer', 'owner'] as const) {
+      const { errors } = await gateway.as(tokens[caller]).raw(document());
+      expect(errors[0]?.extensions.code).toBe('FORBIDDEN');
+    }
+    const { data } = await gateway.as(tokens.operator).raw(document());
+    expect(data).toEqual({ createOrganization: { __typename: 'OrganizationPayload' } });
+  });
+});
+
+/** How many rows every table has that an operation could write. */
+async function rowCounts(): Promise<unknown> {
+  const tables = [
+    'organization',
+    'membership',
+    'project',
+    'api_key',
+    'ledger_transaction',
+    'ledger_entry',
+    'lot',
+    'purchase',
+    'idempotency_record',
+    'audit_record',
+  ];
+  const counts = tables.map((table) => `(SELECT count(*) FROM ${table}) AS ${table}`);
+  return query(gateway.database, `SELECT ${counts.join(', ')}, (SELECT sum(version) FROM wallet) AS versions`);
+}
+
+describe('fields of an organization', () => {
+  const selection: Readonly<Record<string, string>> = {
+    wallet: 'wallet { id }',
+    subscription: 'subscription { id }',
+    ...Object.fromEntries(
+      ['purchases', 'auditTrail', 'members', 'projects', 'apiKeys'].map((list) => [
+        list,
+        `${list}(first: 1) { edges { node { id } } }`,
+      ]),
+    ),
+  };
+
+  it.each(cells(ORGANIZATION_FIELDS))('$row as $caller: $verdict', async ({ row, caller, verdict }) => {
+    const { data, errors } = await gateway
+      .as(tokens[caller])
+      .raw<{ organization: Record<string, unknown> }>(`{ organization(slug: "demo") { ${selection[row] ?? row} } }`);
+    expect(errors).toEqual([]);
+    expect(data?.organization[row] === null ? 'null' : 'yes').toBe(verdict);
+  });
+});
+
+describe('types', () => {
+  it.each(cells(TYPES))('$row as $caller: $verdict', async ({ row, caller, verdict }) => {
+    const { data, errors } = await gateway
+      .as(tokens[caller])
+      .raw(`{ node(id: "${ids[row]}") { __typename id } nodes(ids: ["${ids[row]}"]) { __typename id } }`);
+    expect(errors).toEqual([]);
+    const node = verdict === 'null' ? null : { __typename: row, id: ids[row] };
+    expect(data).toEqual({ node, nodes: [node] });
+  });
+});

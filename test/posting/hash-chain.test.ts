@@ -1,0 +1,194 @@
+/**
+ * The hash chain verified from the columns of the database alone, by an implementation of this test's own: what an
+ * auditor would write after reading docs, without any of our code.
+ */
+import { createHash } from 'node:crypto';
+import type { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Tenant } from '../../src/domain/identity/caller.ts';
+import { AdjustBalanceDocument, DebitDocument } from '../generated/documents.ts';
+import { query } from '../support/books.ts';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { advanceTo, aKey, anOrganization, grant } from '../support/given.ts';
+import { openSession, tenantOf } from '../support/process-posting.ts';
+
+let gateway: TestGateway;
+let tenant: Tenant;
+beforeAll(async () => {
+  gateway = await startTestGateway();
+  tenant = await aBusyWallet();
+});
+afterAll(() => gateway[Symbol.asyncDispose]());
+
+/** One with entries of many kinds, and with everything in them that a careless encoding would get wrong. */
+async function aBusyWallet(): Promise<Tenant> {
+  const { id, client } = await anOrganization(gateway, { plan: 'free', credits: { purchased: '100' } });
+  const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+  await grant(gateway, id, 'promotional', '0.000001', expiresAt);
+  const inputs = [
+    { amount: '1' },
+    { amount: '0.5', taskId: '17:zadání-🙂', executionId: '-', metadata: {} },
+    {
+      amount: '150',
+      occurredAt: new Date(Date.now() - 86_400_123).toISOString(),
+      reasonCode: 'agent.run',
+      metadata: {
+        'ключ-🙂': 'значение',
+        b: [1, 2.5, 1e21, 1e-7, -0, null, true],
+        a: { z: null, y: { nested: '"quotes" \\ and\nlines' } },
+        __proto__: 'own',
+        empty: '',
+        none: null,
+        '10': 'ten',
+        '9': 'nine',
+      },
+    },
+    { usage: [{ meter: 'search', quantity: '3' }] },
+    { usage: [{ meter: 'search' }, { meter: 'api_call', quantity: '0.5', dimensions: { region: 'eu' } }] },
+  ];
+  for (const input of inputs) {
+    const { debit } = await client.run(DebitDocument, { input: { idempotencyKey: aKey(), ...input } });
+    if (debit.__typename !== 'DebitPayload') throw new Error(JSON.stringify(debit));
+  }
+  await gateway.as(gateway.demo.tokens.operator).run(AdjustBalanceDocument, {
+    input: { organizationId: id, idempotencyKey: aKey(), bucketKey: 'purchased', credits: '-2', reason: 'wrong' },
+  });
+  await grant(gateway, id, 'promotional', '7', expiresAt);
+  await advanceTo(gateway, id, new Date(Date.parse(expiresAt) + 172_800_000).toISOString());
+  return tenantOf(gateway.database, id);
+}
+
+interface EntryRow {
+  readonly sequence: string;
+  readonly fields: readonly (string | null)[];
+  readonly metadata: Record<string, unknown> | null;
+  readonly hash: string;
+}
+
+/** Everything as PostgreSQL prints it. */
+async function entriesOf(client: Client): Promise<EntryRow[]> {
+  const instant = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  const { rows } = await client.query<EntryRow>(
+    `SELECT e.sequence::text, t.metadata, encode(e.hash, 'hex') AS hash, ARRAY[
+       e.wallet_id::text, e.sequence::text, t.kind::text, e.direction::text, e.amount_micros::text,
+       e.balance_after_micros::text, e.reason_code, e.lot_id::text, e.transaction_id::text, e.task_id, e.execution_id,
+       e.meter, e.actor_kind::text, e.actor_id, ${instant('e.posted_at')}, ${instant('e.effective_at')},
+       ${instant('e.occurred_at')}] AS fields
+     FROM ledger_entry e JOIN ledger_transaction t ON t.id = e.transaction_id
+     WHERE e.wallet_id = $1 ORDER BY e.sequence`,
+    [tenant.walletId],
+  );
+  return rows;
+}
+
+const prefixed = (field: string | null): string =>
+  field === null ? '-' : `${new TextEncoder().encode(field).length}:${field}`;
+
+function sortedJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== null)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${sortedJson(member)}`).join(',')}}`;
+}
+
+function pairs(metadata: Record<string, unknown> | null): string {
+  if (metadata === null) return '-';
+  const members = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `${members.length}[${members.map(([name, value]) => prefixed(name) + prefixed(sortedJson(value))).join('')}]`;
+}
+
+/** The sequences at which the chain does not hold, and the hash that it ends in. */
+async function verify(client: Client): Promise<{ broken: string[]; head: string; length: number }> {
+  let previous = '0'.repeat(64);
+  const broken: string[] = [];
+  const entries = await entriesOf(client);
+  for (const { sequence, fields, metadata, hash } of entries) {
+    const text = [previous, 'purser-ledger-1', ...fields].map(prefixed).join('') + pairs(metadata);
+    if (createHash('sha256').update(text, 'utf8').digest('hex') !== hash) broken.push(sequence);
+    previous = hash;
+  }
+  return { broken, head: previous, length: entries.length };
+}
+
+describe('the hash chain of a wallet', () => {
+  it('is unbroken from the first entry to the head that the wallet stores', async () => {
+    const [wallet] = await query<{ head: string; sequence: number }>(
+      gateway.database,
+      `SELECT encode(head_hash, 'hex') AS head, sequence::int FROM wallet WHERE id = $1`,
+      [tenant.walletId],
+    );
+    const kinds = await query<{ kind: string }>(
+      gateway.database,
+      'SELECT DISTINCT kind::text FROM ledger_transaction WHERE wallet_id = $1 ORDER BY 1',
+      [tenant.walletId],
+    );
+
+    await using session = await openSession(gateway.database);
+    const { broken, head, length } = await verify(session.client);
+
+    expect(broken).toEqual([]);
+    expect({ head, sequence: length }).toEqual(wallet);
+    expect(length).toBeGreaterThan(12);
+    expect(kinds.map((row) => row.kind)).toEqual(['ADJUSTMENT', 'DEBIT', 'EXPIRY', 'GRANT']);
+  });
+
+  it.each([
+    ['an amount', 'amount_micros = amount_micros + 1'],
+    ['a balance', 'balance_after_micros = balance_after_micros + 1'],
+    ['a direction', `direction = 'CREDIT'`],
+    ['a reason', `reason_code = 'OTHER'`],
+    ['a lot', 'lot_id = (SELECT max(id::text)::uuid FROM lot)'],
+    ['a task', `task_id = 'other'`],
+    ['an execution', `execution_id = 'other'`],
+    ['a meter', `meter = 'other'`],
+    ['an actor', `actor_id = 'other'`],
+    ['the kind of an actor', `actor_kind = 'OPERATOR'`],
+    ['the instant of posting', `posted_at = posted_at + interval '1 ms'`],
+    ['the instant it counts from', `effective_at = effective_at - interval '1 ms'`],
+    ['the instant of the work', 'occurred_at = posted_at'],
+    ['the hash itself', 'hash = sha256(hash)'],
+  ])('is broken at the entry in which somebody changes %s', async (_what, change) => {
+    await using session = await openSession(gateway.database);
+    const { rows } = await session.client.query<{ sequence: string }>(
+      `SELECT min(sequence)::text AS sequence FROM ledger_entry WHERE wallet_id = $1 AND direction = 'DEBIT'`,
+      [tenant.walletId],
+    );
+    await tamper(session.client, `ledger_entry SET ${change} WHERE wallet_id = $1 AND sequence = ${rows[0]?.sequence}`);
+
+    expect((await verify(session.client)).broken[0]).toBe(rows[0]?.sequence);
+  });
+
+  it.each([
+    ['the kind of a transaction', `kind = 'ADJUSTMENT'`],
+    ['metadata', `metadata = jsonb_set(metadata, '{b,1}', '2.6')`],
+  ])('is broken at the entries of which somebody changes %s', async (_what, change) => {
+    await using session = await openSession(gateway.database);
+    const { rows } = await session.client.query<{ sequence: string }>(
+      `SELECT sequence::text FROM ledger_entry WHERE transaction_id =
+         (SELECT id FROM ledger_transaction WHERE wallet_id = $1 AND metadata ? 'b') ORDER BY ledger_entry.sequence`,
+      [tenant.walletId],
+    );
+    await tamper(session.client, `ledger_transaction SET ${change} WHERE wallet_id = $1 AND metadata ? 'b'`);
+
+    expect(rows.length).toBeGreaterThan(1);
+    expect((await verify(session.client)).broken).toEqual(rows.map((row) => row.sequence));
+  });
+
+  it('is broken where an entry is removed', async () => {
+    await using session = await openSession(gateway.database);
+    await tamper(session.client, 'ledger_entry SET sequence = 1000000 WHERE wallet_id = $1 AND sequence = 3');
+
+    expect((await verify(session.client)).broken).toEqual(['4', '1000000']);
+  });
+});
+
+/** Changes the books behind the triggers' back, in a transaction that ends with the session. */
+async function tamper(client: Client, change: string): Promise<void> {
+  await client.query('BEGIN');
+  await client.query('ALTER TABLE ledger_entry DISABLE TRIGGER ALL');
+  await client.query('ALTER TABLE ledger_transaction DISABLE TRIGGER ALL');
+  const { rowCount } = await client.query(`UPDATE ${change}`, [tenant.walletId]);
+  expect(rowCount).toBe(1);
+}
