@@ -94,7 +94,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
   const sql = createSql(databaseUrl, { applicationName: 'purser', maxConnections: SERVING_CONNECTIONS, ...observed });
   const postingSql = createSql(databaseUrl, {
     applicationName: 'purser-posting',
-    pipeline: true,
+    posting: true,
     maxConnections: POSTING_LANES,
     ...observed,
   });

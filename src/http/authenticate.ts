@@ -1,6 +1,6 @@
 /**
- * Turns the Authorization header into a caller. Credentials are looked up for every request, all of one turn of the event
- * loop together, so that a revoked key or removed member is refused at once. Every bad credential is answered alike.
+ * Turns the Authorization header into a caller. Credentials are looked up for every request, those that arrive during one
+ * look-up together in the next, so that a revoked key or removed member is refused at once. Every bad credential is answered alike.
  */
 import DataLoader from 'dataloader';
 import { createRemoteJWKSet, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
@@ -39,8 +39,8 @@ export class Authenticator {
       : jwtSecret
         ? new TextEncoder().encode(jwtSecret)
         : null;
-    this.#keys = new DataLoader((hashes) => findKeys(sql, hashes), { cache: false });
-    this.#memberships = new DataLoader((ids) => findMemberships(sql, ids), { cache: false });
+    this.#keys = oneAtATime((hashes) => findKeys(sql, hashes));
+    this.#memberships = oneAtATime((ids) => findMemberships(sql, ids));
   }
 
   async authenticate(authorization: string | null | undefined): Promise<Caller | typeof REJECTED> {
@@ -104,6 +104,19 @@ export class Authenticator {
     this.#touchedAt.set(keyId, now);
     touchKeys(this.#options.sql, [keyId]).catch(() => this.#touchedAt.delete(keyId));
   }
+}
+
+/** A loader without a cache and with one load in flight: what is asked for meanwhile is the next load. */
+function oneAtATime<T>(load: (keys: readonly string[]) => Promise<readonly T[]>): DataLoader<string, T> {
+  let inFlight: Promise<unknown> = Promise.resolve();
+  return new DataLoader<string, T>(
+    (keys) => {
+      const loading = load(keys);
+      inFlight = loading.catch(() => undefined);
+      return loading;
+    },
+    { cache: false, batchScheduleFn: (dispatch) => void inFlight.then(() => setImmediate(dispatch)) },
+  );
 }
 
 /** Text that PostgreSQL can store, of a length that names have. */

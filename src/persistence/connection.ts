@@ -3,11 +3,18 @@
  * streams and small writes. Statements are template literals whose values become parameters; amounts and sequences arrive
  * as bigint, instants as milliseconds.
  */
+import type { Socket } from 'node:net';
 import { Client, type ClientConfig, DatabaseError, Pool, type PoolClient, types as pgTypes } from 'pg';
 import { instant } from '../domain/time/instant.ts';
 
 const TIMESTAMPTZ = 1184;
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
+const INDEX_PROBES_ONLY = [
+  '-c plan_cache_mode=force_generic_plan',
+  '-c enable_seqscan=off',
+  '-c enable_hashjoin=off',
+  '-c enable_mergejoin=off',
+];
 
 /** A piece of SQL with its values, to be put into statements. */
 export class Fragment {
@@ -52,8 +59,11 @@ export interface Sql extends Queryable {
 export interface ConnectionOptions {
   readonly applicationName: string;
   readonly maxConnections: number;
-  /** Sends statements without waiting for the answers to those before; only for one transaction at a time. */
-  readonly pipeline?: boolean;
+  /**
+   * For the posting engine: sends statements without waiting for the answers to those before, and plans index probes only.
+   * Plans are kept for the life of a connection; one that was made while a table was empty would scan it for ever.
+   */
+  readonly posting?: boolean;
   /** Told every statement; tests count them. */
   readonly onStatement?: (sql: string) => void;
 }
@@ -75,15 +85,15 @@ const types: ClientConfig['types'] = {
 
 /** Opens nothing yet: connections are made when first used. */
 export function createSql(databaseUrl: string, options: ConnectionOptions): Sql {
-  const { applicationName, maxConnections, pipeline = false, onStatement } = options;
+  const { applicationName, maxConnections, posting = false, onStatement } = options;
   const pool = new Pool({
     connectionString: databaseUrl,
     max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MILLISECONDS,
     application_name: applicationName,
-    options: '-c TimeZone=UTC',
+    options: ['-c TimeZone=UTC', '-c jit=off', ...(posting ? INDEX_PROBES_ONLY : [])].join(' '),
     types,
-    ...{ pipeline },
+    ...{ pipeline: posting },
   });
   // A connection that breaks tells its statements, which fail; the event besides has nobody to tell.
   pool.on('error', () => undefined);
@@ -92,7 +102,8 @@ export function createSql(databaseUrl: string, options: ConnectionOptions): Sql 
     const client = await pool.connect().catch((error: unknown) => {
       throw lostUnlessAnswered(error);
     });
-    return { sql: queryableOf(client, onStatement), release: (fault) => client.release(fault !== undefined) };
+    const sql = queryableOf(client, onStatement);
+    return { sql: posting ? inOneWrite(client, sql) : sql, release: (fault) => client.release(fault !== undefined) };
   };
   const begin = async <T>(work: (sql: Queryable) => Promise<T>): Promise<T> => {
     const { sql, release } = await connect();
@@ -171,6 +182,23 @@ function queryableOf(target: Pool | PoolClient, onStatement: ConnectionOptions['
     } catch (error) {
       throw lostUnlessAnswered(error);
     }
+  };
+}
+
+/** Statements of the same turn of the event loop leave in one write to the socket; a system call costs more than most of them. */
+function inOneWrite(client: PoolClient, sql: Queryable): Queryable {
+  const { stream } = (client as PoolClient & { readonly connection: { readonly stream: Socket } }).connection;
+  let corked = false;
+  return (strings, ...values) => {
+    if (!corked) {
+      corked = true;
+      stream.cork();
+      process.nextTick(() => {
+        corked = false;
+        stream.uncork();
+      });
+    }
+    return sql(strings, ...values);
   };
 }
 

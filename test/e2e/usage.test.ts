@@ -256,13 +256,16 @@ describe('debit by usage', () => {
 
   it('refuses what costs more than one command may charge, and more than any wallet can hold', async () => {
     const { client, slug } = await anOrganization(gateway, { credits: { purchased: '10' } });
-    const usages: Usage[] = [
-      [{ meter: 'search', quantity: '1000000.000001' }],
-      [{ meter: 'search', quantity: '9'.repeat(24) }],
-      Array.from({ length: 100 }, () => ({ meter: 'search', quantity: '9000000000000' })),
+    const costly: [Usage, string[]][] = [
+      [[{ meter: 'search', quantity: '1000000.000001' }], ['usage']],
+      [
+        [{ meter: 'read' }, { meter: 'search', quantity: '9'.repeat(24) }],
+        ['usage', '1', 'quantity'],
+      ],
+      [Array.from({ length: 100 }, () => ({ meter: 'search', quantity: '9000000000000' })), ['usage']],
     ];
-    for (const usage of usages) {
-      expect(await debit(client, { usage })).toMatchObject({ __typename: 'InvalidInput', path: ['usage', ...[]] });
+    for (const [usage, path] of costly) {
+      expect(await debit(client, { usage })).toMatchObject({ __typename: 'InvalidInput', path });
     }
     expect(await debit(client, { amount: '1000000.000001' })).toMatchObject({ path: ['amount'] });
     expect(await wallet(client, slug)).toMatchObject({ totalAvailable: '10', sequence: 1 });

@@ -20,7 +20,14 @@ beforeAll(async () => {
 });
 afterAll(() => gateway[Symbol.asyncDispose]());
 
-/** One with entries of many kinds, and with everything in them that a careless encoding would get wrong. */
+/** Keys whose order, and values whose spelling, a careless encoding would get wrong. */
+const AWKWARD_METADATA: unknown = JSON.parse(`{
+  "ключ-🙂": "значение", "b": [1, 2.5, 1e21, 1e-7, -0, null, true],
+  "a": { "z": null, "y": { "nested": "\\"quotes\\" \\\\ and\\nlines" } },
+  "empty": "", "none": null, "10": "ten", "9": "nine", "__proto__": "own", "constructor": "own"
+}`);
+
+/** One with entries of many kinds. */
 async function aBusyWallet(): Promise<Tenant> {
   const { id, client } = await anOrganization(gateway, { plan: 'free', credits: { purchased: '100' } });
   const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
@@ -32,16 +39,7 @@ async function aBusyWallet(): Promise<Tenant> {
       amount: '150',
       occurredAt: new Date(Date.now() - 86_400_123).toISOString(),
       reasonCode: 'agent.run',
-      metadata: {
-        'ключ-🙂': 'значение',
-        b: [1, 2.5, 1e21, 1e-7, -0, null, true],
-        a: { z: null, y: { nested: '"quotes" \\ and\nlines' } },
-        __proto__: 'own',
-        empty: '',
-        none: null,
-        '10': 'ten',
-        '9': 'nine',
-      },
+      metadata: AWKWARD_METADATA,
     },
     { usage: [{ meter: 'search', quantity: '3' }] },
     { usage: [{ meter: 'search' }, { meter: 'api_call', quantity: '0.5', dimensions: { region: 'eu' } }] },
@@ -174,6 +172,15 @@ describe('the hash chain of a wallet', () => {
 
     expect(rows.length).toBeGreaterThan(1);
     expect((await verify(session.client)).broken).toEqual(rows.map((row) => row.sequence));
+  });
+
+  it('covers metadata that JavaScript would take for something else', async () => {
+    const rows = await query<{ proto: string }>(
+      gateway.database,
+      `SELECT metadata->>'__proto__' AS proto FROM ledger_transaction WHERE wallet_id = $1 AND metadata ? 'b'`,
+      [tenant.walletId],
+    );
+    expect(rows).toEqual([{ proto: 'own' }]);
   });
 
   it('is broken where an entry is removed', async () => {

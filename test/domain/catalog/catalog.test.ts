@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest';
+import {
+  bonusPercent,
+  type Catalog,
+  cheapestFirst,
+  costPerCredit,
+  type Package,
+  postingPolicies,
+  totalCredits,
+} from '../../../src/domain/catalog/catalog.ts';
+import { minorDigits } from '../../../src/domain/catalog/currency.ts';
+import { formatMoney } from '../../../src/domain/catalog/format-money.ts';
+import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
+import { rateCard } from '../../../src/domain/pricing/rate-card.ts';
+import { instant } from '../../../src/domain/time/instant.ts';
+import { credits } from '../../support/builders-values.ts';
+
+function aPackage(amountMinor: bigint, granted: string, bonus = '0', currency = 'USD'): Package {
+  return {
+    key: `${currency}-${amountMinor}`,
+    name: 'A package',
+    price: { amountMinor, currency },
+    credits: credits(granted),
+    bonusCredits: credits(bonus),
+    bucketKey: 'purchased',
+    expiresAfterDays: null,
+  };
+}
+
+describe('a package', () => {
+  it('totals what is paid and what is given', () => {
+    expect(totalCredits(aPackage(4_500n, '5000', '500'))).toBe(credits('5500'));
+  });
+
+  it.each([
+    [aPackage(1_000n, '1000'), 2, '0.01'],
+    [aPackage(4_500n, '5000', '500'), 2, '0.008182'],
+    [aPackage(1_000n, '3'), 2, '3.333333'],
+    [aPackage(0n, '5'), 2, '0'],
+    [aPackage(1_000n, '1000', '0', 'JPY'), 0, '1'],
+    [aPackage(1n, '9000000000000'), 2, '0'],
+  ])('%# costs per credit %s', (offer, digits, expected) => {
+    expect(formatDecimal(costPerCredit(offer, digits))).toBe(expected);
+  });
+
+  it.each([
+    [aPackage(1n, '5000', '500'), '10'],
+    [aPackage(1n, '20000', '4000'), '20'],
+    [aPackage(1n, '3', '1'), '33.33'],
+    [aPackage(1n, '3', '2'), '66.67'],
+    [aPackage(1n, '1', '0'), '0'],
+    [aPackage(1n, '1', '2'), '200'],
+  ])('%# has a bonus in percent', (offer, expected) => {
+    expect(formatDecimal(bonusPercent(offer))).toBe(expected);
+  });
+});
+
+describe('cheapestFirst', () => {
+  it('orders by price, then key, currencies apart', () => {
+    const offers = [
+      aPackage(900n, '1', '0', 'USD'),
+      aPackage(100n, '1', '0', 'USD'),
+      aPackage(500n, '1', '0', 'EUR'),
+      { ...aPackage(100n, '1', '0', 'USD'), key: 'A' },
+    ];
+    expect(cheapestFirst(offers).map((offer) => offer.key)).toEqual(['EUR-500', 'A', 'USD-100', 'USD-900']);
+    expect(offers[0]?.key).toBe('USD-900');
+  });
+
+  it('compares amounts as integers, not as text or floats', () => {
+    const offers = [
+      aPackage(10n, '1'),
+      aPackage(9n, '1'),
+      aPackage(9_007_199_254_740_993n, '1'),
+      aPackage(9_007_199_254_740_992n, '1'),
+    ];
+    expect(cheapestFirst(offers).map((offer) => offer.price.amountMinor)).toEqual([
+      9n,
+      10n,
+      9_007_199_254_740_992n,
+      9_007_199_254_740_993n,
+    ]);
+  });
+});
+
+describe('money', () => {
+  it.each([
+    [4_500n, 'USD', '45.00 USD'],
+    [5n, 'USD', '0.05 USD'],
+    [0n, 'EUR', '0.00 EUR'],
+    [123n, 'JPY', '123 JPY'],
+    [0n, 'JPY', '0 JPY'],
+    [1_234n, 'KWD', '1.234 KWD'],
+    [9_007_199_254_740_993n, 'USD', '90071992547409.93 USD'],
+  ])('of %s minor units of %s reads %s', (amountMinor, currency, text) => {
+    expect(formatMoney({ amountMinor, currency })).toBe(text);
+  });
+
+  it('knows how many digits a currency has', () => {
+    expect(['USD', 'JPY', 'KWD'].map(minorDigits)).toEqual([2, 0, 3]);
+  });
+});
+
+describe('the policies that posting needs', () => {
+  it('are those of the catalog, in the units of the domain', () => {
+    const catalog: Catalog = {
+      buckets: [
+        { key: 'promotional', name: 'P', kind: 'PROMOTIONAL', burnPriority: 1, expiresAfterDays: 90 },
+        { key: 'purchased', name: 'P', kind: 'PURCHASED', burnPriority: 2, expiresAfterDays: null },
+      ],
+      plans: [],
+      packages: [],
+      rates: [],
+      policies: { commandCeiling: credits('5'), latenessDays: 2 },
+    };
+    const cards = [rateCard(1, instant(0), [])];
+    expect(postingPolicies(catalog, cards)).toEqual({
+      rateCards: cards,
+      commandCeiling: credits('5'),
+      latenessMilliseconds: 172_800_000,
+      defaultExpiryDays: new Map([['promotional', 90]]),
+    });
+  });
+});

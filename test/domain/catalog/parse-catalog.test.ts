@@ -1,0 +1,494 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Catalog } from '../../../src/domain/catalog/catalog.ts';
+import { type CatalogProblem, formatProblem, parseCatalog } from '../../../src/domain/catalog/parse-catalog.ts';
+import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
+import { formatCredits } from '../../../src/domain/credits/micros.ts';
+import { projectPath } from '../../../src/project-path.ts';
+import { credits, decimal } from '../../support/builders-values.ts';
+
+const BUCKETS = `buckets:
+  - { key: daily, name: Daily, kind: ALLOWANCE, burnPriority: 10 }
+  - { key: bought, name: Bought, kind: PURCHASED, burnPriority: 40 }
+`;
+
+function parsed(yaml: string): Catalog {
+  const result = parseCatalog(yaml);
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join('\n'));
+  return result.catalog;
+}
+
+function problemsOf(yaml: string): readonly CatalogProblem[] {
+  const result = parseCatalog(yaml);
+  return result.ok ? [] : result.problems;
+}
+
+/** The line of a document that ends in `# here`. */
+const markedLine = (yaml: string): number => yaml.split('\n').findIndex((line) => line.endsWith('# here')) + 1;
+
+describe('a valid catalog', () => {
+  const demo = parsed(readFileSync(projectPath('catalogs/demo.yaml'), 'utf8'));
+
+  it('is the demo’s, read whole', () => {
+    expect(
+      demo.buckets.map((bucket) => [bucket.key, bucket.kind, bucket.burnPriority, bucket.expiresAfterDays]),
+    ).toEqual([
+      ['daily_free', 'ALLOWANCE', 10, null],
+      ['promotional', 'PROMOTIONAL', 20, 90],
+      ['monthly_plan', 'PLAN', 30, null],
+      ['purchased', 'PURCHASED', 40, null],
+    ]);
+    expect(demo.plans.map((plan) => plan.key)).toEqual(['free', 'team', 'scale']);
+    expect(demo.plans[0]).toEqual({
+      key: 'free',
+      name: 'Free',
+      description: 'For trying things out.',
+      price: { amountMinor: 0n, currency: 'USD' },
+      interval: 'MONTH',
+      trialDays: 0,
+      allowances: [
+        { bucketKey: 'daily_free', interval: 'DAY', credits: credits('100') },
+        { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('2000') },
+      ],
+      features: ['100 free credits a day', 'Community support'],
+    });
+    expect(demo.packages[1]).toEqual({
+      key: 'growth',
+      name: 'Growth',
+      price: { amountMinor: 4_500n, currency: 'USD' },
+      credits: credits('5000'),
+      bonusCredits: credits('500'),
+      bucketKey: 'purchased',
+      expiresAfterDays: null,
+    });
+    expect(demo.policies).toEqual({ commandCeiling: credits('1000000'), latenessDays: 7 });
+    expect(demo.rates.find((rate) => rate.meter === 'scrape' && rate.match !== null)).toEqual({
+      meter: 'scrape',
+      description: 'One page fetched in a browser',
+      unit: 'page',
+      shape: 'PER_UNIT',
+      match: { render_js: true },
+      credits: decimal('2'),
+      per: decimal('1'),
+    });
+  });
+
+  it.each(readdirSync(projectPath('catalogs')).filter((name) => name.endsWith('.yaml')))('is %s', (name) => {
+    expect(problemsOf(readFileSync(projectPath(`catalogs/${name}`), 'utf8'))).toEqual([]);
+  });
+
+  it('fills in what is left out', () => {
+    const catalog = parsed(`${BUCKETS}
+plans:
+  - { key: p, name: P, price: { amountMinor: 0, currency: EUR } }
+packages:
+  - { key: k, name: K, price: { amountMinor: 1, currency: EUR }, credits: 1 }
+rates:
+  - { meter: m, unit: page, credits: 1 }
+`);
+    expect(catalog.plans[0]).toMatchObject({
+      interval: 'MONTH',
+      trialDays: 0,
+      allowances: [],
+      features: [],
+      description: null,
+    });
+    expect(catalog.packages[0]).toMatchObject({ bonusCredits: 0n, bucketKey: 'bought', expiresAfterDays: null });
+    expect(catalog.rates[0]).toMatchObject({ shape: 'PER_UNIT', match: null, per: decimal('1'), description: null });
+    expect(catalog.policies).toEqual({ commandCeiling: credits('1000000000'), latenessDays: 7 });
+  });
+
+  it('may need nothing but a bucket', () => {
+    expect(parsed(BUCKETS)).toMatchObject({ plans: [], packages: [], rates: [] });
+  });
+});
+
+describe('numbers', () => {
+  const rateOf = (price: string) => parsed(`${BUCKETS}rates:\n  - { meter: m, unit: u, credits: ${price} }\n`).rates[0];
+
+  it.each([
+    '0.1234567890123456',
+    '0.123456789012345678',
+    '0.1',
+    '999999999999999999999999',
+    '123456789012345678.000000000000000001',
+  ])('are exact as written: %s', (text) => {
+    expect(rateOf(text)?.credits).toEqual(decimal(text));
+    expect(rateOf(`"${text}"`)?.credits).toEqual(decimal(text));
+  });
+
+  it('are never read through a float, for any decimal', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^(0|[1-9]\d{0,23})(\.\d{1,18})?$/), (text) => {
+        const rate = rateOf(text);
+        expect(rate && formatDecimal(rate.credits)).toBe(formatDecimal(decimal(text)));
+      }),
+    );
+  });
+
+  it('of credits keep all six digits', () => {
+    const yaml = `${BUCKETS}policies: { commandCeiling: 999999999.999999 }\n`;
+    expect(formatCredits(parsed(yaml).policies.commandCeiling)).toBe('999999999.999999');
+  });
+
+  it('stand as text where text is meant', () => {
+    const { name } = parsed(BUCKETS.replace('name: Daily', 'name: 1.50')).buckets[0] ?? {};
+    expect(name).toBe('1.50');
+  });
+
+  it('keep their JSON type under match, which compares values', () => {
+    const [rate] = parsed(
+      `${BUCKETS}rates:\n  - { meter: m, unit: u, credits: 1, match: { size: 1.0, name: "1", on: true } }\n`,
+    ).rates;
+    expect(rate?.match).toEqual({ size: 1, name: '1', on: true });
+  });
+});
+
+describe('a problem', () => {
+  /** Each with `# here` at the end of the line that must be named, the path, and a word of the message. */
+  const BAD: readonly (readonly [string, string, string, RegExp])[] = [
+    ['an unknown key of the document', `${BUCKETS}bogus: 1 # here\n`, 'bogus', /./],
+    ['an unknown key of a map', `${BUCKETS}policies:\n  latenessDays: 5\n  bogus: 1 # here\n`, 'policies.bogus', /./],
+    [
+      'an unknown key of a list’s item',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 1\n    color: red # here\n`,
+      'rates.0.color',
+      /./,
+    ],
+    [
+      'credits that are no number',
+      `${BUCKETS}policies:\n  commandCeiling: many # here\n`,
+      'policies.commandCeiling',
+      /credits/,
+    ],
+    [
+      'credits with an exponent',
+      `${BUCKETS}policies:\n  commandCeiling: 1e3 # here\n`,
+      'policies.commandCeiling',
+      /credits/,
+    ],
+    [
+      'credits in hexadecimal',
+      `${BUCKETS}policies:\n  commandCeiling: 0x10 # here\n`,
+      'policies.commandCeiling',
+      /credits/,
+    ],
+    [
+      'credits that are infinite',
+      `${BUCKETS}policies:\n  commandCeiling: .inf # here\n`,
+      'policies.commandCeiling',
+      /credits/,
+    ],
+    [
+      'credits finer than a micro',
+      `${BUCKETS}policies:\n  commandCeiling: 0.0000001 # here\n`,
+      'policies.commandCeiling',
+      /6 fraction/,
+    ],
+    ['negative credits', `${BUCKETS}policies:\n  commandCeiling: -1 # here\n`, 'policies.commandCeiling', /negative/],
+    [
+      'a ceiling of zero',
+      `${BUCKETS}policies:\n  commandCeiling: 0 # here\n`,
+      'policies.commandCeiling',
+      /more than 0/,
+    ],
+    [
+      'more credits than a wallet holds',
+      `${BUCKETS}policies:\n  commandCeiling: 9999999999999 # here\n`,
+      'policies.commandCeiling',
+      /credits/,
+    ],
+    ['a fraction of days', `${BUCKETS}policies:\n  latenessDays: 1.5 # here\n`, 'policies.latenessDays', /whole/],
+    ['a negative number of days', `${BUCKETS}policies:\n  latenessDays: -1 # here\n`, 'policies.latenessDays', /whole/],
+    [
+      'a negative price',
+      `${BUCKETS}packages:\n  - key: k\n    name: K\n    price:\n      amountMinor: -1 # here\n      currency: USD\n    credits: 1\n`,
+      'packages.0.price.amountMinor',
+      /negative/,
+    ],
+    [
+      'a price with cents in it',
+      `${BUCKETS}packages:\n  - key: k\n    name: K\n    price:\n      amountMinor: 9.99 # here\n      currency: USD\n    credits: 1\n`,
+      'packages.0.price.amountMinor',
+      /minor units/,
+    ],
+    [
+      'a currency that is none',
+      `${BUCKETS}packages:\n  - key: k\n    name: K\n    price:\n      amountMinor: 1\n      currency: usd # here\n    credits: 1\n`,
+      'packages.0.price.currency',
+      /4217/,
+    ],
+    [
+      'a package of nothing',
+      `${BUCKETS}packages:\n  - key: k\n    name: K\n    price: { amountMinor: 1, currency: USD }\n    credits: 0 # here\n`,
+      'packages.0.credits',
+      /more than 0/,
+    ],
+    [
+      'a negative rate',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: -0.5 # here\n`,
+      'rates.0.credits',
+      /negative/,
+    ],
+    [
+      'a rate per nothing',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 1\n    per: 0 # here\n`,
+      'rates.0.per',
+      /more than 0/,
+    ],
+    [
+      'a rate finer than 18 digits',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 0.1234567890123456789 # here\n`,
+      'rates.0.credits',
+      /18/,
+    ],
+    [
+      'a shape that is none',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 1\n    shape: ROUND # here\n`,
+      'rates.0.shape',
+      /FLAT/,
+    ],
+    [
+      'a match of lists',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 1\n    match:\n      model: [a] # here\n`,
+      'rates.0.match.model',
+      /./,
+    ],
+    [
+      'a match of nothing',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 1\n    match:\n      model: # here\n`,
+      'rates.0.match.model',
+      /./,
+    ],
+    [
+      'a key with spaces',
+      `${BUCKETS}rates:\n  - meter: my meter # here\n    unit: u\n    credits: 1\n`,
+      'rates.0.meter',
+      /key/,
+    ],
+    [
+      'an empty name',
+      `buckets:\n  - key: a\n    name: "" # here\n    kind: PURCHASED\n    burnPriority: 1\n`,
+      'buckets.0.name',
+      /empty/,
+    ],
+    [
+      'a kind that is none',
+      `buckets:\n  - key: a\n    name: A\n    kind: FREE # here\n    burnPriority: 1\n`,
+      'buckets.0.kind',
+      /ALLOWANCE/,
+    ],
+    [
+      'a bucket whose credits expire after 0 days',
+      `buckets:\n  - key: a\n    name: A\n    kind: PURCHASED\n    burnPriority: 1\n    expiresAfterDays: 0 # here\n`,
+      'buckets.0.expiresAfterDays',
+      /days/,
+    ],
+    [
+      'a package whose credits expire after 0 days',
+      `${BUCKETS}packages:\n  - key: k\n    name: K\n    price: { amountMinor: 1, currency: USD }\n    credits: 1\n    expiresAfterDays: 0 # here\n`,
+      'packages.0.expiresAfterDays',
+      /days/,
+    ],
+    [
+      'a package whose credits expire beyond the calendar’s end',
+      `${BUCKETS}packages:\n  - key: k\n    name: K\n    price: { amountMinor: 1, currency: USD }\n    credits: 1\n    expiresAfterDays: 999999999 # here\n`,
+      'packages.0.expiresAfterDays',
+      /days/,
+    ],
+    [
+      'a bucket without a name',
+      'buckets:\n  - key: a # here\n    kind: PURCHASED\n    burnPriority: 1\n',
+      'buckets.0.name',
+      /./,
+    ],
+    ['a catalog without buckets', 'buckets: [] # here\n', 'buckets', /at least one bucket/],
+    [
+      'a bucket that repeats a key',
+      `${BUCKETS}  - { key: daily, name: Again, kind: PLAN, burnPriority: 1 } # here\n`,
+      'buckets.2',
+      /repeats daily/,
+    ],
+    [
+      'a plan that repeats a key',
+      `${BUCKETS}plans:\n  - { key: p, name: P, price: { amountMinor: 0, currency: USD } }\n  - { key: p, name: Q, price: { amountMinor: 1, currency: USD } } # here\n`,
+      'plans.1',
+      /repeats p/,
+    ],
+    [
+      'a package that repeats a key',
+      `${BUCKETS}packages:\n  - { key: p, name: P, credits: 1, price: { amountMinor: 0, currency: USD } }\n  - { key: p, name: Q, credits: 1, price: { amountMinor: 1, currency: USD } } # here\n`,
+      'packages.1',
+      /repeats p/,
+    ],
+    [
+      'an allowance into a bucket that does not exist',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    allowances:\n      - interval: DAY\n        credits: 5\n        bucket: nowhere # here\n`,
+      'plans.0.allowances.0.bucket',
+      /no bucket nowhere/,
+    ],
+    [
+      'an allowance into a bucket of purchases',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    allowances:\n      - interval: DAY\n        credits: 5\n        bucket: bought # here\n`,
+      'plans.0.allowances.0.bucket',
+      /ALLOWANCE or PLAN/,
+    ],
+    [
+      'two allowances into one bucket',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    allowances:\n      - { bucket: daily, interval: DAY, credits: 5 }\n      - { bucket: daily, interval: MONTH, credits: 5 } # here\n`,
+      'plans.0.allowances.1',
+      /at most one/,
+    ],
+    [
+      'a package’s bucket that does not exist',
+      `${BUCKETS}packages:\n  - key: k\n    name: K\n    price: { amountMinor: 1, currency: USD }\n    credits: 1\n    bucket: nowhere # here\n`,
+      'packages.0.bucket',
+      /nowhere/,
+    ],
+    [
+      'a package into a bucket of another kind',
+      `${BUCKETS}packages:\n  - key: k\n    name: K\n    price: { amountMinor: 1, currency: USD }\n    credits: 1\n    bucket: daily # here\n`,
+      'packages.0.bucket',
+      /PURCHASED/,
+    ],
+    [
+      'two rates for the same dimensions',
+      `${BUCKETS}rates:\n  - { meter: m, unit: u, credits: 1, match: { a: 1, b: x } }\n  - { meter: m, unit: u, credits: 2, match: { b: x, a: 1.0 } } # here\n`,
+      'rates.1',
+      /m \{"a":1,"b":"x"\}/,
+    ],
+    [
+      'two rates without dimensions, one of which says so',
+      `${BUCKETS}rates:\n  - { meter: m, unit: u, credits: 1 }\n  - { meter: m, unit: u, credits: 2, match: {} } # here\n`,
+      'rates.1',
+      /m/,
+    ],
+    [
+      'two rates that can match one line equally well',
+      `${BUCKETS}rates:\n  - { meter: m, unit: u, credits: 1, match: { a: 1 } }\n  - { meter: m, unit: u, credits: 2, match: { b: 1 } } # here\n`,
+      'rates.1',
+      /ambiguous/,
+    ],
+    [
+      'a match on __proto__',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 1\n    match:\n      __proto__: 1 # here\n`,
+      '',
+      /__proto__/,
+    ],
+    ['a key that stands twice', `${BUCKETS}plans: []\nplans: [] # here\n`, '', /unique/],
+    ['a tab for indentation', `${BUCKETS}policies:\n\tlatenessDays: 5 # here\n`, '', /./],
+    ['a second document', `${BUCKETS}--- # here\n${BUCKETS}`, '', /multiple documents/],
+    ['an alias without an anchor', `${BUCKETS}policies: *nowhere # here\n`, '', /alias/i],
+  ];
+
+  it.each(BAD)('%s is reported on its line', (_name, yaml, path, message) => {
+    const [problem, ...others] = problemsOf(yaml);
+    expect(problem).toEqual({ line: expect.any(Number), path, message: expect.stringMatching(message) });
+    expect(others).toEqual([]);
+    expect(problem?.line).toBe(markedLine(yaml));
+  });
+
+  it('of syntax is reported where it is noticed, at the latest on the next line', () => {
+    const yaml = `${BUCKETS}plans: [ {key: a, # here\nrates: 5\n`;
+    const [problem, ...others] = problemsOf(yaml);
+    expect(others).toEqual([]);
+    expect([markedLine(yaml), markedLine(yaml) + 1]).toContain(problem?.line);
+  });
+
+  it('does not hide the others: all are reported, each on its line', () => {
+    const yaml = `${BUCKETS}policies:\n  commandCeiling: x\n  latenessDays: -1\n  other: 1\nmore: 2\n`;
+    expect(
+      problemsOf(yaml)
+        .map(({ line, path }) => [line, path])
+        .sort(),
+    ).toEqual(
+      [
+        [5, 'policies.commandCeiling'],
+        [6, 'policies.latenessDays'],
+        [7, 'policies.other'],
+        [8, 'more'],
+      ].sort(),
+    );
+  });
+
+  it('counts lines the same with Windows line ends and after comments', () => {
+    const yaml = `# a comment\n\n${BUCKETS}policies:\n  latenessDays: x # here\n`;
+    expect(problemsOf(yaml)[0]?.line).toBe(markedLine(yaml));
+    expect(problemsOf(yaml.replaceAll('\n', '\r\n'))[0]?.line).toBe(markedLine(yaml));
+  });
+
+  it('with an alias bomb is reported rather than expanded or thrown', () => {
+    const level = (name: string, of: string) =>
+      `${name}: &${name} [${Array.from({ length: 10 }, () => of).join(',')}]\n`;
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    const bomb = names.map((name, index) => level(name, index === 0 ? 'x' : `*${names[index - 1]}`)).join('');
+    expect(problemsOf(BUCKETS + bomb).length).toBeGreaterThan(0);
+  });
+
+  it.each(['', '~', 'hello', '- a\n', '{}', '\0', '# nothing\n', '42'])(
+    'is reported for %j, which is no catalog',
+    (yaml) => {
+      const problems = problemsOf(yaml);
+      expect(problems.length).toBeGreaterThan(0);
+      expect(problems[0]?.line).toBe(1);
+    },
+  );
+
+  it('is reported, and nothing thrown, for any text', () => {
+    const text = fc.oneof(
+      fc.string(),
+      fc
+        .array(
+          fc.constantFrom(
+            'buckets:',
+            '\n',
+            '  - ',
+            '{',
+            '}',
+            '[',
+            '*a',
+            '&a ',
+            'key: a',
+            '"',
+            ': ',
+            '!!int ',
+            '| ',
+            '? ',
+          ),
+          { maxLength: 12 },
+        )
+        .map((parts) => parts.join('')),
+    );
+    fc.assert(
+      fc.property(text, (yaml) => {
+        const result = parseCatalog(yaml);
+        expect(result.ok).toBe(false);
+        for (const { line } of result.ok ? [] : result.problems) {
+          expect(line).toBeGreaterThanOrEqual(1);
+          expect(line).toBeLessThanOrEqual(yaml.split(/\r\n|\r|\n/).length + 1);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is written for people with its line, and its path where it has one', () => {
+    expect(formatProblem({ line: 3, path: 'plans.0', message: 'is wrong' })).toBe('line 3: plans.0: is wrong');
+    expect(formatProblem({ line: 3, path: '', message: 'is wrong' })).toBe('line 3: is wrong');
+  });
+});
+
+describe('rates of one meter', () => {
+  it('may differ in dimensions that exclude each other or include each other', () => {
+    const yaml = `${BUCKETS}rates:
+  - { meter: m, unit: u, credits: 1 }
+  - { meter: m, unit: u, credits: 2, match: { a: 1 } }
+  - { meter: m, unit: u, credits: 3, match: { a: 2 } }
+  - { meter: m, unit: u, credits: 4, match: { a: "1" } }
+  - { meter: m, unit: u, credits: 5, match: { a: 1, b: 1 } }
+  - { meter: n, unit: u, credits: 6, match: { a: 1 } }
+`;
+    expect(parsed(yaml).rates).toHaveLength(6);
+  });
+});

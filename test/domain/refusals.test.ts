@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import {
+  invalidInput,
+  isRefusal,
+  isSticky,
+  notFound,
+  type Refusal,
+  type RefusalCode,
+} from '../../src/domain/refusals.ts';
+import { credits } from '../support/builders-values.ts';
+
+/** One of each, and whether a retry under the same key gets it again (semantics: Idempotency and refusals). */
+const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readonly sticky: boolean }>> = {
+  INSUFFICIENT_CREDITS: {
+    refusal: { code: 'INSUFFICIENT_CREDITS', required: credits('2'), available: credits('1'), held: credits('0') },
+    sticky: true,
+  },
+  PAYMENT_FAILED: { refusal: { code: 'PAYMENT_FAILED', declineCode: null }, sticky: true },
+  INVALID_INPUT: { refusal: invalidInput(['amount'], 'must be more than 0'), sticky: false },
+  NOT_FOUND: { refusal: notFound('organization'), sticky: false },
+  UNKNOWN_METER: { refusal: { code: 'UNKNOWN_METER', meter: 'm', dimensions: null }, sticky: false },
+  WALLET_FROZEN: { refusal: { code: 'WALLET_FROZEN' }, sticky: false },
+  SUBSCRIPTION_REQUIRED: { refusal: { code: 'SUBSCRIPTION_REQUIRED', status: null }, sticky: false },
+  IDEMPOTENCY_KEY_REUSED: { refusal: { code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey: 'k' }, sticky: false },
+  CONFLICT: { refusal: { code: 'CONFLICT', currentState: 'PAID', reason: 'it is paid' }, sticky: false },
+};
+
+describe('refusals', () => {
+  it.each(Object.values(REFUSALS))('$refusal.code is sticky: $sticky', ({ refusal, sticky }) => {
+    expect(isSticky(refusal)).toBe(sticky);
+  });
+
+  it.each(Object.values(REFUSALS))('$refusal.code is told from a success', ({ refusal }) => {
+    expect(isRefusal(refusal)).toBe(true);
+  });
+
+  it.each([{}, { total: 1n }, { code: 5 }, { code: null }])('%o is no refusal', (value) => {
+    expect(isRefusal(value)).toBe(false);
+  });
+
+  it('say where and what', () => {
+    expect(invalidInput(['usage', '0'], 'is wrong')).toEqual({
+      code: 'INVALID_INPUT',
+      path: ['usage', '0'],
+      reason: 'is wrong',
+    });
+    expect(notFound('project')).toEqual({ code: 'NOT_FOUND', what: 'project' });
+  });
+});

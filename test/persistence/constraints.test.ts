@@ -1,0 +1,410 @@
+/**
+ * What Prisma cannot say, said by the end of the first migration: each constraint, unique index and trigger is shown
+ * refusing, to the owner of the schema. The last test compares this file with the database, so that none is forgotten.
+ */
+import type { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { openSession, type Session } from '../support/process-posting.ts';
+
+const CHECK_VIOLATION = '23514';
+const UNIQUE_VIOLATION = '23505';
+const APPEND_ONLY = 'P0401';
+const BROKEN_CHAIN = 'P0402';
+const FOREIGN_REFERENCE = 'P0403';
+
+/** Ids of the rows that each test starts from, by what they are. */
+const ID = {
+  organization: '10000000-0000-4000-8000-000000000000',
+  otherOrganization: '10000000-0000-4000-8000-000000000001',
+  emptyOrganization: '10000000-0000-4000-8000-000000000002',
+  wallet: '20000000-0000-4000-8000-000000000000',
+  otherWallet: '20000000-0000-4000-8000-000000000001',
+  bucket: '30000000-0000-4000-8000-000000000000',
+  otherBucket: '30000000-0000-4000-8000-000000000001',
+  lot: '40000000-0000-4000-8000-000000000000',
+  otherLot: '40000000-0000-4000-8000-000000000001',
+  transaction: '50000000-0000-4000-8000-000000000000',
+  otherTransaction: '50000000-0000-4000-8000-000000000001',
+  purchase: '60000000-0000-4000-8000-000000000000',
+  membership: '70000000-0000-4000-8000-000000000000',
+  subscription: '80000000-0000-4000-8000-000000000000',
+  project: '90000000-0000-4000-8000-000000000000',
+  key: 'a0000000-0000-4000-8000-000000000000',
+  audit: 'b0000000-0000-4000-8000-000000000000',
+} as const;
+
+const HASH = `decode(repeat('ab', 32), 'hex')`;
+
+/** A row of every table that has a rule, two organizations, and a wallet with one entry: a credit of 10 micros. */
+const ROWS = `
+  INSERT INTO user_account (id, name, email) VALUES ('ann', 'Ann', 'ann@example.org');
+  INSERT INTO organization (id, slug, name, time_zone) VALUES
+    ('${ID.organization}', 'one', 'One', 'UTC'), ('${ID.otherOrganization}', 'other', 'Other', 'UTC'),
+    ('${ID.emptyOrganization}', 'empty', 'Empty', 'UTC');
+  INSERT INTO membership (id, organization_id, user_id, role, status, invited_email)
+    VALUES ('${ID.membership}', '${ID.organization}', NULL, 'VIEWER', 'INVITED', 'Guest@Example.org'),
+      (gen_random_uuid(), '${ID.organization}', 'ann', 'OWNER', 'ACTIVE', NULL);
+  INSERT INTO project (id, organization_id, key, name) VALUES ('${ID.project}', '${ID.organization}', 'web', 'Web');
+  INSERT INTO api_key (id, organization_id, name, prefix, secret_hash)
+    VALUES ('${ID.key}', '${ID.organization}', 'key', 'pk', ${HASH});
+  INSERT INTO wallet (id, organization_id, head_hash, last_posted_at) VALUES
+    ('${ID.wallet}', '${ID.organization}', ${HASH}, now()), ('${ID.otherWallet}', '${ID.otherOrganization}', ${HASH}, now());
+  INSERT INTO bucket (id, wallet_id, key, name, kind, burn_priority) VALUES
+    ('${ID.bucket}', '${ID.wallet}', 'purchased', 'Purchased', 'PURCHASED', 1),
+    ('${ID.otherBucket}', '${ID.otherWallet}', 'purchased', 'Purchased', 'PURCHASED', 1);
+  INSERT INTO allowance (bucket_id, wallet_id, interval, amount_micros, anchor_day, next_refresh_at)
+    VALUES ('${ID.bucket}', '${ID.wallet}', 'MONTH', 1, 1, now());
+  INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start, current_period_end)
+    VALUES ('${ID.subscription}', '${ID.organization}', 'free', 'ACTIVE', 1, now(), now() + interval '1 month');
+  INSERT INTO purchase (id, organization_id, kind, status, catalog_version, credits_micros, bonus_micros, bucket_key,
+      price_minor, currency, provider, provider_reference, actor_kind, actor_id, created_at, paid_at)
+    VALUES ('${ID.purchase}', '${ID.organization}', 'PACKAGE', 'PAID', 1, 10, 0, 'purchased', 1000, 'USD', 'sandbox', 'ref',
+      'USER', 'ann', now(), now());
+  INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency)
+    VALUES ('token', '${ID.purchase}', 'Starter', 1000, 'USD');
+  INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, paid, effective_at, in_force,
+      purchase_id, created_at) VALUES
+    ('${ID.lot}', '${ID.wallet}', '${ID.bucket}', 'PURCHASE', 10, 10, true, now(), true, '${ID.purchase}', now()),
+    ('${ID.otherLot}', '${ID.otherWallet}', '${ID.otherBucket}', 'PROMOTION', 10, 10, true, now(), true, NULL, now());
+  INSERT INTO ledger_transaction (id, wallet_id, kind, reason_code, amount_micros, lines, actor_kind, actor_id, effective_at, posted_at)
+    SELECT id::uuid, wallet::uuid, 'GRANT', 'GRANT', 10, '[]', 'SYSTEM', 'test', now(), now() FROM (VALUES
+      ('${ID.transaction}', '${ID.wallet}'), ('${ID.otherTransaction}', '${ID.otherWallet}')) AS made (id, wallet);
+  INSERT INTO ledger_entry (wallet_id, sequence, transaction_id, direction, amount_micros, balance_after_micros, reason_code,
+      lot_id, bucket_id, actor_kind, actor_id, effective_at, posted_at, hash)
+    VALUES ('${ID.wallet}', 1, '${ID.transaction}', 'CREDIT', 10, 10, 'GRANT', '${ID.lot}', '${ID.bucket}', 'SYSTEM', 'test',
+      now(), now(), ${HASH});
+  INSERT INTO balance_change (wallet_id, version, sequence, change_micros, reason_code, total_available_micros, held_micros, occurred_at)
+    VALUES ('${ID.wallet}', 1, 1, 10, 'GRANT', 10, 0, now());
+  INSERT INTO idempotency_record (organization_id, key, operation, request_hash, outcome, created_at)
+    VALUES ('${ID.organization}', 'used', 'debit', ${HASH}, '{}', now());
+  INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, occurred_at)
+    VALUES ('${ID.audit}', '${ID.organization}', 'test', 'SYSTEM', 'test', now());
+  INSERT INTO catalog_version (version, source, effective_at, applied_at, applied_by) VALUES (1, 'x', now(), now(), 'test');
+  INSERT INTO installation_secret (name, value) VALUES ('name', 'value')`;
+
+let database: TestDatabase;
+let session: Session;
+let client: Client;
+/** Names of the constraints, indexes and triggers that were seen refusing. */
+const seen = new Set<string>();
+
+beforeAll(async () => {
+  database = await createDatabase();
+  session = await openSession(database);
+  client = session.client;
+  await client.query(ROWS);
+  const { rows } = await client.query<{ table: string; columns: string }>(`
+    SELECT table_name AS table, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) AS columns
+    FROM information_schema.columns WHERE table_schema = 'public' AND is_generated = 'NEVER' GROUP BY 1`);
+  for (const { table, columns } of rows) columnsOf.set(table, columns);
+});
+afterEach(async () => {
+  await client.query('ROLLBACK');
+});
+afterAll(async () => {
+  await session[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
+});
+
+interface Fault {
+  readonly code?: string;
+  readonly constraint?: string;
+  readonly message?: string;
+}
+
+/** What the statement is refused with; undefined where it is accepted. Nothing of it stays. */
+async function faultOf(sql: string): Promise<Fault | undefined> {
+  await client.query('BEGIN');
+  const fault = await client.query(sql).then(
+    () => undefined,
+    ({ code, constraint, message }: Fault) => ({ code, constraint, message }),
+  );
+  await client.query('ROLLBACK');
+  return fault as Fault | undefined;
+}
+
+async function expectRefused(sql: string, code: string, constraint: string): Promise<void> {
+  expect(await faultOf(sql), sql).toMatchObject({ code, constraint });
+  seen.add(constraint);
+}
+
+async function expectAccepted(sql: string): Promise<void> {
+  expect(await faultOf(sql), sql).toBeUndefined();
+}
+
+/** By table: the columns that can be written. */
+const columnsOf = new Map<string, string>();
+
+/** The rows again, with some columns changed. */
+function changed(table: string, where: string, changes: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(changes).map(([column, value]) => `'${column}', ${value}`);
+  return `SELECT ${columnsOf.get(table)} FROM (SELECT (jsonb_populate_record(row, jsonb_build_object(${pairs.join(', ')}))).*
+    FROM ${table} row WHERE ${where}) AS changed`;
+}
+
+/** Inserts the rows once more, with some columns changed. */
+function copyOf(table: string, where: string, changes: Readonly<Record<string, string>>): string {
+  return `INSERT INTO ${table} (${columnsOf.get(table)}) ${changed(table, where, changes)}`;
+}
+
+describe('checks', () => {
+  it.each([
+    ['lot_amounts', 'lot', 'pinned_micros = -1'],
+    ['lot_amounts', 'lot', 'pinned_micros = remaining_micros + 1'],
+    ['lot_amounts', 'lot', 'remaining_micros = granted_micros + 1'],
+    ['lot_amounts', 'lot', 'remaining_micros = -1'],
+    ['lot_amounts', 'lot', 'granted_micros = 0, remaining_micros = 0'],
+    ['lot_life', 'lot', 'expires_at = effective_at'],
+    ['lot_life', 'lot', `expires_at = effective_at - interval '1 ms'`],
+    ['bucket_amounts', 'bucket', 'available_micros = -1'],
+    ['bucket_amounts', 'bucket', 'pinned_micros = -1'],
+    ['bucket_amounts', 'bucket', 'frozen_micros = -1'],
+    ['wallet_counters', 'wallet', 'debt_micros = -1'],
+    ['wallet_counters', 'wallet', 'sequence = -1'],
+    ['wallet_counters', 'wallet', 'version = -1'],
+    ['wallet_counters', 'wallet', `head_hash = '\\x00'`],
+    ['wallet_counters', 'wallet', `head_hash = head_hash || '\\x00'`],
+    ['allowance_amount', 'allowance', 'amount_micros = -1'],
+    ['allowance_amount', 'allowance', 'anchor_day = 0'],
+    ['allowance_amount', 'allowance', 'anchor_day = 32'],
+    ['purchase_amounts', 'purchase', 'credits_micros = -1'],
+    ['purchase_amounts', 'purchase', 'bonus_micros = -1'],
+    ['purchase_amounts', 'purchase', 'price_minor = -1'],
+    ['purchase_amounts', 'purchase', `currency = 'usd'`],
+    ['purchase_amounts', 'purchase', `currency = 'USDT'`],
+    ['purchase_amounts', 'purchase', `currency = E'USD\\n'`],
+    ['purchase_paid', 'purchase', 'paid_at = NULL'],
+    ['purchase_paid', 'purchase', `paid_at = NULL, status = 'REFUNDED'`],
+    ['purchase_paid', 'purchase', `paid_at = NULL, status = 'DISPUTED'`],
+    ['purchase_paid', 'purchase', `status = 'PENDING'`],
+    ['purchase_paid', 'purchase', `status = 'FAILED'`],
+    ['purchase_paid', 'purchase', `status = 'EXPIRED'`],
+    ['membership_person', 'membership', 'user_id = NULL, invited_email = NULL'],
+    ['organization_slug', 'organization', `slug = ''`],
+    ['organization_slug', 'organization', `slug = 'Upper'`],
+    ['organization_slug', 'organization', `slug = '-a'`],
+    ['organization_slug', 'organization', `slug = 'a-'`],
+    ['organization_slug', 'organization', `slug = E'a\\n'`],
+    ['organization_slug', 'organization', `slug = repeat('a', 64)`],
+    ['organization_test_clock', 'organization', 'test_clock_offset_ms = -1'],
+  ])('%s refuses UPDATE %s SET %s', async (constraint, table, change) => {
+    await expectRefused(`UPDATE ${table} SET ${change}`, CHECK_VIOLATION, constraint);
+  });
+
+  it.each([
+    ['lot', 'pinned_micros = remaining_micros'],
+    ['lot', 'remaining_micros = 0'],
+    ['lot', `expires_at = effective_at + interval '1 ms'`],
+    ['allowance', 'amount_micros = 0, anchor_day = 31'],
+    ['purchase', `paid_at = NULL, status = 'PENDING'`],
+    ['organization', `slug = CASE slug WHEN 'one' THEN 'a' WHEN 'other' THEN repeat('a', 63) ELSE slug END, test_clock_offset_ms = 0`],
+  ])('accept what lies on the border: UPDATE %s SET %s', async (table, change) => {
+    await expectAccepted(`UPDATE ${table} SET ${change}`);
+  });
+
+  it.each([
+    ['ledger_entry_amount', { amount_micros: '0', balance_after_micros: '10' }],
+    ['ledger_entry_amount', { amount_micros: '-1', balance_after_micros: '9' }],
+    ['ledger_entry_amount', { hash: `'\\x00'` }],
+    ['ledger_entry_order', { sequence: '0', balance_after_micros: '10' }],
+    ['ledger_entry_order', { sequence: '-1', balance_after_micros: '10' }],
+    ['ledger_entry_order', { posted_at: `row.effective_at - interval '1 ms'` }],
+  ])('%s refuses an entry with %o', async (constraint, changes) => {
+    const next = { sequence: '2', balance_after_micros: '20', ...changes };
+    await expectRefused(copyOf('ledger_entry', 'true', next), CHECK_VIOLATION, constraint);
+  });
+
+  it.each([
+    ['idempotency_record_key', `''`],
+    ['idempotency_record_key', `repeat('x', 256)`],
+  ])('%s refuses the key %s', async (constraint, key) => {
+    await expectRefused(copyOf('idempotency_record', 'true', { key }), CHECK_VIOLATION, constraint);
+    await expectAccepted(copyOf('idempotency_record', 'true', { key: `repeat('é', 255)` }));
+  });
+});
+
+describe('unique', () => {
+  const fresh = { id: 'gen_random_uuid()' };
+  const elsewhere = { organization_id: `'${ID.emptyOrganization}'` };
+
+  it('membership_invitation refuses a second open invitation of an address, however it is written', async () => {
+    const invited = `id = '${ID.membership}'`;
+    const again = { ...fresh, invited_email: `'gUEST@example.ORG'` };
+    await expectRefused(copyOf('membership', invited, again), UNIQUE_VIOLATION, 'membership_invitation');
+    await expectAccepted(copyOf('membership', invited, { ...again, organization_id: `'${ID.otherOrganization}'` }));
+    await expectAccepted(copyOf('membership', invited, { ...again, status: `'ACTIVE'` }));
+    await expectAccepted(copyOf('membership', invited, { ...again, invited_email: `'somebody@example.org'` }));
+  });
+
+  it.each<[string, string, string, Record<string, string>]>([
+    ['organization_slug_key', 'organization', 'true', fresh],
+    ['membership_organization_id_user_id_key', 'membership', 'user_id IS NOT NULL', fresh],
+    ['project_organization_id_key_key', 'project', 'true', fresh],
+    ['api_key_secret_hash_key', 'api_key', 'true', fresh],
+    ['wallet_organization_id_key', 'wallet', 'true', fresh],
+    ['bucket_wallet_id_key_key', 'bucket', 'true', fresh],
+    ['lot_purchase_id_source_key', 'lot', 'purchase_id IS NOT NULL', fresh],
+    ['plan_subscription_organization_id_key', 'plan_subscription', 'true', fresh],
+    ['purchase_provider_provider_reference_key', 'purchase', 'true', fresh],
+    ['sandbox_checkout_purchase_id_key', 'sandbox_checkout', 'true', { token: `'another'` }],
+    ['user_account_pkey', 'user_account', 'true', {}],
+    ['organization_pkey', 'organization', 'true', { slug: `'third'` }],
+    ['membership_pkey', 'membership', 'user_id IS NOT NULL', { organization_id: `'${ID.otherOrganization}'` }],
+    ['project_pkey', 'project', 'true', { key: `'other'` }],
+    ['wallet_pkey', 'wallet', `id = '${ID.wallet}'`, elsewhere],
+    ['plan_subscription_pkey', 'plan_subscription', 'true', elsewhere],
+    ['api_key_pkey', 'api_key', 'true', { secret_hash: `'\\x00'` }],
+    ['bucket_pkey', 'bucket', 'true', { key: `'other'` }],
+    ['allowance_pkey', 'allowance', 'true', {}],
+    ['lot_pkey', 'lot', 'true', { purchase_id: 'NULL' }],
+    ['ledger_transaction_pkey', 'ledger_transaction', 'true', {}],
+    ['ledger_entry_pkey', 'ledger_entry', 'true', {}],
+    ['balance_change_pkey', 'balance_change', 'true', {}],
+    ['idempotency_record_pkey', 'idempotency_record', 'true', {}],
+    ['purchase_pkey', 'purchase', 'true', { provider_reference: `'other'` }],
+    ['sandbox_checkout_pkey', 'sandbox_checkout', 'true', { purchase_id: 'gen_random_uuid()' }],
+    ['catalog_version_pkey', 'catalog_version', 'true', {}],
+    ['audit_record_pkey', 'audit_record', 'true', {}],
+    ['installation_secret_pkey', 'installation_secret', 'true', {}],
+  ])('%s refuses a second row of %s where %s', async (constraint, table, where, changes) => {
+    await expectRefused(copyOf(table, where, changes), UNIQUE_VIOLATION, constraint);
+  });
+});
+
+describe('the generated column of the burn order', () => {
+  it('says which lots can be spent from, and cannot be written', async () => {
+    const spendable = async (change: string) => {
+      await client.query('BEGIN');
+      const { rows } = await client.query(`UPDATE lot SET ${change} WHERE id = '${ID.lot}' RETURNING spendable`);
+      await client.query('ROLLBACK');
+      return rows[0]?.spendable;
+    };
+    expect(await spendable('pinned_micros = 9')).toBe(true);
+    expect(await spendable('pinned_micros = 10')).toBe(false);
+    expect(await spendable('remaining_micros = 0')).toBe(false);
+    expect(await spendable('frozen = true')).toBe(false);
+    expect(await spendable('in_force = false')).toBe(false);
+    expect(await faultOf('UPDATE lot SET spendable = true')).toMatchObject({ code: '428C9' });
+  });
+});
+
+describe('append-only tables', () => {
+  const tables = ['ledger_entry', 'ledger_transaction', 'audit_record', 'idempotency_record'];
+  const columns: Record<string, string> = { ledger_entry: 'meter', ledger_transaction: 'description' };
+
+  it.each(tables)('%s refuses UPDATE, DELETE and TRUNCATE, even of nothing', async (table) => {
+    const column = columns[table] ?? 'created_at';
+    const target = table === 'audit_record' ? 'request_id' : column;
+    for (const statement of [
+      `UPDATE ${table} SET ${target} = ${target}`,
+      `UPDATE ${table} SET ${target} = ${target} WHERE false`,
+      `DELETE FROM ${table}`,
+      `DELETE FROM ${table} WHERE false`,
+      `TRUNCATE ${table}`,
+      `TRUNCATE ${table} CASCADE`,
+      `MERGE INTO ${table} USING (SELECT 1) AS one ON true WHEN MATCHED THEN DELETE`,
+    ]) {
+      expect(await faultOf(statement), statement).toMatchObject({ code: APPEND_ONLY });
+    }
+    seen.add(`${table}_append_only`);
+  });
+
+  it('are reached by no other way: TRUNCATE of what they depend on, upserts and cascades', async () => {
+    for (const statement of [
+      'TRUNCATE organization CASCADE',
+      `INSERT INTO idempotency_record SELECT * FROM idempotency_record
+         ON CONFLICT (organization_id, key) DO UPDATE SET operation = 'other'`,
+      `DELETE FROM organization WHERE id = '${ID.organization}'`,
+      `UPDATE organization SET id = gen_random_uuid() WHERE id = '${ID.organization}'`,
+    ]) {
+      const fault = await faultOf(statement);
+      expect(['23001', '23503', APPEND_ONLY], statement).toContain(fault?.code);
+    }
+  });
+});
+
+describe('the ledger chain', () => {
+  const entry = (changes: Readonly<Record<string, string>>) => copyOf('ledger_entry', 'sequence = 1', changes);
+  const values = (...rows: readonly Readonly<Record<string, string>>[]) =>
+    `INSERT INTO ledger_entry (${columnsOf.get('ledger_entry')}) ${rows.map((row) => changed('ledger_entry', 'sequence = 1', row)).join(' UNION ALL ')}`;
+
+  it('goes on with the next number from the balance before, by credit and by debit', async () => {
+    await expectAccepted(entry({ sequence: '2', amount_micros: '5', balance_after_micros: '15' }));
+    await expectAccepted(
+      entry({ sequence: '2', direction: `'DEBIT'`, amount_micros: '3', balance_after_micros: '7' }),
+    );
+    await expectAccepted(
+      entry({ sequence: '2', direction: `'DEBIT'`, amount_micros: '13', balance_after_micros: '-3' }),
+    );
+  });
+
+  it('goes on with several entries of one statement, in whatever order they are given', async () => {
+    const second = { sequence: '2', amount_micros: '5', balance_after_micros: '15' };
+    const third = { sequence: '3', direction: `'DEBIT'`, amount_micros: '6', balance_after_micros: '9' };
+    await expectAccepted(values(second, third));
+    await expectAccepted(values(third, second));
+  });
+
+  const ofOther = {
+    wallet_id: `'${ID.otherWallet}'`,
+    transaction_id: `'${ID.otherTransaction}'`,
+    lot_id: `'${ID.otherLot}'`,
+    bucket_id: `'${ID.otherBucket}'`,
+  };
+
+  it.each<[string, Record<string, string>]>([
+    ['a gap', { sequence: '3', balance_after_micros: '20' }],
+    ['a gap that a number from nowhere fills', { sequence: '1000', balance_after_micros: '10' }],
+    ['a balance that is too high', { sequence: '2', balance_after_micros: '21' }],
+    ['a balance that is too low', { sequence: '2', balance_after_micros: '19' }],
+    ['a debit that adds', { sequence: '2', direction: `'DEBIT'`, balance_after_micros: '20' }],
+    ['a credit that takes', { sequence: '2', balance_after_micros: '0' }],
+    ['a first entry that is not the first', { ...ofOther, sequence: '2', balance_after_micros: '10' }],
+    ['a first entry from a balance that was never there', { ...ofOther, sequence: '1', balance_after_micros: '11' }],
+  ])('refuses %s', async (_what, changes) => {
+    expect(await faultOf(entry(changes))).toMatchObject({ code: BROKEN_CHAIN });
+    seen.add('ledger_entry_chain');
+  });
+
+  it('refuses a statement as a whole for one entry that does not follow', async () => {
+    const second = { sequence: '2', balance_after_micros: '20' };
+    const gap = { sequence: '4', balance_after_micros: '30' };
+    const wrong = { sequence: '3', balance_after_micros: '31' };
+    expect(await faultOf(values(second, gap))).toMatchObject({ code: BROKEN_CHAIN });
+    expect(await faultOf(values(second, wrong))).toMatchObject({ code: BROKEN_CHAIN });
+    expect(await faultOf(values(wrong, second))).toMatchObject({ code: BROKEN_CHAIN });
+    const other = { ...ofOther, sequence: '1', balance_after_micros: '11' };
+    expect(await faultOf(values(second, other))).toMatchObject({ code: BROKEN_CHAIN });
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['a transaction that does not exist', { transaction_id: 'gen_random_uuid()' }],
+    ['a transaction of another wallet', { transaction_id: `'${ID.otherTransaction}'` }],
+    ['a lot that does not exist', { lot_id: 'gen_random_uuid()' }],
+    ['a lot of another wallet', { lot_id: `'${ID.otherLot}'`, bucket_id: `'${ID.otherBucket}'` }],
+    ['a lot of another bucket', { bucket_id: `'${ID.otherBucket}'` }],
+    ['a lot without its bucket', { bucket_id: 'NULL' }],
+  ])('refuses an entry that names %s', async (_what, changes) => {
+    const next = { sequence: '2', balance_after_micros: '20', ...changes };
+    expect(await faultOf(entry(next))).toMatchObject({ code: FOREIGN_REFERENCE });
+  });
+
+  it('refuses an entry of a wallet that does not exist', async () => {
+    const nowhere = { ...ofOther, wallet_id: 'gen_random_uuid()', lot_id: 'NULL', bucket_id: 'NULL' };
+    expect(await faultOf(entry({ ...nowhere, sequence: '1' }))).toMatchObject({ code: FOREIGN_REFERENCE });
+  });
+});
+
+describe('this file', () => {
+  it('has shown every check, unique index and trigger of the database refusing', async () => {
+    const { rows } = await client.query<{ name: string }>(`
+      SELECT conname AS name FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
+        WHERE c.contype = 'c' AND r.relnamespace = 'public'::regnamespace
+      UNION SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+        WHERE x.indisunique AND i.relnamespace = 'public'::regnamespace AND i.relname <> '_prisma_migrations_pkey'
+      UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+      ORDER BY 1`);
+    expect([...seen].toSorted()).toEqual(rows.map((row) => row.name).toSorted());
+  });
+});
