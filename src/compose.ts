@@ -1,6 +1,7 @@
 /** Composes one gateway process out of its parts, and takes it apart again. */
 
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type Logger, pino } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
@@ -132,6 +133,8 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     const metrics = new Registry();
     collectDefaultMetrics({ register: metrics });
     const stopping = new AbortController();
+    // Every open stream listens to it.
+    setMaxListeners(0, stopping.signal);
     server.serve({
       services,
       signals,

@@ -69,6 +69,10 @@ async function claimDataDirectory(server: EmbeddedPostgres, dataDirectory: strin
   );
 }
 
+async function migrate(databaseUrl: string, migrationsDirectory: string): Promise<void> {
+  await applyMigrations({ databaseUrl, migrationsDirectory, schemaPath: projectPath('prisma/schema.prisma') });
+}
+
 type Prepared = Pick<Database, 'databaseUrl' | 'notices'>;
 
 async function prepare(databaseUrl: string, adminUrl: string | undefined): Promise<Prepared> {
@@ -82,13 +86,12 @@ async function prepare(databaseUrl: string, adminUrl: string | undefined): Promi
         `The database lacks ${pending.join(', ')} and this user may not migrate it: start once with DATABASE_ADMIN_URL set.`,
       );
     }
-    await applyMigrations({
-      databaseUrl: migrator,
-      migrationsDirectory,
-      schemaPath: projectPath('prisma/schema.prisma'),
-    });
+    await migrate(migrator, migrationsDirectory);
     if (adminUrl !== undefined && new URL(adminUrl).username !== new URL(databaseUrl).username) {
       await grantServing(adminUrl, decodeURIComponent(new URL(databaseUrl).username));
+      await mayMigrate(databaseUrl).catch((error: unknown) => {
+        throw explain(error, databaseUrl);
+      });
       return { databaseUrl, notices: [] };
     }
     const role = await ensureServingRole(migrator);
@@ -117,6 +120,10 @@ function explain(error: unknown, databaseUrl: string): unknown {
   const where = `${hostname}:${port || '5432'}${pathname}`;
   const state = sqlState(error);
   if (state?.startsWith('28')) return new StartupError(`The database at ${where} refuses this user or password.`);
+  if (state === '42704') return new StartupError(`The database at ${where} has no role of the name in DATABASE_URL.`);
+  if (state === '42501') {
+    return new StartupError(`This user may not use the tables at ${where}: start once with DATABASE_ADMIN_URL set.`);
+  }
   if (state === '3D000') return new StartupError(`There is no database at ${where}.`);
   const isNetwork =
     isConnectionLoss(error) || (error instanceof Error && /timeout|ENOTFOUND|EAI_AGAIN/.test(error.message));

@@ -85,10 +85,17 @@ export function decodeCursor(kind: string, cursor: string, argument = 'after'): 
 }
 
 /** A decimal integer that fits the BIGINT columns cursors are compared with. */
-export function cursorInteger(value: unknown, argument = 'after'): bigint {
+function cursorInteger(value: unknown, argument: string): bigint {
   if (typeof value !== 'string' || !/^\d{1,18}$/.test(value))
     throw badUserInput(`${argument} is not a cursor of this list.`);
   return BigInt(value);
+}
+
+/** The number in a cursor of rows that are numbered by wallet; of another wallet it is no cursor of this list. */
+export function walletNumber(kind: string, walletId: string, cursor: string, argument = 'after'): bigint {
+  const [owner, number] = decodeCursor(kind, cursor, argument);
+  if (owner !== walletId) throw badUserInput(`${argument} is not a cursor of this wallet.`);
+  return cursorInteger(number, argument);
 }
 
 function parseJson(text: string): unknown {

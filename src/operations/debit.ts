@@ -9,6 +9,7 @@ import { formatCredits, type Micros } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
 import type { Attribution, Charge, DebitCommand } from '../domain/posting/commands.ts';
+import type { Policies } from '../domain/posting/decide-batch.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import type { UsageQuantity } from '../domain/pricing/price.ts';
 import { type InvalidInput, invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
@@ -16,6 +17,7 @@ import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { type AttributionInput, checkAttribution, resolveAttribution } from './attribution.ts';
 import { tenantFor } from './authorize.ts';
 import {
+  checkCeiling,
   checkDimensions,
   checkIdempotencyKey,
   checkJsonObject,
@@ -56,7 +58,7 @@ export async function debit(
   caller: SignedInCaller,
   input: DebitInput,
 ): Promise<Answered | Refusal> {
-  const charge = chargeOf(input);
+  const charge = chargeOf(input, services.catalogs.policies);
   const problem = checkDebit(input);
   if (problem) return problem;
   if (isRefusal(charge)) return charge;
@@ -80,11 +82,17 @@ export function checkDebit(input: DebitInput): InvalidInput | null {
 }
 
 /** Exactly one of `amount` and `usage`. */
-export function chargeOf({ amount, usage }: Pick<DebitInput, 'amount' | 'usage'>): Charge | InvalidInput {
+export function chargeOf(
+  { amount, usage }: Pick<DebitInput, 'amount' | 'usage'>,
+  policies: Policies,
+): Charge | InvalidInput {
   const hasAmount = amount !== null && amount !== undefined;
   const hasUsage = usage !== null && usage !== undefined;
   if (hasAmount && hasUsage) return invalidInput(['usage'], 'give either amount or usage, not both');
-  if (hasAmount) return checkPositive(['amount'], amount) ?? { kind: 'amount', amount };
+  if (hasAmount) {
+    const problem = firstProblem(checkPositive(['amount'], amount), checkCeiling(['amount'], amount, policies));
+    return problem ?? { kind: 'amount', amount };
+  }
   if (!hasUsage) return invalidInput(['amount'], 'give either amount or usage');
   if (usage.length === 0) return invalidInput(['usage'], 'must have at least one line');
   if (usage.length > MAX_LINES) return invalidInput(['usage'], `must have at most ${MAX_LINES} lines`);

@@ -11,6 +11,8 @@ import { type InvalidInput, invalidInput } from '../domain/refusals.ts';
 type Path = readonly string[];
 
 const MAX_KEY_CHARACTERS = 255;
+/** Longer than any text that has a bound here. */
+const MAX_COUNTED_CHARACTERS = 2_000;
 const MAX_JSON_CHARACTERS = 16_384;
 const MAX_JSON_DEPTH = 8;
 const MAX_JSON_KEYS = 100;
@@ -45,6 +47,11 @@ export function firstProblem(...checks: readonly (InvalidInput | null)[]): Inval
   return checks.find((check) => check !== null) ?? null;
 }
 
+/** Code points, as PostgreSQL counts them; hopelessly long text is not counted out. */
+function characters(text: string): number {
+  return text.length > 2 * MAX_COUNTED_CHARACTERS ? text.length : [...text].length;
+}
+
 function isValidText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
 }
@@ -52,7 +59,7 @@ function isValidText(text: string): boolean {
 export function checkText(path: Path, text: string | null | undefined, maxCharacters: number): InvalidInput | null {
   if (text === null || text === undefined) return null;
   if (text.length === 0) return invalidInput(path, 'must not be empty');
-  if (text.length > maxCharacters) return invalidInput(path, `must have at most ${maxCharacters} characters`);
+  if (characters(text) > maxCharacters) return invalidInput(path, `must have at most ${maxCharacters} characters`);
   return isValidText(text) ? null : invalidInput(path, 'must be valid text without NUL');
 }
 

@@ -68,7 +68,9 @@ export async function recordUsage(
     services.prisma,
     outcomes.filter(isDecided).flatMap((outcome) => (outcome.status === 'replayed' ? [outcome.transactionId] : [])),
   );
-  const results = outcomes.map((outcome, index) => eventOutcome(events[index]?.idempotencyKey ?? '', outcome, replays));
+  const results = outcomes.map((outcome, index) =>
+    eventOutcome(events[index]?.idempotencyKey ?? '', index, outcome, replays),
+  );
   return summarize(results, outcomes, new Set([...tenants.values()].map((tenant) => tenant.walletId)).size);
 }
 
@@ -99,7 +101,7 @@ async function commandFor(
   const input: DebitInput = { ...event, usage: [event.usage] };
   const problem = checkDebit(input);
   if (problem) return problem;
-  const charge = chargeOf(input);
+  const charge = chargeOf(input, services.catalogs.policies);
   if (isRefusal(charge)) return charge;
   const attribution = await resolveAttribution(services, caller, tenant, input);
   return isRefusal(attribution)
@@ -109,6 +111,7 @@ async function commandFor(
 
 function eventOutcome(
   idempotencyKey: string,
+  index: number,
   outcome: Outcome | Refusal,
   replays: ReadonlyMap<string, TransactionRow>,
 ): EventOutcome {
@@ -117,7 +120,7 @@ function eventOutcome(
     status,
     credits: ZERO,
     transaction: null,
-    refusal,
+    refusal: ofEvent(index, refusal),
   });
   if (isRefusal(outcome)) return rejected(outcome);
   if (outcome.status === 'busy') throw new WalletBusy();
@@ -135,6 +138,14 @@ function eventOutcome(
   };
 }
 
+/** The refusal of a debit as that of an event: an event is an item of a list and has one usage line, not a list of them. */
+function ofEvent(index: number, refusal: Refusal): Refusal {
+  if (refusal.code !== 'INVALID_INPUT') return refusal;
+  const [first, position, ...rest] = refusal.path;
+  const path = first === 'usage' && position !== undefined ? [first, ...rest] : refusal.path;
+  return { ...refusal, path: ['events', String(index), ...path] };
+}
+
 const creditsOf = (lines: readonly PricedLine[]): Micros =>
   lines.reduce((total, line) => plus(total, line.credits), ZERO);
 
@@ -147,6 +158,6 @@ function summarize(
 ): RecordedUsage {
   const decided = outcomes.filter(isDecided);
   const lines = decided.flatMap((outcome) => (outcome.status === 'posted' ? outcome.lines : []));
-  const available = decided.findLast((outcome) => 'available' in outcome)?.available ?? null;
+  const available = decided.findLast((outcome) => 'availableNow' in outcome)?.availableNow ?? null;
   return { results, lines, credits: creditsOf(lines), available: wallets === 1 ? available : null };
 }

@@ -1,6 +1,6 @@
 /**
  * Posts what is due on wallets before they are read, so that what a reader sees is true at the instant of reading. Costs
- * one statement where nothing is due.
+ * one statement where nothing is due. Answers whether something was.
  */
 import { systemActor } from '../domain/actor.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
@@ -12,7 +12,7 @@ export async function settleWallets(
   { sql, engine }: Pick<Services, 'sql' | 'engine'>,
   organizationIds: readonly string[],
   maxRounds = ROUNDS_OF_A_READ,
-): Promise<void> {
+): Promise<boolean> {
   const due = await dueWallets(sql, organizationIds);
   const actor = systemActor('purser');
   const settle = async (tenant: Tenant): Promise<void> => {
@@ -23,6 +23,7 @@ export async function settleWallets(
     throw new WalletBusy();
   };
   await Promise.all(due.map(settle));
+  return due.length > 0;
 }
 
 /** Batches that a reader waits for before it is asked to come again. Each posts hundreds of transitions. */

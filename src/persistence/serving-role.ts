@@ -86,8 +86,23 @@ async function namedRole(client: Client): Promise<RoleSecret> {
 
 async function createOrRepair(client: Client, { name, password }: RoleSecret): Promise<void> {
   const { rowCount } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name]);
-  if (rowCount) return;
+  if (rowCount) {
+    if (await canSignIn(client, name, password)) return;
+    await client.query(`ALTER ROLE ${escapeIdentifier(name)} LOGIN PASSWORD ${escapeLiteral(password)}`);
+    return;
+  }
   await client.query(`CREATE ROLE ${escapeIdentifier(name)} LOGIN PASSWORD ${escapeLiteral(password)}`);
+}
+
+async function canSignIn({ host, port, database }: Client, user: string, password: string): Promise<boolean> {
+  const client = new Client({ host, port, user, password, ...(database === undefined ? {} : { database }) });
+  try {
+    await client.connect();
+    await client.end();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function grant(client: Client, name: string): Promise<void> {

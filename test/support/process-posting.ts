@@ -108,7 +108,7 @@ export function anEngine(
   const sql = createSql(databaseUrl, {
     applicationName: 'purser-posting',
     maxConnections: engineOptions.lanes ?? 4,
-    pipeline: true,
+    posting: true,
   });
   const log: string[] = [];
   const logger: Logger = pino({ level: 'warn' }, { write: (line: string) => log.push(line) });

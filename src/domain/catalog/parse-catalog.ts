@@ -6,6 +6,7 @@ import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, vis
 import { z } from 'zod';
 import { type Decimal, parseDecimal } from '../credits/decimal.ts';
 import { MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZERO } from '../credits/micros.ts';
+import { groupBy } from '../group-by.ts';
 import { canonicalJson } from '../ledger/canonical.ts';
 import type { Rate } from '../pricing/rate-card.ts';
 import type { Catalog, Package } from './catalog.ts';
@@ -263,8 +264,10 @@ type RawRate = RawCatalog['rates'][number];
 
 /** Two rates of one meter that can match the same usage with equally many dimensions: neither is the most specific. */
 function checkAmbiguity(rates: readonly RawRate[]): Problem[] {
+  const byMeter = groupBy(rates, (rate) => rate.meter);
   return rates.flatMap((later, index): Problem[] => {
-    const earlier = rates.slice(0, index).find((other) => isAmbiguous(other, later));
+    const others = byMeter.get(later.meter) ?? [];
+    const earlier = others.slice(0, others.indexOf(later)).find((other) => isAmbiguous(other, later));
     if (!earlier) return [];
     const dimensions = canonicalJson(earlier.match ?? {});
     return [{ path: ['rates', index], message: `is ambiguous with the rate for ${later.meter} ${dimensions} above` }];
@@ -273,7 +276,7 @@ function checkAmbiguity(rates: readonly RawRate[]): Problem[] {
 
 function isAmbiguous(a: RawRate, b: RawRate): boolean {
   const [first, second] = [Object.entries(a.match ?? {}), b.match ?? {}];
-  if (a.meter !== b.meter || first.length !== Object.keys(second).length) return false;
+  if (first.length !== Object.keys(second).length) return false;
   return first.every(([name, value]) => !Object.hasOwn(second, name) || second[name] === value);
 }
 

@@ -53,7 +53,14 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
     ({ spend }) => spend(priced.total, command.reasonCode),
   );
   if (transaction.amount !== negate(priced.total)) throw new Error('a debit must move exactly what was priced');
-  return { status: 'posted', transaction, lines: priced.lines, available: book.available, lotId: null };
+  return {
+    status: 'posted',
+    transaction,
+    lines: priced.lines,
+    available: book.available,
+    availableNow: book.available,
+    lotId: null,
+  };
 }
 
 /** What of the command only the clock can tell to be invalid. */

@@ -59,7 +59,14 @@ export function decideAdjust(book: WalletBook, command: AdjustCommand, policies:
   const transaction = book.post(byOperator(book, command, 'ADJUSTMENT', 'ADJUSTMENT'), ({ spendFrom }) =>
     spendFrom(bucket, required, 'ADJUSTMENT'),
   );
-  return { status: 'posted', transaction, lines: [], available: book.available, lotId: null };
+  return {
+    status: 'posted',
+    transaction,
+    lines: [],
+    available: book.available,
+    availableNow: book.available,
+    lotId: null,
+  };
 }
 
 function grantLot(
@@ -78,6 +85,7 @@ function grantLot(
     transaction,
     lines: [],
     available: book.available,
+    availableNow: book.available,
     lotId: granted[0]?.facts.id ?? null,
   };
   return posted;

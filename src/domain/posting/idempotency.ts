@@ -35,7 +35,10 @@ export function answerAgain(record: IdempotencyRecord, command: KeyedCommand, bo
   if (record.requestHash !== requestHash || 'purchaseId' in answer) {
     return refused({ code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey }, book.available);
   }
-  return 'refusal' in answer ? refused(answer.refusal, answer.available, true) : { status: 'replayed', ...answer };
+  const { available: availableNow } = book;
+  return 'refusal' in answer
+    ? { status: 'refused', replayed: true, ...answer, availableNow }
+    : { status: 'replayed', ...answer, availableNow };
 }
 
 export function recordOf(command: KeyedCommand, outcome: Posted | Refused, createdAt: Instant): IdempotencyRecord {

@@ -11,6 +11,8 @@ export interface Posted {
   readonly lines: readonly PricedLine[];
   /** What can be spent after it. */
   readonly available: Micros;
+  /** The same for what was decided now; for an answer given again, what can be spent at present. */
+  readonly availableNow: Micros;
   /** The lot that a grant or positive adjustment made. */
   readonly lotId: string | null;
 }
@@ -21,6 +23,7 @@ export interface Replayed {
   readonly transactionId: string;
   readonly lotId: string | null;
   readonly available: Micros;
+  readonly availableNow: Micros;
 }
 
 export interface Refused {
@@ -29,6 +32,7 @@ export interface Refused {
   /** True where this is a sticky refusal given again. */
   readonly replayed: boolean;
   readonly available: Micros;
+  readonly availableNow: Micros;
 }
 
 export interface PurchaseResolved {
@@ -48,9 +52,11 @@ export interface Busy {
 
 export type Outcome = Posted | Replayed | Refused | PurchaseResolved | Settled | Busy;
 
-export const refused = (refusal: Refusal, available: Micros, replayed = false): Refused => ({
+/** Refused now. */
+export const refused = (refusal: Refusal, available: Micros): Refused => ({
   status: 'refused',
   refusal,
-  replayed,
+  replayed: false,
   available,
+  availableNow: available,
 });

@@ -6,6 +6,7 @@ import { decodeLines } from '../../persistence/line-codec.ts';
 import { builder } from '../builder.ts';
 import { decodeOptionalId } from '../ids.ts';
 import { loadWallet } from '../loading/wallets.ts';
+import { answering } from '../permissions/readable.ts';
 import { UsageInputRef } from '../types/inputs.ts';
 import { resultUnion } from '../types/result.ts';
 import { TransactionRef } from '../types/transaction.ts';
@@ -50,7 +51,7 @@ const DebitPayloadRef = builder.objectRef<Answered>('DebitPayload').implement({
     transaction: t.field({
       type: TransactionRef,
       description: 'The transaction.',
-      resolve: (answer) => answer.transaction,
+      resolve: (answer) => answering(answer.transaction),
     }),
     usage: t.field({
       type: UsageRef,

@@ -2,6 +2,7 @@ import { signedIn } from '../../operations/authorize.ts';
 import { type EventOutcome, type RecordedUsage, recordUsage } from '../../operations/record-usage.ts';
 import { builder } from '../builder.ts';
 import { decodeOptionalId } from '../ids.ts';
+import { answering } from '../permissions/readable.ts';
 import { BillingErrorRef } from '../types/billing-error.ts';
 import { UsageEventStatusEnum } from '../types/enums.ts';
 import { UsageInputRef } from '../types/inputs.ts';
@@ -52,7 +53,7 @@ const UsageEventOutcomeRef = builder.objectRef<EventOutcome>('UsageEventOutcome'
       type: TransactionRef,
       nullable: true,
       description: 'Its transaction; null where it was refused.',
-      resolve: (outcome) => outcome.transaction,
+      resolve: ({ transaction }) => transaction && answering(transaction),
     }),
     error: t.field({
       type: BillingErrorRef,

@@ -11,14 +11,24 @@ export function mayReadWallet({ walletId }: { readonly walletId: string }, calle
   return mayOnWallet(caller, 'billing:read', walletId);
 }
 
-/** Transactions: a key with usage:write sees those that it made itself. */
-export function mayReadTransaction(
-  { walletId, actorKind, actorId }: { readonly walletId: string; readonly actorKind: string; readonly actorId: string },
-  caller: Caller,
-): boolean {
+const ANSWER = Symbol('answer to a call');
+
+interface ReadableTransaction {
+  readonly walletId: string;
+  readonly actorKind: string;
+  readonly actorId: string;
+  readonly [ANSWER]?: true;
+}
+
+/** Marks the transaction that answers a call: whoever may make the call sees it, another key's replay included. */
+export const answering = <Row extends object>(transaction: Row): Row => ({ ...transaction, [ANSWER]: true });
+
+/** Transactions: a key with usage:write sees those that its own calls made or were answered with. */
+export function mayReadTransaction(transaction: ReadableTransaction, caller: Caller): boolean {
+  const { walletId, actorKind, actorId, [ANSWER]: isAnswer = false } = transaction;
   if (mayOnWallet(caller, 'billing:read', walletId)) return true;
   const isOwn = caller.kind === 'API_KEY' && actorKind === 'API_KEY' && actorId === caller.keyId;
-  return isOwn && mayOnWallet(caller, 'usage:write', walletId);
+  return (isOwn || isAnswer) && mayOnWallet(caller, 'usage:write', walletId);
 }
 
 /** Audit records; those of the platform itself are the operators'. */

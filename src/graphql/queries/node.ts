@@ -1,11 +1,14 @@
 /**
- * `node` and `nodes`: anything by its id. Every type has one loader here, which reads the row and says whose it is; the
- * types' own guards decide who may read it. A row that is not the caller's is answered like one that does not exist.
+ * `node` and `nodes`: anything by its id. Every type has one loader here, which reads all rows of that type at once, and
+ * says who may read them. A row that is not the caller's is answered like one that does not exist.
  */
 import { queryFromInfo } from '@pothos/plugin-prisma';
 import type { GraphQLResolveInfo } from 'graphql';
+import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
+import type { User } from '../../generated/prisma/client.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
+import type { Prisma } from '../../persistence/prisma.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
@@ -17,101 +20,193 @@ import { ownOrganizations } from './organizations.ts';
 
 const MAX_IDS = 100;
 
-type Load = (key: string, query: NodeQuery, context: GraphQLContext) => Promise<object | null> | object | null;
+/** The rows with these keys that the caller may read, by key. */
+type NodeLoader = (
+  keys: string[],
+  context: GraphQLContext,
+  info: GraphQLResolveInfo,
+) => Promise<ReadonlyMap<string, object>>;
 
-/** Loads a row and lets it pass only if `readable` does. */
-function guarded<Row extends object>(
-  load: (key: string, query: NodeQuery, context: GraphQLContext) => Promise<Row | null>,
-  readable: (row: Row, caller: Caller) => boolean,
-): Load {
-  return async (key, query, context) => {
-    const row = await load(key, query, context);
-    return row && readable(row, context.caller) ? row : null;
+type Find<Row> = (prisma: Prisma, keys: string[], query: NodeQuery, context: GraphQLContext) => Promise<Row[]>;
+type Readable<Row> = (row: NoInfer<Row>, caller: Caller) => boolean;
+
+/** A type whose rows are read through Prisma. */
+function rows<Row extends object>(
+  typeName: string,
+  find: Find<Row>,
+  readable: Readable<Row>,
+  keyOf: (row: NoInfer<Row>) => string,
+): NodeLoader {
+  return async (keys, context, info) => {
+    const query = queryFromInfo({ context, info, typeName }) as NodeQuery;
+    const found = await find(context.services.prisma, keys, query, context);
+    const mine = found.filter((row) => readable(row, context.caller));
+    return new Map(mine.map((row) => [keyOf(row), Object.assign(row, { __typename: typeName })]));
   };
 }
 
-const mayReadOrganization = ({ organizationId }: { readonly organizationId: string }, caller: Caller) =>
-  may(caller, 'billing:read', organizationId);
-
-const LOADERS: Readonly<Record<string, Load>> = {
-  Organization: (id, query, context) =>
-    context.services.prisma.organization.findFirst({ ...query, where: { AND: [{ id }, ownOrganizations(context)] } }),
-  Wallet: guarded(async (id, query, { services, caller }) => {
-    const wallet = await services.prisma.wallet.findUnique({ where: { id } });
-    if (!wallet || !mayReadBilling(wallet, caller)) return null;
-    await settleWallets(services, [wallet.organizationId]);
-    return services.prisma.wallet.findUnique({ ...query, where: { id } });
-  }, mayReadBilling),
-  Bucket: guarded(async (id, query, { services, caller }) => {
-    const bucket = await services.prisma.bucket.findUnique({ where: { id }, include: { wallet: true } });
-    if (!bucket || !mayReadWallet(bucket, caller)) return null;
-    await settleWallets(services, [bucket.wallet.organizationId]);
-    return services.prisma.bucket.findUnique({ ...query, where: { id } });
-  }, mayReadWallet),
-  Lot: guarded(async (id, query, { services, caller }) => {
-    const lot = await services.prisma.lot.findUnique({ where: { id }, include: { wallet: true } });
-    if (!lot || !mayReadWallet(lot, caller)) return null;
-    await settleWallets(services, [lot.wallet.organizationId]);
-    return services.prisma.lot.findUnique({ ...query, where: { id } });
-  }, mayReadWallet),
-  LedgerEntry: guarded(async (key, query, { services }) => {
-    const [walletId, sequence] = key.split('.');
-    if (!isUuid(walletId) || !/^\d{1,18}$/.test(sequence ?? '')) return null;
-    const where = { walletId_sequence: { walletId, sequence: BigInt(sequence ?? 0) } };
-    return services.prisma.ledgerEntry.findUnique({ ...query, where });
-  }, mayReadWallet),
-  Transaction: guarded(
-    (id, query, { services }) => services.prisma.transaction.findUnique({ ...query, where: { id } }),
-    mayReadTransaction,
-  ),
-  Purchase: guarded(
-    (id, query, { services }) => services.prisma.purchase.findUnique({ ...query, where: { id } }),
-    mayReadBilling,
-  ),
-  PlanSubscription: guarded(
-    (id, query, { services }) => services.prisma.planSubscription.findUnique({ ...query, where: { id } }),
-    mayReadBilling,
-  ),
-  Membership: guarded(
-    (id, query, { services }) => services.prisma.membership.findUnique({ ...query, where: { id } }),
-    mayReadOrganization,
-  ),
-  Project: guarded(
-    (id, query, { services }) => services.prisma.project.findUnique({ ...query, where: { id } }),
-    mayReadOrganization,
-  ),
-  ApiKey: guarded(
-    (id, query, { services }) => services.prisma.apiKey.findUnique({ ...query, where: { id } }),
-    (key, caller) => mayReadOrganization(key, caller) || (caller.kind === 'API_KEY' && caller.keyId === key.id),
-  ),
-  AuditRecord: guarded(
-    (id, query, { services }) => services.prisma.auditRecord.findUnique({ ...query, where: { id } }),
-    mayReadAudit,
-  ),
-  User: (id, query, { services, caller }) => loadUser(id, query, services, caller),
-  Plan: (key, _query, { services }) => services.catalogs.planByKey(key) ?? null,
-  Package: (key, _query, { services }) => services.catalogs.packageByKey(key) ?? null,
-};
-
-/** Oneself, and the people of organizations whose members one may read. */
-async function loadUser(id: string, query: NodeQuery, { prisma }: GraphQLContext['services'], caller: Caller) {
-  if (id.includes('\0')) return null;
-  const memberships = await prisma.membership.findMany({ where: { userId: id }, select: { organizationId: true } });
-  const isSelf = caller.kind !== 'API_KEY' && caller.kind !== 'ANONYMOUS' && caller.userId === id;
-  const isKnown = isSelf || memberships.some((membership) => mayReadOrganization(membership, caller));
-  return isKnown ? prisma.user.findUnique({ ...query, where: { id } }) : null;
+/** A type of the books: what is due on the wallets of its rows is posted first, for those who may read them. */
+function bookRows<Row extends object & ({ walletId: string } | { organizationId: string })>(
+  typeName: string,
+  find: Find<Row>,
+  readable: Readable<Row>,
+  keyOf: (row: NoInfer<Row>) => string,
+): NodeLoader {
+  const load = rows(typeName, find, readable, keyOf);
+  return async (keys, context, info) => {
+    const before = await load(keys, context, info);
+    const { prisma } = context.services;
+    const owners = [...before.values()] as Row[];
+    const walletIds = owners.flatMap((row) => ('walletId' in row ? [row.walletId] : []));
+    const wallets = await prisma.wallet.findMany({
+      where: { id: { in: walletIds } },
+      select: { organizationId: true },
+    });
+    const named = owners.flatMap((row) => ('organizationId' in row ? [row.organizationId] : []));
+    const organizationIds = new Set([...named, ...wallets.map((wallet) => wallet.organizationId)]);
+    const posted = await settleWallets(context.services, [...organizationIds]);
+    return posted ? load(keys, context, info) : before;
+  };
 }
 
-async function loadNode(id: string, context: GraphQLContext, info: GraphQLResolveInfo): Promise<object | null> {
-  const decoded = parseId(id);
-  const load = decoded && Object.hasOwn(LOADERS, decoded.type) ? LOADERS[decoded.type] : undefined;
-  if (!decoded || !load) return null;
-  const query =
-    decoded.type === 'Plan' || decoded.type === 'Package'
-      ? {}
-      : queryFromInfo({ context, info, typeName: decoded.type });
-  const row = await load(decoded.key, query as NodeQuery, context);
-  return row === null ? null : Object.assign(row, { __typename: decoded.type });
+const byId = (row: { readonly id: string }): string => row.id;
+
+const LOADERS: Readonly<Record<string, NodeLoader>> = {
+  Organization: rows(
+    'Organization',
+    (prisma, ids, query, context) =>
+      prisma.organization.findMany({ ...query, where: { AND: [{ id: { in: ids } }, ownOrganizations(context)] } }),
+    ({ id }, caller) => may(caller, 'organization:see', id),
+    byId,
+  ),
+  Wallet: bookRows(
+    'Wallet',
+    (prisma, ids, query) => prisma.wallet.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadBilling,
+    byId,
+  ),
+  Bucket: bookRows(
+    'Bucket',
+    (prisma, ids, query) => prisma.bucket.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadWallet,
+    byId,
+  ),
+  Lot: bookRows(
+    'Lot',
+    (prisma, ids, query) => prisma.lot.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadWallet,
+    byId,
+  ),
+  LedgerEntry: bookRows(
+    'LedgerEntry',
+    (prisma, keys, query) => prisma.ledgerEntry.findMany({ ...query, where: { OR: keys.flatMap(entryKey) } }),
+    mayReadWallet,
+    ({ walletId, sequence }) => `${walletId}.${sequence}`,
+  ),
+  Transaction: bookRows(
+    'Transaction',
+    (prisma, ids, query) => prisma.transaction.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadTransaction,
+    byId,
+  ),
+  Purchase: bookRows(
+    'Purchase',
+    (prisma, ids, query) => prisma.purchase.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadBilling,
+    byId,
+  ),
+  PlanSubscription: rows(
+    'PlanSubscription',
+    (prisma, ids, query) => prisma.planSubscription.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadBilling,
+    byId,
+  ),
+  Membership: rows(
+    'Membership',
+    (prisma, ids, query) => prisma.membership.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadBilling,
+    byId,
+  ),
+  Project: rows(
+    'Project',
+    (prisma, ids, query) => prisma.project.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadBilling,
+    byId,
+  ),
+  ApiKey: rows(
+    'ApiKey',
+    (prisma, ids, query) => prisma.apiKey.findMany({ ...query, where: { id: { in: ids } } }),
+    (key, caller) => mayReadBilling(key, caller) || (caller.kind === 'API_KEY' && caller.keyId === key.id),
+    byId,
+  ),
+  AuditRecord: rows(
+    'AuditRecord',
+    (prisma, ids, query) => prisma.auditRecord.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadAudit,
+    byId,
+  ),
+  User: rows('User', findKnownUsers, () => true, byId),
+  Plan: async (keys, { services }) => fromCatalog('Plan', keys, (key) => services.catalogs.planByKey(key)),
+  Package: async (keys, { services }) => fromCatalog('Package', keys, (key) => services.catalogs.packageByKey(key)),
+};
+
+/** The names of the types that have ids, for the test that compares them with the schema. */
+export const NODE_TYPES: readonly string[] = Object.keys(LOADERS);
+
+function entryKey(key: string): { walletId: string; sequence: bigint }[] {
+  const [walletId, sequence = ''] = key.split('.');
+  return isUuid(walletId) && /^\d{1,18}$/.test(sequence) ? [{ walletId, sequence: BigInt(sequence) }] : [];
+}
+
+/** Oneself, and the people of organizations whose members one may read. */
+async function findKnownUsers(
+  prisma: Prisma,
+  ids: string[],
+  query: NodeQuery,
+  { caller }: GraphQLContext,
+): Promise<User[]> {
+  const plausible = ids.filter((id) => !id.includes('\0'));
+  const where = { userId: { in: plausible } };
+  const memberships = await prisma.membership.findMany({ where, select: { userId: true, organizationId: true } });
+  const known = new Set(
+    memberships.filter((membership) => mayReadBilling(membership, caller)).map(({ userId }) => userId),
+  );
+  const isSelf = (id: string) => (caller.kind === 'USER' || caller.kind === 'OPERATOR') && caller.userId === id;
+  const readable = plausible.filter((id) => known.has(id) || isSelf(id));
+  return prisma.user.findMany({ ...query, where: { id: { in: readable } } });
+}
+
+function fromCatalog<T extends object>(
+  typeName: string,
+  keys: string[],
+  find: (key: string) => T | undefined,
+): ReadonlyMap<string, object> {
+  return new Map(
+    keys.flatMap((key) => {
+      const found = find(key);
+      return found ? [[key, { ...found, __typename: typeName }]] : [];
+    }),
+  );
+}
+
+/** One load per type, whatever the number of ids. */
+async function loadNodes(
+  ids: readonly string[],
+  context: GraphQLContext,
+  info: GraphQLResolveInfo,
+): Promise<(object | null)[]> {
+  const decoded = ids.map(parseId);
+  const byType = groupBy(
+    decoded.filter((id) => id !== null),
+    (id) => id.type,
+  );
+  const found = new Map<string, ReadonlyMap<string, object>>();
+  for (const [type, wanted] of byType) {
+    const load = Object.hasOwn(LOADERS, type) ? LOADERS[type] : undefined;
+    const keys = [...new Set(wanted.map((id) => id.key))];
+    if (load) found.set(type, await load(keys, context, info));
+  }
+  return decoded.map((id) => (id === null ? null : (found.get(id.type)?.get(id.key) ?? null)));
 }
 
 builder.queryField('node', (t) =>
@@ -120,7 +215,7 @@ builder.queryField('node', (t) =>
     nullable: true,
     description: 'Anything by its id. Null where it does not exist, is not yours or may not be read by you.',
     args: { id: t.arg.id({ required: true, description: 'An id from any answer.' }) },
-    resolve: (_root, { id }, context, info) => loadNode(id, context, info),
+    resolve: async (_root, { id }, context, info) => (await loadNodes([id], context, info))[0] ?? null,
   }),
 );
 
@@ -132,7 +227,7 @@ builder.queryField('nodes', (t) =>
     args: { ids: t.arg.idList({ required: true, description: 'Ids from any answers.' }) },
     resolve: (_root, { ids }, context, info) => {
       if (ids.length > MAX_IDS) throw badUserInput(`ids must have at most ${MAX_IDS} values.`);
-      return Promise.all(ids.map((id) => loadNode(id, context, info)));
+      return loadNodes(ids, context, info);
     },
   }),
 );

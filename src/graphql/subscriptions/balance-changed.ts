@@ -20,7 +20,10 @@ const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').imple
   description:
     'One change of what a wallet can spend: exactly one per version, in order. All fields but `wallet` are as of that version.',
   fields: (t) => ({
-    cursor: t.string({ description: 'Subscribe `after` it to go on behind this event.', resolve: liveCursor }),
+    cursor: t.string({
+      description: 'Subscribe `after` it to go on behind this event.',
+      resolve: ({ walletId, version }) => liveCursor(walletId, version),
+    }),
     version: t.expose('version', { type: 'Long', description: 'The wallet’s version after the change.' }),
     sequence: t.expose('sequence', { type: 'Long', description: 'The newest ledger entry then.' }),
     change: t.expose('change', {
@@ -89,8 +92,9 @@ builder.subscriptionField('balanceChanged', (t) =>
       }),
     },
     subscribe: async (_root, { organizationId, after }, context) => {
-      const version = after === null || after === undefined ? null : versionOf(after);
-      return balanceChanges(context, await liveTenant(context, organizationId), version);
+      const tenant = await liveTenant(context, organizationId);
+      const version = after === null || after === undefined ? null : versionOf(tenant.walletId, after);
+      return balanceChanges(context, tenant, version);
     },
     resolve: (change) => change,
   }),

@@ -59,8 +59,9 @@ builder.subscriptionField('ledgerEntryPosted', (t) =>
       after: t.arg.string({ description: 'A cursor of this stream or of the ledger: entries since then come first.' }),
     },
     subscribe: async (_root, { organizationId, after }, context) => {
-      const sequence = after === null || after === undefined ? null : sequenceOf(after);
-      return postedEntries(context, await liveTenant(context, organizationId), sequence);
+      const tenant = await liveTenant(context, organizationId);
+      const sequence = after === null || after === undefined ? null : sequenceOf(tenant.walletId, after);
+      return postedEntries(context, tenant, sequence);
     },
     resolve: (event) => event,
   }),

@@ -1,4 +1,4 @@
-/** Who did something: a user, an API key, or the system. Operators are shown as the system. */
+/** Who did something: a user, an API key, or the system. Operators are shown to others as the system. */
 import type { Actor as DomainActor } from '../../domain/actor.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
@@ -21,7 +21,7 @@ export const ActorRef = builder.unionType('Actor', {
 /** An actor for a row that stores its kind and id. Loads all actors of an answer with one statement per kind. */
 export async function resolveActor(
   { actorKind: kind, actorId: id }: { readonly actorKind: DomainActor['kind']; readonly actorId: string },
-  { loaders }: GraphQLContext,
+  { loaders, caller }: GraphQLContext,
 ) {
   switch (kind) {
     case 'USER':
@@ -29,7 +29,8 @@ export async function resolveActor(
     case 'API_KEY':
       return (await loaders.apiKeys.load(id)) ?? { name: 'former key' };
     case 'OPERATOR':
-      return { name: 'operator' };
+      // Operators know each other; to everybody else they are the system.
+      return (caller.kind === 'OPERATOR' ? await loaders.users.load(id) : null) ?? { name: 'operator' };
     case 'SYSTEM':
       return { name: id };
     default: {

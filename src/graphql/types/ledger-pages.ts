@@ -6,18 +6,22 @@ import type { Prisma } from '../../generated/prisma/client.ts';
 import { builder } from '../builder.ts';
 import { badUserInput } from '../errors.ts';
 import { parseId } from '../ids.ts';
-import { cursorInteger, decodeCursor, encodeCursor, type Page } from '../pages.ts';
+import { encodeCursor, type Page, walletNumber } from '../pages.ts';
 import { DirectionEnum } from './enums.ts';
 
 const KIND = 'entry';
 const MAX_FILTER_VALUES = 100;
 
-export const ledgerCursor = ({ sequence }: { readonly sequence: bigint }): string =>
-  encodeCursor(KIND, [sequence.toString()]);
+export const ledgerCursor = ({
+  walletId,
+  sequence,
+}: {
+  readonly walletId: string;
+  readonly sequence: bigint;
+}): string => encodeCursor(KIND, [walletId, sequence.toString()]);
 
-export function sequenceOf(cursor: string, argument = 'after'): bigint {
-  return cursorInteger(decodeCursor(KIND, cursor, argument)[0], argument);
-}
+export const sequenceOf = (walletId: string, cursor: string, argument = 'after'): bigint =>
+  walletNumber(KIND, walletId, cursor, argument);
 
 export const LedgerFilterRef = builder.inputType('LedgerFilter', {
   description: 'Which entries; all that are given must hold.',
@@ -87,9 +91,9 @@ function actorFilter(actorId: string): Prisma.LedgerEntryWhereInput {
   }
 }
 
-export function entriesBeyond({ cursor, backwards }: Page): Prisma.LedgerEntryWhereInput {
+export function entriesBeyond(walletId: string, { cursor, backwards }: Page): Prisma.LedgerEntryWhereInput {
   if (cursor === null) return {};
-  const sequence = sequenceOf(cursor, backwards ? 'before' : 'after');
+  const sequence = sequenceOf(walletId, cursor, backwards ? 'before' : 'after');
   return { sequence: backwards ? { gt: sequence } : { lt: sequence } };
 }
 

@@ -1,9 +1,9 @@
-/** Cursors of balance changes: the wallet's version. */
-import { cursorInteger, decodeCursor, encodeCursor } from '../pages.ts';
+/** Cursors of balance changes: the wallet and its version. */
+import { encodeCursor, walletNumber } from '../pages.ts';
 
 const KIND = 'balance';
 
-export const liveCursor = ({ version }: { readonly version: bigint }): string =>
-  encodeCursor(KIND, [version.toString()]);
+export const liveCursor = (walletId: string, version: bigint): string =>
+  encodeCursor(KIND, [walletId, version.toString()]);
 
-export const versionOf = (cursor: string): bigint => cursorInteger(decodeCursor(KIND, cursor)[0]);
+export const versionOf = (walletId: string, cursor: string): bigint => walletNumber(KIND, walletId, cursor);

@@ -1,6 +1,7 @@
 /** Organizations: the tenants. What a caller may not read of one is null. */
 import type { ObjectRef } from '@pothos/core';
 import { may } from '../../domain/identity/caller.ts';
+import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { Prisma } from '../../persistence/prisma.ts';
 import { type BuilderTypes, builder } from '../builder.ts';
 import { datedPages } from '../dated-pages.ts';
@@ -28,6 +29,8 @@ type DatedRow = { readonly id: string };
 interface OrganizationList<Row extends DatedRow> {
   readonly type: ObjectRef<BuilderTypes, Connection<Row>>;
   readonly description: string;
+  /** True where what is due on the wallets is posted before reading. */
+  readonly settles?: boolean;
   readonly pages: {
     readonly orderBy: object[];
     readonly cursorOf: (row: Row) => string;
@@ -46,7 +49,7 @@ export const OrganizationRef = builder.prismaObject('Organization', {
   interfaces: [NodeRef],
   fields: (t) => {
     /** A list of the organization, for those who may read it. */
-    const list = <Row extends DatedRow>({ type, description, pages, read }: OrganizationList<Row>) =>
+    const list = <Row extends DatedRow>({ type, description, pages, settles = false, read }: OrganizationList<Row>) =>
       t.field({
         type,
         nullable: true,
@@ -62,8 +65,14 @@ export const OrganizationRef = builder.prismaObject('Organization', {
           return nestedConnection<Row>(id, context, info, {
             page,
             cursorOf: pages.cursorOf,
-            read: (ids, query, take) =>
-              read(prisma, { id: { in: ids } }, { ...query, where: pages.after(page), orderBy: pages.orderBy, take }),
+            read: async (ids, query, take) => {
+              if (settles) await settleWallets(context.services, ids);
+              return read(
+                prisma,
+                { id: { in: ids } },
+                { ...query, where: pages.after(page), orderBy: pages.orderBy, take },
+              );
+            },
           });
         },
       });
@@ -98,6 +107,8 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         type: PurchaseConnection,
         description: 'What it bought, newest first; null to those without billing:read.',
         pages: purchasePages,
+        // Their entries show lots, which must not look older than the wallet does.
+        settles: true,
         read: async (prisma, where, purchases) =>
           (await prisma.organization.findMany({ where, select: { id: true, purchases } })).map(
             ({ id, purchases: rows }) => ({ id, rows }),

@@ -85,7 +85,7 @@ export const WalletRef = builder.prismaObject('Wallet', {
     version: t.expose('version', { type: 'Long', description: 'Number of the newest change of what can be spent.' }),
     liveCursor: t.string({
       description: 'Subscribe to balanceChanged `after` it: nothing between this answer and the first event is lost.',
-      resolve: liveCursor,
+      resolve: ({ id, version }) => liveCursor(id, version),
     }),
     buckets: t.relation('buckets', {
       type: BucketRef,
@@ -135,7 +135,7 @@ export const WalletRef = builder.prismaObject('Wallet', {
       },
       resolve: (wallet, { filter, ...args }, context, info) => {
         const page = readPage(args);
-        const where = { AND: [ledgerFilter(filter), entriesBeyond(page)] };
+        const where = { AND: [ledgerFilter(filter), entriesBeyond(wallet.id, page)] };
         const orderBy = { sequence: page.backwards ? ('asc' as const) : ('desc' as const) };
         return nestedConnection(wallet.id, context, info, {
           page,

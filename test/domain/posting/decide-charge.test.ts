@@ -53,7 +53,7 @@ describe('a debit', () => {
     expectSound(exact);
     const beyond = builder().books();
     const before = stateOf(beyond);
-    expect(beyond.post(aDebit('5.000002'))).toEqual({
+    expect(beyond.post(aDebit('5.000002'))).toMatchObject({
       status: 'refused',
       replayed: false,
       available: credits('5.000001'),

@@ -13,7 +13,7 @@ describe('a command repeated under its key', () => {
     const before = stateOf(books);
     const again = books.post(aDebit('4', { key: 'k' }));
     if (first.status !== 'posted') throw new Error('the first was not posted');
-    expect(again).toEqual({
+    expect(again).toMatchObject({
       status: 'replayed',
       transactionId: first.transaction.id,
       lotId: null,
@@ -35,7 +35,7 @@ describe('a command repeated under its key', () => {
     const books = aWallet().withLot('purchased', '10').books();
     books.post(aDebit('4', { key: 'k' }));
     const before = stateOf(books);
-    expect(books.post(aDebit('5', { key: 'k' }))).toEqual({
+    expect(books.post(aDebit('5', { key: 'k' }))).toMatchObject({
       status: 'refused',
       refusal: { code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey: 'k' },
       available: credits('6'),
@@ -80,7 +80,7 @@ describe('a refusal for funds', () => {
   it('stays under its key although credits came, and a new key works', () => {
     const books = aWallet().withLot('purchased', '1').books();
     const refusal = { code: 'INSUFFICIENT_CREDITS', required: credits('4'), available: credits('1'), held: 0n };
-    expect(books.post(aDebit('4', { key: 'k' }))).toEqual({
+    expect(books.post(aDebit('4', { key: 'k' }))).toMatchObject({
       status: 'refused',
       refusal,
       available: credits('1'),
@@ -88,7 +88,7 @@ describe('a refusal for funds', () => {
     });
     books.post(aGrant('100'));
     const before = stateOf(books);
-    expect(books.post(aDebit('4', { key: 'k' }))).toEqual({
+    expect(books.post(aDebit('4', { key: 'k' }))).toMatchObject({
       status: 'refused',
       refusal,
       available: credits('1'),

@@ -1,0 +1,173 @@
+/** A start that cannot succeed: one clear line per problem, a code that is not 0, and nothing left behind. */
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { urlWith } from '../support/process-database.ts';
+import { aDataDirectory, type DataDirectory, GatewayProcess } from '../support/process-gateway.ts';
+
+let database: TestDatabase;
+let directory: DataDirectory;
+let silent: Server;
+let silentPort: number;
+let freePort: number;
+beforeAll(async () => {
+  database = await createDatabase();
+  directory = await aDataDirectory();
+  [silent, silentPort] = await listening();
+  const [closed, port] = await listening();
+  freePort = port;
+  closed.close();
+});
+afterAll(async () => {
+  silent.close();
+  await directory[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
+});
+
+/** Something that takes connections and says nothing. */
+async function listening(): Promise<[Server, number]> {
+  const server = createServer((socket) => socket.on('error', () => undefined).unref());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  return [server, typeof address === 'object' && address !== null ? address.port : 0];
+}
+
+/** The lines that it ends with. */
+async function complaints(env: NodeJS.ProcessEnv): Promise<string[]> {
+  await using gateway = new GatewayProcess(directory.path, env);
+  const { code, signal } = await gateway.ended();
+  expect({ code, signal, stdout: gateway.stdout }).toEqual({ code: 1, signal: null, stdout: '' });
+  expect(gateway.stderr).toMatch(/^purser: [^\n]/);
+  expect(gateway.stderr.endsWith('\n')).toBe(true);
+  return gateway.stderr.trimEnd().split('\n');
+}
+
+const external = () => ({ DATABASE_URL: database.adminUrl });
+
+describe.concurrent('a start is refused in one line where', () => {
+  it('the port is taken, before anything else is started', async () => {
+    const lines = await complaints({ PORT: String(silentPort) });
+    expect(lines).toEqual([expect.stringMatching(new RegExp(`\\b${silentPort}\\b.*PORT`))]);
+    expect(await readdir(directory.path)).not.toContain('postgres');
+  });
+
+  it.each<[string, () => string, RegExp]>([
+    ['nothing listens', () => urlWith(database.adminUrl, { port: freePort }), /cannot be reached/],
+    ['what listens is no PostgreSQL', () => urlWith(database.adminUrl, { port: silentPort }), /cannot be reached/],
+    ['no host has the name', () => 'postgres://someone@nowhere.invalid:5432/purser', /nowhere\.invalid.*cannot be reached/],
+    ['the password is wrong', () => urlWith(database.adminUrl, { password: 'wrong' }), /refuses this user or password/],
+    ['the user is unknown', () => urlWith(database.adminUrl, { user: 'nobody' }), /refuses this user or password/],
+    ['there is no such database', () => urlWith(database.adminUrl, { database: 'missing' }), /no database at .*\/missing/],
+  ])('%s at DATABASE_URL', async (_what, url, pattern) => {
+    const lines = await complaints({ DATABASE_URL: url() });
+    expect(lines).toEqual([expect.stringMatching(pattern)]);
+    expect(lines.join()).not.toContain(new URL(inject('adminUrl')).password);
+    expect(lines.join()).not.toContain('wrong');
+  });
+
+  it.each([
+    ['PORT', 'abc'],
+    ['PORT', '70000'],
+    ['PORT', '-1'],
+    ['DATABASE_URL', 'mysql://localhost/purser'],
+    ['DATABASE_ADMIN_URL', 'localhost:5432'],
+    ['PURSER_JWT_SECRET', 'too short'],
+    ['PURSER_JWKS_URL', 'not a url'],
+    ['PURSER_PUBLIC_URL', 'ftp://example.org'],
+    ['PURSER_ALLOW_SANDBOX', 'perhaps'],
+    ['LOG_LEVEL', 'loud'],
+  ])('%s is "%s"', async (name, value) => {
+    const lines = await complaints({ ...external(), [name]: value });
+    expect(lines).toEqual([expect.stringContaining(name)]);
+    expect(lines.join()).not.toContain('too short');
+  });
+
+  it('the catalog has a mistake, naming its line', async () => {
+    const path = join(directory.path, 'one-mistake.yaml');
+    const catalog = 'buckets:\n  - { key: paid, name: Paid, kind: PURCHASED, burnPriority: 1 }\npackages:\n  - key: small\n    name: Small\n    price: { amountMinor: -5, currency: USD }\n    credits: 10\n';
+    await writeFile(path, catalog);
+    const lines = await complaints({ ...external(), PURSER_CATALOG: path });
+    expect(lines).toEqual([expect.stringMatching(/one-mistake\.yaml.*\bline 6\b.*amountMinor/)]);
+  });
+
+  it('the catalog cannot be read', async () => {
+    const lines = await complaints({ ...external(), PURSER_CATALOG: join(directory.path, 'missing.yaml') });
+    expect(lines).toEqual([expect.stringContaining('missing.yaml')]);
+  });
+
+  it('the data directory is a file', async () => {
+    const path = join(directory.path, 'a-file');
+    await writeFile(path, '');
+    const lines = await complaints({ PURSER_DATA_DIR: path });
+    expect(lines).toEqual([expect.stringContaining('a-file')]);
+  });
+
+  it('demo.json cannot be written', async () => {
+    const path = join(directory.path, 'another-file');
+    await writeFile(path, '');
+    const lines = await complaints({ ...external(), PURSER_DATA_DIR: path });
+    expect(lines).toEqual([expect.stringContaining('another-file')]);
+  });
+});
+
+describe.concurrent('a start with several problems', () => {
+  it('tells each in a line of its own', async () => {
+    const lines = await complaints({ PORT: 'abc', DATABASE_URL: 'nothing', LOG_LEVEL: 'loud' });
+    expect(lines.toSorted()).toEqual([
+      expect.stringMatching(/^DATABASE_URL /),
+      expect.stringMatching(/^LOG_LEVEL /),
+      expect.stringMatching(/^purser: PORT /),
+    ]);
+  });
+
+  it('tells each mistake of a catalog with its line', async () => {
+    const path = join(directory.path, 'two-mistakes.yaml');
+    const catalog = 'buckets:\n  - { key: paid, name: Paid, kind: BOUGHT, burnPriority: 1 }\n  - { key: PAID, name: Paid, kind: PURCHASED, burnPriority: 1 }\n';
+    await writeFile(path, catalog);
+    const lines = await complaints({ ...external(), PURSER_CATALOG: path });
+    expect(lines).toEqual([
+      expect.stringMatching(/\bline 2\b.*kind/),
+      expect.stringMatching(/\bline 3\b.*key/),
+    ]);
+  });
+});
+
+describe.concurrent('in production a start', () => {
+  const SECRET = 'x'.repeat(40);
+  const complete = () => ({
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    ...external(),
+    PURSER_JWT_SECRET: SECRET,
+    PURSER_SANDBOX_WEBHOOK_SECRET: Buffer.from(SECRET).toString('base64'),
+    PURSER_PUBLIC_URL: 'https://billing.example.org',
+    PURSER_ALLOW_SANDBOX: '1',
+  });
+
+  it('without anything is refused with a line for each thing that is missing', async () => {
+    const text = (await complaints({ NODE_ENV: 'production' })).join('\n');
+    for (const name of ['DATABASE_URL', 'PURSER_JWT_SECRET', 'PURSER_PUBLIC_URL', 'PURSER_ALLOW_SANDBOX']) {
+      expect(text.split('\n').filter((line) => line.includes(name))).toHaveLength(1);
+    }
+  });
+
+  it.each([
+    ['DATABASE_URL', 'DATABASE_URL'],
+    ['PURSER_JWT_SECRET', 'PURSER_JWT_SECRET or PURSER_JWKS_URL'],
+    ['PURSER_SANDBOX_WEBHOOK_SECRET', 'PURSER_SANDBOX_WEBHOOK_SECRET'],
+    ['PURSER_PUBLIC_URL', 'PURSER_PUBLIC_URL'],
+  ])('without %s is refused in one line', async (name, said) => {
+    const env: NodeJS.ProcessEnv = complete();
+    delete env[name];
+    expect(await complaints(env)).toEqual([expect.stringContaining(said)]);
+  });
+
+  it.each(['', '0', 'false'])('with the sandbox provider is refused where PURSER_ALLOW_SANDBOX is "%s"', async (value) => {
+    const lines = await complaints({ ...complete(), PURSER_ALLOW_SANDBOX: value });
+    expect(lines).toEqual([expect.stringMatching(/sandbox.*PURSER_ALLOW_SANDBOX=1/)]);
+  });
+});
