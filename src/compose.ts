@@ -182,7 +182,7 @@ async function applyCatalog(sql: Sql, { catalogPath }: Config): Promise<void> {
     throw new StartupError(`The catalog ${path} cannot be read.`);
   });
   await applyCatalogSource(sql, source, 'start').catch((error: unknown) => {
-    if (error instanceof CatalogInvalid) throw new StartupError(`The catalog ${path} is not valid:\n${error.message}`);
+    if (error instanceof CatalogInvalid) throw new StartupError(error.message.replace(/^/gm, `${path}: `));
     throw error;
   });
 }

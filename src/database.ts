@@ -35,7 +35,9 @@ export async function openDatabase(config: Config): Promise<Database> {
   if (config.databaseAdminUrl !== undefined) {
     return { ...(await prepare(config.databaseAdminUrl, undefined)), stop: async () => undefined };
   }
-  await mkdir(config.dataDirectory, { recursive: true });
+  await mkdir(config.dataDirectory, { recursive: true }).catch(() => {
+    throw new StartupError(`The data directory ${config.dataDirectory} cannot be made.`);
+  });
   const server = await startEmbeddedPostgres({
     dataDirectory: join(config.dataDirectory, 'postgres'),
     database: DATABASE_NAME,

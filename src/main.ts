@@ -1,6 +1,6 @@
 /** `npm start`: runs the gateway until SIGTERM or SIGINT. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { banner, demoManifest } from './banner.ts';
 import { startGateway } from './compose.ts';
 import { ConfigInvalid, readConfig } from './config.ts';
@@ -25,10 +25,18 @@ async function main(): Promise<void> {
   for (const notice of gateway.notices) process.stdout.write(`${notice}\n`);
   if (gateway.demo) {
     const path = join(config.dataDirectory, 'demo.json');
-    await mkdir(config.dataDirectory, { recursive: true });
-    await writeFile(path, `${JSON.stringify(demoManifest(gateway, gateway.demo), null, 2)}\n`, { mode: 0o600 });
+    await writeManifest(path, demoManifest(gateway, gateway.demo)).catch(async () => {
+      await gateway.stop();
+      throw new StartupError(`${path} cannot be written.`);
+    });
   }
   process.stdout.write(banner(gateway, config));
+}
+
+/** For scripts; it holds the demo's tokens, so nobody else may read it. */
+async function writeManifest(path: string, manifest: object): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
 }
 
 /** What a person can mend is one line; what is a defect shows where it happened. */

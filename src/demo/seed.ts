@@ -202,7 +202,10 @@ async function buyPackage(services: Services, { organizationId, walletId }: Tena
   const purchaseId = await services.sql.begin(async (tx) => {
     const known = await findInstallationSecret(tx, name);
     if (known !== null) return known;
-    const id = await installationSecret(tx, name, services.newId());
+    const proposed = services.newId();
+    const id = await installationSecret(tx, name, proposed);
+    // Another process that starts at the same time has begun the purchase.
+    if (id !== proposed) return id;
     await insertPurchase(tx, {
       id,
       organizationId,

@@ -157,7 +157,7 @@ function loadLots(sql: Queryable, walletIds: readonly string[], perBucket: numbe
     WHERE b.wallet_id = ANY(${walletIds}::uuid[])`;
 }
 
-/** Lots to start or expire, earliest first; one more than the bound tells that there are more. */
+/** Lots to expire or start, in the order of domain/posting/transitions.ts; one beyond the bound tells of more. */
 function loadDueLots(sql: Queryable, walletIds: readonly string[], perWallet: number) {
   return sql<LotRow[]>`
     SELECT l.*
@@ -169,7 +169,7 @@ function loadDueLots(sql: Queryable, walletIds: readonly string[], perWallet: nu
       FROM lot
       WHERE wallet_id = w.id AND NOT frozen
         AND next_transition_at <= ${ORGANIZATION_NOW}
-      ORDER BY next_transition_at, id
+      ORDER BY next_transition_at, in_force DESC, id
       LIMIT ${perWallet + 1}
     ) l
     WHERE w.id = ANY(${walletIds}::uuid[]) AND w.next_transition_at <= ${ORGANIZATION_NOW}`;

@@ -184,15 +184,10 @@ describe('layers', () => {
     expect(strays.map(say)).toEqual([]);
   });
 
-  it('speak SQL only in persistence, but for the probe of readiness and the end of a failed batch', () => {
-    const statements = files.flatMap(({ path, text }) =>
-      [...text.matchAll(/\b(?:sql|connection)(?:<[^`]*?>)?`([^`]*)`/g)].map(([, sql = '']) => ({ path, sql })),
-    );
-    expect(statements.length).toBeGreaterThan(50);
-    expect(statements.filter(({ path }) => unitOf(path) !== 'persistence')).toEqual([
-      { path: 'compose.ts', sql: 'SELECT 1' },
-      { path: 'posting/run-batch.ts', sql: 'ROLLBACK' },
-    ]);
+  it('speak SQL only in persistence', () => {
+    const speakers = files.filter(({ text }) => /\b(?:sql|connection)(?:<[^`]*?>)?`/.test(text));
+    expect(speakers.length).toBeGreaterThan(10);
+    expect(speakers.map(({ path }) => path).filter((path) => unitOf(path) !== 'persistence')).toEqual([]);
   });
 
   it('read the environment only in main-level files and the command line', () => {

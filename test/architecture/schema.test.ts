@@ -184,14 +184,14 @@ describe('nodes', () => {
   });
 
   it.each(implementers)('$name has a loader: node(id:) asks the books for it', async ({ name }) => {
-    const { asked, answer } = await loadNode(encodeId(name, keyOf(name)));
-    expect(answer).toEqual({ data: { node: null } });
+    const { asked, data, errors } = await loadNode(encodeId(name, keyOf(name)));
+    expect({ data, errors }).toEqual({ data: { node: null }, errors: undefined });
     expect(asked.length).toBeGreaterThan(0);
   });
 
   it('of a type without a loader are not looked for', async () => {
-    const { asked, answer } = await loadNode(encodeId('BalanceChange', A_UUID));
-    expect(answer).toEqual({ data: { node: null } });
+    const { asked, data, errors } = await loadNode(encodeId('BalanceChange', A_UUID));
+    expect({ data, errors }).toEqual({ data: { node: null }, errors: undefined });
     expect(asked).toEqual([]);
   });
 
@@ -206,19 +206,21 @@ describe('nodes', () => {
 /** Runs `node(id:)` on books that are empty and note what was asked of them. */
 async function loadNode(id: string) {
   const asked: string[] = [];
-  const table = (name: string) => {
-    const ask = async (rows: unknown) => {
-      asked.push(name);
-      return rows;
-    };
-    return new Proxy({}, { get: (_target, method) => () => ask(method === 'findMany' ? [] : null) });
+  const answer = async (what: string, rows: unknown) => {
+    asked.push(what);
+    return rows;
   };
-  const prisma = new Proxy({}, { get: (_target, name) => table(String(name)) });
-  const catalogs = { planByKey: () => void asked.push('plans'), packageByKey: () => void asked.push('packages') };
-  const contextValue = { caller: { kind: 'OPERATOR', userId: 'operator' }, services: { prisma, catalogs } };
+  const table = (name: string) =>
+    new Proxy({}, { get: (_target, method) => () => answer(name, method === 'findMany' ? [] : null) });
+  const services = {
+    prisma: new Proxy({}, { get: (_target, name) => table(String(name)) }),
+    sql: () => answer('sql', []),
+    catalogs: { planByKey: () => void asked.push('plans'), packageByKey: () => void asked.push('packages') },
+  };
+  const contextValue = { caller: { kind: 'OPERATOR', userId: 'operator' }, services };
   const document = parse('query ($id: ID!) { node(id: $id) { id } }');
-  const answer = await execute({ schema, document, variableValues: { id }, contextValue });
-  return { asked, answer: { ...answer } };
+  const { data, errors } = await execute({ schema, document, variableValues: { id }, contextValue });
+  return { asked, data, errors };
 }
 
 describe('type guards', () => {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { temporaryDataDirectory } from '../../src/embedded-postgres/index.ts';
@@ -60,6 +61,17 @@ export async function aDataDirectory(): Promise<DataDirectory> {
       await rm(path, { recursive: true, force: true });
     },
   };
+}
+
+/** One that nothing listens at. */
+export async function aFreePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
 }
 
 export function isAlive(pid: number): boolean {

@@ -7,7 +7,7 @@ import { systemActor } from '../actor.ts';
 import { minus, ZERO } from '../credits/micros.ts';
 import { refreshPeriod } from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
-import { type AllowanceSnapshot, lotTransitionAt } from '../wallet/snapshot.ts';
+import { type AllowanceSnapshot, type LotSnapshot, lotTransitionAt } from '../wallet/snapshot.ts';
 import { NO_ATTRIBUTION, type TransactionDetails, type TransactionKind } from './records.ts';
 import type { DraftLot, WalletBook } from './wallet-book.ts';
 
@@ -18,13 +18,13 @@ export function postDueTransitions(book: WalletBook): boolean {
   const { nextTransitionAt, moreDue } = book.snapshot;
   if (nextTransitionAt === null || nextTransitionAt > book.now) return true;
   const lots = book.snapshot.dueLots.map((facts) => book.lot(facts));
-  // What lies beyond the loaded lots is due later than the last of them: nothing after that instant may be posted yet.
+  // What lies beyond the loaded lots is due after the last of them: nothing later than that one may be posted yet.
   const lastLoaded = book.snapshot.dueLots.at(-1);
-  const horizon = moreDue && lastLoaded ? lotTransitionAt(lastLoaded) : null;
+  const horizon = moreDue && lastLoaded ? placeOf(lastLoaded) : null;
   for (;;) {
     const next = earliestDue(book, lots);
     if (next === null) break;
-    if (horizon !== null && next.at > horizon) return false;
+    if (horizon !== null && isBefore(horizon, next)) return false;
     next.post();
   }
   // Recomputed even if nothing was posted: the stored instant may be of a lot that has been spent since.
@@ -32,30 +32,42 @@ export function postDueTransitions(book: WalletBook): boolean {
   return !moreDue;
 }
 
-interface Due {
+/** At one instant what expires leaves before what refreshes arrives, and that before what starts. */
+const RANK = { expiry: 0, refresh: 1, start: 2 } as const;
+
+interface Place {
   readonly at: Instant;
-  /** Breaks ties: what expires leaves before what refreshes arrives, and that before what starts. */
   readonly rank: number;
+}
+
+interface Due extends Place {
   readonly post: () => void;
+}
+
+const isBefore = (a: Place, b: Place): boolean => a.at < b.at || (a.at === b.at && a.rank < b.rank);
+
+/** Due lots are loaded in this order: by instant, and those that expire before those that start. */
+function placeOf(lot: LotSnapshot): Place {
+  return { at: lotTransitionAt(lot) ?? lot.effectiveAt, rank: lot.inForce ? RANK.expiry : RANK.start };
 }
 
 function earliestDue(book: WalletBook, lots: readonly DraftLot[]): Due | null {
   let first: Due | null = null;
   const consider = (due: Due) => {
     if (due.at > book.now) return;
-    if (first === null || due.at < first.at || (due.at === first.at && due.rank < first.rank)) first = due;
+    if (first === null || isBefore(due, first)) first = due;
   };
   for (const lot of lots) {
     const { effectiveAt, expiresAt } = lot.facts;
     if (lot.closed || lot.remaining === ZERO) continue;
     if (!lot.inForce) {
-      consider({ at: effectiveAt, rank: 2, post: () => book.start(lot, effectiveAt) });
+      consider({ at: effectiveAt, rank: RANK.start, post: () => book.start(lot, effectiveAt) });
     } else if (expiresAt !== null) {
-      consider({ at: expiresAt, rank: 0, post: () => expire(book, lot, expiresAt) });
+      consider({ at: expiresAt, rank: RANK.expiry, post: () => expire(book, lot, expiresAt) });
     }
   }
   for (const allowance of book.allowances) {
-    consider({ at: dueAt(book, allowance), rank: 1, post: () => refresh(book, allowance) });
+    consider({ at: dueAt(book, allowance), rank: RANK.refresh, post: () => refresh(book, allowance) });
   }
   return first;
 }

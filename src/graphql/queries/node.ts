@@ -6,7 +6,21 @@ import { queryFromInfo } from '@pothos/plugin-prisma';
 import type { GraphQLResolveInfo } from 'graphql';
 import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
-import type { User } from '../../generated/prisma/client.ts';
+import type {
+  ApiKey,
+  AuditRecord,
+  Bucket,
+  LedgerEntry,
+  Lot,
+  Membership,
+  Organization,
+  PlanSubscription,
+  Project,
+  Purchase,
+  Transaction,
+  User,
+  Wallet,
+} from '../../generated/prisma/client.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { Prisma } from '../../persistence/prisma.ts';
 import { builder } from '../builder.ts';
@@ -28,14 +42,14 @@ type NodeLoader = (
 ) => Promise<ReadonlyMap<string, object>>;
 
 type Find<Row> = (prisma: Prisma, keys: string[], query: NodeQuery, context: GraphQLContext) => Promise<Row[]>;
-type Readable<Row> = (row: NoInfer<Row>, caller: Caller) => boolean;
+type Readable<Row> = (row: Row, caller: Caller) => boolean;
 
 /** A type whose rows are read through Prisma. */
 function rows<Row extends object>(
   typeName: string,
   find: Find<Row>,
   readable: Readable<Row>,
-  keyOf: (row: NoInfer<Row>) => string,
+  keyOf: (row: Row) => string,
 ): NodeLoader {
   return async (keys, context, info) => {
     const query = queryFromInfo({ context, info, typeName }) as NodeQuery;
@@ -50,7 +64,7 @@ function bookRows<Row extends object & ({ walletId: string } | { organizationId:
   typeName: string,
   find: Find<Row>,
   readable: Readable<Row>,
-  keyOf: (row: NoInfer<Row>) => string,
+  keyOf: (row: Row) => string,
 ): NodeLoader {
   const load = rows(typeName, find, readable, keyOf);
   return async (keys, context, info) => {
@@ -72,80 +86,80 @@ function bookRows<Row extends object & ({ walletId: string } | { organizationId:
 const byId = (row: { readonly id: string }): string => row.id;
 
 const LOADERS: Readonly<Record<string, NodeLoader>> = {
-  Organization: rows(
+  Organization: rows<Organization>(
     'Organization',
     (prisma, ids, query, context) =>
       prisma.organization.findMany({ ...query, where: { AND: [{ id: { in: ids } }, ownOrganizations(context)] } }),
     ({ id }, caller) => may(caller, 'organization:see', id),
     byId,
   ),
-  Wallet: bookRows(
+  Wallet: bookRows<Wallet>(
     'Wallet',
     (prisma, ids, query) => prisma.wallet.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadBilling,
     byId,
   ),
-  Bucket: bookRows(
+  Bucket: bookRows<Bucket>(
     'Bucket',
     (prisma, ids, query) => prisma.bucket.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadWallet,
     byId,
   ),
-  Lot: bookRows(
+  Lot: bookRows<Lot>(
     'Lot',
     (prisma, ids, query) => prisma.lot.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadWallet,
     byId,
   ),
-  LedgerEntry: bookRows(
+  LedgerEntry: bookRows<LedgerEntry>(
     'LedgerEntry',
     (prisma, keys, query) => prisma.ledgerEntry.findMany({ ...query, where: { OR: keys.flatMap(entryKey) } }),
     mayReadWallet,
     ({ walletId, sequence }) => `${walletId}.${sequence}`,
   ),
-  Transaction: bookRows(
+  Transaction: bookRows<Transaction>(
     'Transaction',
     (prisma, ids, query) => prisma.transaction.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadTransaction,
     byId,
   ),
-  Purchase: bookRows(
+  Purchase: bookRows<Purchase>(
     'Purchase',
     (prisma, ids, query) => prisma.purchase.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadBilling,
     byId,
   ),
-  PlanSubscription: rows(
+  PlanSubscription: rows<PlanSubscription>(
     'PlanSubscription',
     (prisma, ids, query) => prisma.planSubscription.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadBilling,
     byId,
   ),
-  Membership: rows(
+  Membership: rows<Membership>(
     'Membership',
     (prisma, ids, query) => prisma.membership.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadBilling,
     byId,
   ),
-  Project: rows(
+  Project: rows<Project>(
     'Project',
     (prisma, ids, query) => prisma.project.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadBilling,
     byId,
   ),
-  ApiKey: rows(
+  ApiKey: rows<ApiKey>(
     'ApiKey',
     (prisma, ids, query) => prisma.apiKey.findMany({ ...query, where: { id: { in: ids } } }),
     (key, caller) => mayReadBilling(key, caller) || (caller.kind === 'API_KEY' && caller.keyId === key.id),
     byId,
   ),
-  AuditRecord: rows(
+  AuditRecord: rows<AuditRecord>(
     'AuditRecord',
     (prisma, ids, query) => prisma.auditRecord.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadAudit,
     byId,
   ),
-  User: rows('User', findKnownUsers, () => true, byId),
+  User: rows<User>('User', findKnownUsers, () => true, byId),
   Plan: async (keys, { services }) => fromCatalog('Plan', keys, (key) => services.catalogs.planByKey(key)),
   Package: async (keys, { services }) => fromCatalog('Package', keys, (key) => services.catalogs.packageByKey(key)),
 };

@@ -35,12 +35,10 @@ describe('a command repeated under its key', () => {
     const books = aWallet().withLot('purchased', '10').books();
     books.post(aDebit('4', { key: 'k' }));
     const before = stateOf(books);
-    expect(books.post(aDebit('5', { key: 'k' }))).toMatchObject({
-      status: 'refused',
-      refusal: { code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey: 'k' },
-      available: credits('6'),
-      replayed: false,
-    });
+    const outcome = books.post(aDebit('5', { key: 'k' }));
+    if (outcome.status !== 'refused') throw new Error('the second was not refused');
+    expect(outcome.refusal).toEqual({ code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey: 'k' });
+    expect(outcome).toMatchObject({ available: credits('6'), replayed: false });
     expect(stateOf(books)).toEqual(before);
     expect(books.post(aDebit('4', { key: 'k' }))).toMatchObject({ status: 'replayed' });
   });
