@@ -115,7 +115,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       logger,
       lanes: POSTING_LANES,
     });
-    const sandbox = new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook, publicUrl: () => publicUrl });
+    const sandbox = new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook });
     const services: Services = {
       engine,
       prisma,

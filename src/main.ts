@@ -10,18 +10,19 @@ import { MigrationError } from './persistence/migrate.ts';
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
-  const gateway = await startGateway(config);
+  const starting = startGateway(config);
+  // A signal that comes early waits for the start to end: what has been started is stopped again.
   const stop = () => {
-    gateway.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        gateway.logger.fatal({ err: error }, 'the gateway did not stop cleanly');
-        process.exit(1);
-      },
-    );
+    starting
+      .then((started) => started.stop())
+      .then(
+        () => process.exit(0),
+        (error: unknown) => fail(error),
+      );
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  const gateway = await starting;
   for (const notice of gateway.notices) process.stdout.write(`${notice}\n`);
   if (gateway.demo) {
     const path = join(config.dataDirectory, 'demo.json');
@@ -48,7 +49,9 @@ function explain(error: unknown): string {
   return String(error);
 }
 
-main().catch((error: unknown) => {
+function fail(error: unknown): void {
   process.stderr.write(`purser: ${explain(error)}\n`);
   process.exit(1);
-});
+}
+
+main().catch(fail);

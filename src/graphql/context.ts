@@ -5,9 +5,9 @@ import type { WalletSignals } from '../persistence/wallet-signals.ts';
 import type { RequestLoaders } from './loading/request-loaders.ts';
 
 export interface GraphQLContext {
-  /** Changes only when the request itself changed what the caller belongs to. */
+  /** Changes when the request changed what the caller belongs to, and while a stream is open. */
   caller: Caller;
-  /** Looks the caller's memberships up again. */
+  /** Checks the credential again; one that is no longer valid makes the caller anonymous. */
   readonly refreshCaller: () => Promise<void>;
   readonly services: Services;
   readonly signals: WalletSignals;

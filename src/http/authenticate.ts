@@ -50,12 +50,6 @@ export class Authenticator {
     return looksLikeSecret(credential) ? this.#byKey(credential) : this.#byToken(credential);
   }
 
-  /** The caller as the database knows it now. */
-  async refresh(caller: Caller): Promise<Caller> {
-    if (caller.kind !== 'USER') return caller;
-    return { ...caller, memberships: await this.#memberships.load(caller.userId) };
-  }
-
   async #byKey(secret: string): Promise<Caller | typeof REJECTED> {
     const key = await this.#keys.load(hashSecret(secret));
     if (!key) return REJECTED;

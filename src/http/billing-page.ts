@@ -1,18 +1,12 @@
 /** What `billingUrl` points at: the plans and packages on sale, and how to buy them. */
-import { type Catalog, cheapestFirst } from '../domain/catalog/catalog.ts';
+import { type Catalog, cheapestFirst, type Package, type Plan } from '../domain/catalog/catalog.ts';
 import { formatMoney } from '../domain/catalog/format-money.ts';
-import { formatCredits } from '../domain/credits/micros.ts';
+import { formatCredits, type Micros } from '../domain/credits/micros.ts';
 import { escapeHtml, renderPage } from './pages.ts';
 
+const PERIOD = { DAY: 'a day', MONTH: 'a month', YEAR: 'a year' } as const;
+
 export function billingPage({ plans, packages }: Catalog): string {
-  const planRows = cheapestFirst(plans).map(
-    (plan) => `<tr><td>${escapeHtml(plan.name)}</td><td class="number">${formatMoney(plan.price)}</td>
-<td>${escapeHtml(plan.features.join(', '))}</td></tr>`,
-  );
-  const packageRows = cheapestFirst(packages).map(
-    (offer) => `<tr><td>${escapeHtml(offer.name)}</td><td class="number">${formatMoney(offer.price)}</td>
-<td class="number">${formatCredits(offer.credits)}</td><td class="number">${formatCredits(offer.bonusCredits)}</td></tr>`,
-  );
   return renderPage({
     title: 'Plans and packages',
     body: `<p class="brand">Purser</p>
@@ -20,10 +14,37 @@ export function billingPage({ plans, packages }: Catalog): string {
 <p>An owner of your organization buys credits in the product that sent you here; it asks this gateway with the
 mutation <code>purchasePackage</code>.</p>
 <h2>Packages</h2>
-<table><thead><tr><th>Package</th><th class="number">Price</th><th class="number">Credits</th><th class="number">Bonus</th></tr></thead>
-<tbody>${packageRows.join('\n')}</tbody></table>
+${table('Credits bought once', ['Package', '#Price', '#Credits', '#Bonus'], cheapestFirst(packages).map(packageRow))}
 <h2>Plans</h2>
-<table><thead><tr><th>Plan</th><th class="number">Price</th><th>Includes</th></tr></thead>
-<tbody>${planRows.join('\n')}</tbody></table>`,
+${table('Credits that come by themselves', ['Plan', '#Price', 'Credits', 'Includes'], cheapestFirst(plans).map(planRow))}`,
   });
+}
+
+const packageRow = (offer: Package): string[] => [
+  escapeHtml(offer.name),
+  formatMoney(offer.price),
+  grouped(offer.credits),
+  grouped(offer.bonusCredits),
+];
+
+const planRow = (plan: Plan): string[] => [
+  escapeHtml(plan.name),
+  `${formatMoney(plan.price)} ${PERIOD[plan.interval]}`,
+  plan.allowances.map(({ credits, interval }) => `${grouped(credits)} ${PERIOD[interval]}`).join(', '),
+  escapeHtml(plan.features.join(', ')),
+];
+
+/** Columns whose heading begins with # hold numbers. Cells are HTML. */
+function table(caption: string, headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const kind = (index: number) => (headings[index]?.startsWith('#') ? ' class="number"' : '');
+  const head = headings.map((text, index) => `<th scope="col"${kind(index)}>${text.replace('#', '')}</th>`);
+  const body = rows.map((cells) => `<tr>${cells.map((cell, index) => `<td${kind(index)}>${cell}</td>`).join('')}</tr>`);
+  return `<table><caption>${caption}</caption><thead><tr>${head.join('')}</tr></thead>
+<tbody>${body.join('\n')}</tbody></table>`;
+}
+
+/** With a comma at every thousand of the whole credits. */
+function grouped(amount: Micros): string {
+  const [whole = '', ...fraction] = formatCredits(amount).split('.');
+  return [whole.replace(/\B(?=(?:\d{3})+$)/g, ','), ...fraction].join('.');
 }

@@ -31,22 +31,46 @@ const REJECTED_BODY = JSON.stringify({
   errors: [{ message: 'Sign in with a valid API key or token.', extensions: { code: 'UNAUTHENTICATED' } }],
 });
 
-const DEFAULT_QUERY = `# Sign in: put a token of the banner into the Headers tab below, as
+const DEFAULT_QUERY = `# Sign in first: open Headers below, put
 #   { "authorization": "Bearer …" }
+# with a token of the banner.
 query Balance {
   organization(slug: "demo") {
     name
     wallet {
       totalAvailable
-      buckets { name available refresh { amount nextRefreshAt } }
-      ledger(first: 5) { edges { node { sequence direction amount reasonCode balanceAfter } } }
+      buckets {
+        name
+        available
+      }
+      ledger(first: 5) {
+        edges {
+          node {
+            sequence
+            direction
+            amount
+            reasonCode
+            balanceAfter
+          }
+        }
+      }
     }
   }
 }
 `;
 
+/** A caller and what they signed in with. */
+export interface Credential {
+  readonly caller: Caller;
+  readonly authorization: string | null | undefined;
+}
+
 /** What every request of one caller works with, over HTTP and WebSocket alike. */
-export function contextFor(options: EndpointOptions, caller: Caller, requestId: string): GraphQLContext {
+export function contextFor(
+  options: EndpointOptions,
+  { caller, authorization }: Credential,
+  requestId: string,
+): GraphQLContext {
   const { services, signals, publicUrl, shutdown, authenticator } = options;
   const context: GraphQLContext = {
     caller,
@@ -56,7 +80,8 @@ export function contextFor(options: EndpointOptions, caller: Caller, requestId: 
     publicUrl,
     shutdown,
     refreshCaller: async () => {
-      context.caller = await authenticator.refresh(context.caller);
+      const now = await authenticator.authenticate(authorization);
+      context.caller = now === REJECTED ? ANONYMOUS : now;
     },
   };
   return context;
@@ -109,8 +134,11 @@ function authentication(options: EndpointOptions): Plugin {
       // Contexts of WebSocket operations are made with their caller.
       if ('caller' in context) return;
       const { request } = context as { request: Request };
-      const caller = callers.get(request) ?? ANONYMOUS;
-      extendContext(contextFor(options, caller, requestIdOf(request)) as never);
+      const credential = {
+        caller: callers.get(request) ?? ANONYMOUS,
+        authorization: request.headers.get('authorization'),
+      };
+      extendContext(contextFor(options, credential, requestIdFrom(request.headers.get('x-request-id'))) as never);
     },
   };
 }
@@ -123,9 +151,8 @@ function faultResponse(masked: GraphQLError, { Response }: FetchAPI): Response {
 }
 
 /** The caller's own id for the request where it is a plain one, else a fresh one. */
-function requestIdOf(request: Request): string {
-  const given = request.headers.get('x-request-id') ?? '';
-  return /^[\w.-]{1,100}$/.test(given) ? given : randomUUID();
+export function requestIdFrom(given: string | null): string {
+  return given !== null && /^[\w.-]{1,100}$/.test(given) ? given : randomUUID();
 }
 
 /** Forms can be sent by any web page; this endpoint reads JSON and GraphQL documents. */

@@ -12,20 +12,23 @@ export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
 
 const STYLE = `
-  :root { color-scheme: light dark; --accent: #1b5e4b; --line: #8884; }
+  :root { color-scheme: light dark; --accent: #1b5e4b; --line: #767676; --off: #8a4b00; }
   body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1.25rem; }
   h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
+  h2 { font-size: 1.15rem; margin: 1.5rem 0 0; }
+  caption { text-align: left; font-size: .9rem; }
   .brand { color: var(--accent); font-weight: 600; letter-spacing: .04em; }
   .amount { font-size: 2rem; font-weight: 600; margin: 1rem 0; }
   .note { border-left: 4px solid var(--accent); padding: .5rem 1rem; background: #8881; }
+  .note.off { border-color: var(--off); }
   form { display: inline; }
   button { font: inherit; padding: .6rem 1.25rem; margin: 0 .5rem .5rem 0; border: 1px solid var(--line); border-radius: .4rem; cursor: pointer; background: transparent; color: inherit; }
   button.primary { background: var(--accent); border-color: var(--accent); color: #fff; }
   button:focus-visible, a:focus-visible { outline: 3px solid #e6a700; outline-offset: 2px; }
   table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
   th, td { text-align: left; padding: .4rem .5rem; border-bottom: 1px solid var(--line); }
-  td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-  @media (prefers-color-scheme: dark) { :root { --accent: #4fbf9f; } button.primary { color: #06231a; } }
+  td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+  @media (prefers-color-scheme: dark) { :root { --accent: #4fbf9f; --off: #e0a050; } button.primary { color: #06231a; } }
 `;
 
 export interface HtmlPage {

@@ -37,7 +37,7 @@ export async function serveSandboxCheckout(
   if (checkout.outcome !== null && !(await reported(provider, deliver, checkout))) {
     return answer(response, 503, 'Try again', retryBody(outcome === undefined ? 'get' : 'post'));
   }
-  return answer(response, 200, 'Checkout', checkoutBody(checkout, token));
+  return answer(response, 200, titleOf(checkout), checkoutBody(checkout, token));
 }
 
 /** Asks for the same again, the way this answer was asked for. */
@@ -51,17 +51,22 @@ async function reported(provider: SandboxProvider, deliver: DeliverEvent, checko
   return status >= 200 && status < 300;
 }
 
+const TITLES: Readonly<Record<SandboxOutcome, string>> = { PAID: 'Paid', DECLINED: 'Declined', CANCELED: 'Canceled' };
+
+const titleOf = ({ outcome }: SandboxCheckout): string => (outcome === null ? 'Checkout' : TITLES[outcome]);
+
 function checkoutBody(checkout: SandboxCheckout, token: string): string {
   const { description, amountMinor, currency, outcome } = checkout;
   const heading = `<p class="brand">Sandbox checkout</p>
 <h1>${escapeHtml(description)}</h1>
 <p class="amount">${escapeHtml(formatMoney({ amountMinor, currency }))}</p>`;
-  if (outcome !== null) return `${heading}\n<p class="note" role="status">${ENDED[outcome]}</p>`;
+  if (outcome !== null)
+    return `${heading}\n<p class="note${outcome === 'PAID' ? '' : ' off'}" role="status">${ENDED[outcome]}</p>`;
   const button = (action: string, label: string, primary = false) =>
     `<form method="post" action="${token}/${action}"><button${primary ? ' class="primary"' : ''}>${label}</button></form>`;
   return `${heading}
 <p>This is a test payment: no money moves.</p>
-<p>${button('pay', 'Pay', true)}${button('decline', 'Decline')}${button('cancel', 'Cancel')}</p>`;
+<div>${button('pay', 'Pay', true)}${button('decline', 'Decline')}${button('cancel', 'Cancel')}</div>`;
 }
 
 function answer(response: ServerResponse, status: number, title: string, body: string): void {

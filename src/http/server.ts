@@ -24,10 +24,13 @@ export class HttpServer {
   readonly #server: Server;
   #route: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   #sockets: WebSocketEndpoint | null = null;
+  readonly #underWay = new Set<ServerResponse>();
+  #stopping = false;
 
   constructor() {
     this.#route = async (_request, response) => plain(response, 503, 'starting', { 'retry-after': '1' });
     this.#server = createServer((request, response) => {
+      this.#track(response);
       this.#route(request, response).catch(() => {
         if (!response.headersSent) plain(response, 500, 'unexpected error');
         else response.destroy();
@@ -56,18 +59,38 @@ export class HttpServer {
     this.#route = router(endpoint, handlers);
   }
 
-  /** Takes no new connection, closes sockets with 1001, and resolves when what was under way has been answered. */
+  /**
+   * Takes no new connection or request, closes sockets with 1001, and resolves when what was under way has been answered.
+   * Connections that are kept alive end with their next answer.
+   */
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#stopping = true;
+    this.#route = async (_request, response) => plain(response, 503, 'shutting down', { 'retry-after': '1' });
+    for (const response of this.#underWay) endConnectionAfter(response);
     await this.#sockets?.close();
     this.#server.closeIdleConnections();
     await closed;
+  }
+
+  #track(response: ServerResponse): void {
+    this.#underWay.add(response);
+    if (this.#stopping) endConnectionAfter(response);
+    response.on('close', () => {
+      this.#underWay.delete(response);
+      if (this.#stopping) this.#server.closeIdleConnections();
+    });
   }
 
   /** Cuts whatever is still connected. */
   destroy(): void {
     this.#server.closeAllConnections();
   }
+}
+
+/** Tells the client not to send another request on this connection. */
+function endConnectionAfter(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('connection', 'close');
 }
 
 function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {

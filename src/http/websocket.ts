@@ -6,7 +6,7 @@ import { useServer } from 'graphql-ws/use/ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { busy, unauthenticated } from '../graphql/errors.ts';
 import { REJECTED } from './authenticate.ts';
-import { contextFor, type EndpointOptions, type GraphQLEndpoint } from './graphql-endpoint.ts';
+import { contextFor, type EndpointOptions, type GraphQLEndpoint, requestIdFrom } from './graphql-endpoint.ts';
 import { maskError, maskSocketError, withoutHttp } from './mask-error.ts';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
@@ -38,7 +38,7 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
       extra.socket.close(CloseCode.Forbidden, 'Forbidden');
       return [withoutHttp(unauthenticated())];
     }
-    const initial = contextFor(options, caller, id);
+    const initial = contextFor(options, { caller, authorization: extra.authorization }, requestIdFrom(id));
     const { schema, parse, validate, contextFactory, execute, subscribe } = endpoint.getEnveloped(initial);
     const document = parse(payload.query);
     const errors = validate(schema, document);

@@ -5,12 +5,16 @@
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
-import { formatInstant, type Instant } from '../domain/time/instant.ts';
+import { formatInstant, type Instant, instant } from '../domain/time/instant.ts';
+import { databaseNow } from '../persistence/clock.ts';
 import { moveTestClock } from '../persistence/test-clock.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
 import type { Services } from './services.ts';
 import { ROUNDS_OF_A_CLOCK, settleWallets } from './settle-wallets.ts';
+
+/** Far enough for any test, and within every calendar. */
+const MAX_AHEAD_MILLISECONDS = 100 * 365 * 86_400_000;
 
 export async function advanceTestClock(
   services: Services,
@@ -19,6 +23,8 @@ export async function advanceTestClock(
 ): Promise<{ readonly organizationId: string; readonly now: Instant } | NotFound | InvalidInput> {
   const tenant = await tenantFor(services, caller, 'operate', organizationId);
   if (isRefusal(tenant)) return tenant;
+  const furthest = instant((await databaseNow(services.sql)) + MAX_AHEAD_MILLISECONDS);
+  if (to > furthest) return invalidInput(['to'], 'must be within a century of the real time');
   const moved = await services.sql.begin(async (tx) => {
     const clock = await moveTestClock(tx, organizationId, to);
     if (clock.moved) {

@@ -9,6 +9,7 @@ import { hashSecret, secretFrom, shownPrefix } from '../domain/identity/api-key-
 import type { Scope, SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
 import type { Instant } from '../domain/time/instant.ts';
+import { databaseNow } from '../persistence/clock.ts';
 import { insertApiKey } from '../persistence/members.ts';
 import { projectExists } from '../persistence/organizations.ts';
 import { audit } from './audit.ts';
@@ -32,6 +33,9 @@ export interface CreatedApiKey {
 
 const SECRET_BYTES = 32;
 const MAX_NAME_CHARACTERS = 200;
+const MAX_SCOPES = 100;
+
+const isGiven = (at: Instant | null | undefined): at is Instant => at !== null && at !== undefined;
 
 export async function createApiKey(
   services: Services,
@@ -47,9 +51,19 @@ export async function createApiKey(
   const projectId = input.projectId ?? bound;
   if (bound !== null && projectId !== bound) return notFound('project');
   if (projectId !== null && !(await projectExists(services.sql, organizationId, projectId))) return notFound('project');
+  if (isGiven(input.expiresAt) && input.expiresAt <= (await databaseNow(services.sql))) {
+    return invalidInput(['expiresAt'], 'must lie in the future');
+  }
   const secret = secretFrom(randomBytes(SECRET_BYTES));
   const { name, master, scopes, expiresAt } = input;
-  const key = { id: services.newId(), organizationId, name, projectId, master: master === true, scopes: scopes ?? [] };
+  const key = {
+    id: services.newId(),
+    organizationId,
+    name,
+    projectId,
+    master: master === true,
+    scopes: [...new Set(scopes)],
+  };
   await services.sql.begin(async (tx) => {
     const secretHash = hashSecret(secret);
     await insertApiKey(tx, { ...key, prefix: shownPrefix(secret), secretHash, expiresAt: expiresAt ?? null });
@@ -62,7 +76,7 @@ export async function createApiKey(
   return { keyId: key.id, secret };
 }
 
-function checkKey({ name, master, scopes, expiresAt }: CreateApiKeyInput): InvalidInput | null {
+function checkKey({ name, master, scopes }: CreateApiKeyInput): InvalidInput | null {
   const hasScopes = (scopes ?? []).length > 0;
   return firstProblem(
     checkText(['name'], name, MAX_NAME_CHARACTERS),
@@ -70,8 +84,6 @@ function checkKey({ name, master, scopes, expiresAt }: CreateApiKeyInput): Inval
     master !== true && !hasScopes
       ? invalidInput(['scopes'], 'a key that is no master key needs at least one scope')
       : null,
-    expiresAt !== null && expiresAt !== undefined && expiresAt <= Date.now()
-      ? invalidInput(['expiresAt'], 'must lie in the future')
-      : null,
+    (scopes ?? []).length > MAX_SCOPES ? invalidInput(['scopes'], `must have at most ${MAX_SCOPES} items`) : null,
   );
 }

@@ -14,7 +14,7 @@ import { requestHash } from '../domain/posting/request-hash.ts';
 import type { UsageQuantity } from '../domain/pricing/price.ts';
 import { type InvalidInput, invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
-import { type AttributionInput, checkAttribution, resolveAttribution } from './attribution.ts';
+import { type AttributionInput, AttributionResolver, checkAttribution } from './attribution.ts';
 import { tenantFor } from './authorize.ts';
 import {
   checkCeiling,
@@ -64,7 +64,7 @@ export async function debit(
   if (isRefusal(charge)) return charge;
   const tenant = await tenantFor(services, caller, 'usage:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
-  const attribution = await resolveAttribution(services, caller, tenant, input);
+  const attribution = await new AttributionResolver(services, caller).resolve(tenant, input);
   if (isRefusal(attribution)) return attribution;
   const command = debitCommand('debit', { caller, tenant, attribution, charge, input });
   return answerOf(services, tenant, await services.engine.execute(command));

@@ -12,7 +12,7 @@ import type { PricedLine } from '../domain/pricing/price.ts';
 import { type InvalidInput, invalidInput, isRefusal, type NotFound, type Refusal } from '../domain/refusals.ts';
 import { decodeLines } from '../persistence/line-codec.ts';
 import { findTransactions, type TransactionRow } from '../persistence/transactions.ts';
-import { resolveAttribution } from './attribution.ts';
+import { AttributionResolver } from './attribution.ts';
 import { tenantFor } from './authorize.ts';
 import { chargeOf, checkDebit, type DebitInput, debitCommand, type UsageInput } from './debit.ts';
 import { postedAnswer, replayedAnswer, WalletBusy } from './outcome.ts';
@@ -58,8 +58,9 @@ export async function recordUsage(
   if (events.length > MAX_EVENTS) return invalidInput(['events'], `must have at most ${MAX_EVENTS} events`);
   const tenants = await resolveTenants(services, caller, input);
   if (isRefusal(tenants)) return tenants;
+  const attributions = new AttributionResolver(services, caller);
   const commands = await Promise.all(
-    events.map((event) => commandFor(services, caller, tenants.get(event.organizationId ?? null), event)),
+    events.map((event) => commandFor(services, caller, attributions, tenants.get(event.organizationId ?? null), event)),
   );
   const outcomes = await Promise.all(
     commands.map((command) => (isRefusal(command) ? command : services.engine.execute(command))),
@@ -94,6 +95,7 @@ async function resolveTenants(
 async function commandFor(
   services: Services,
   caller: SignedInCaller,
+  attributions: AttributionResolver,
   tenant: Tenant | undefined,
   event: UsageEventInput,
 ): Promise<DebitCommand | Refusal> {
@@ -103,7 +105,7 @@ async function commandFor(
   if (problem) return problem;
   const charge = chargeOf(input, services.catalogs.policies);
   if (isRefusal(charge)) return charge;
-  const attribution = await resolveAttribution(services, caller, tenant, input);
+  const attribution = await attributions.resolve(tenant, input);
   return isRefusal(attribution)
     ? attribution
     : debitCommand('recordUsage', { caller, tenant, attribution, charge, input });

@@ -14,6 +14,7 @@ export interface CheckoutRequest {
 export interface Checkout {
   /** The provider's own id of it. */
   readonly reference: string;
+  /** Where to pay; one that begins with a slash is a page of this gateway, wherever it is reached. */
   readonly url: string;
 }
 

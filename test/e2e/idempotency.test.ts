@@ -472,7 +472,7 @@ describe('a key that is claimed while a debit is under way', () => {
       debit(given.client, { idempotencyKey: key, amount: '1' }),
       debit(given.client, { amount: '2' }),
     ]);
-    await expect.poll(waiting).toBeGreaterThan(0);
+    await expect.poll(waiting, { timeout: 20_000 }).toBeGreaterThan(0);
     await other.query('COMMIT');
     expect(await answers).toMatchObject([{ code: 'IDEMPOTENCY_KEY_REUSED' }, { __typename: 'DebitPayload' }]);
     expect(await wallet(given)).toMatchObject({ totalAvailable: '98', sequence: 2 });
@@ -490,7 +490,7 @@ describe('a key that is claimed while a debit is under way', () => {
       [decodeId('Organization', given.id), key],
     );
     const answer = debit(given.client, { idempotencyKey: key, amount: '1' });
-    await expect.poll(waiting).toBeGreaterThan(0);
+    await expect.poll(waiting, { timeout: 20_000 }).toBeGreaterThan(0);
     await other.query('ROLLBACK');
     expect(await answer).toMatchObject({ __typename: 'DebitPayload', replayed: false });
     expect(await wallet(given)).toMatchObject({ totalAvailable: '99', sequence: 2 });
@@ -505,7 +505,7 @@ describe('a key that is claimed while a debit is under way', () => {
       decodeId('Organization', given.id),
     ]);
     const debited = debit(given.client, { idempotencyKey: key, amount: '1' });
-    await expect.poll(waiting).toBeGreaterThan(0);
+    await expect.poll(waiting, { timeout: 20_000 }).toBeGreaterThan(0);
     expect(await perform('purchasePackage', given, key)).toMatchObject({ replayed: false });
     await other.query('COMMIT');
     expect(await debited).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });

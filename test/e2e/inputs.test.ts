@@ -716,7 +716,7 @@ describe('pages', () => {
       encodeCursor('nothing', ['1']),
       Buffer.from('{"0":"entry"}').toString('base64url'),
       'A'.repeat(50_000),
-    ])('may not begin after "%.40s"', async (after) => {
+    ])('may not begin after "%s"', async (after) => {
       expectRefused((await page(list, `(after: "${after}")`)).answer, 'after');
     });
 
@@ -800,7 +800,7 @@ describe('organization(id, slug)', () => {
   });
 
   it.each(['', ' ', 'DEMO', "demo' OR '1'='1", 'demo\\u0000', '\\u0000', '%', '\\uD800', 'x'.repeat(10_000)])(
-    'finds nothing by the slug "%.40s"',
+    'finds nothing by the slug "%s"',
     async (slug) => {
       const operator = gateway.as(gateway.demo.tokens.operator);
       const { data, errors } = await operator.raw(`{ organization(slug: "${slug}") { id } }`);

@@ -1,12 +1,16 @@
 /** Buying packages: from the offer over the provider's checkout to the credits in the wallet, whatever is repeated on the way. */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { print } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
+import { projectPath } from '../../src/project-path.ts';
 import {
   BalanceChangedDocument,
   type BalanceChangedSubscription,
@@ -945,7 +949,38 @@ describe('the list of purchases', () => {
 });
 
 describe('purchases of a gateway on its own database', () => {
-  it('survive a restart: a checkout begun before it is paid after it', async () => {
+  it('keep the price they were begun at when the gateway died before their checkout and the catalog has changed', async () => {
+    const database = await createDatabase();
+    const directory = await mkdtemp(join(tmpdir(), 'purser-purchases-'));
+    try {
+      const before = await startTestGateway({ database });
+      const buyer = await anOrganization(before);
+      const key = aKey();
+      await beginPurchase(buyer.client, 'growth', key);
+      await before[Symbol.asyncDispose]();
+      // As if it had died right after it had stored the purchase.
+      await query(database, 'UPDATE purchase SET checkout_url = NULL, provider_reference = NULL');
+      await query(database, 'DELETE FROM sandbox_checkout');
+      const dearer = (await readFile(projectPath('catalogs/demo.yaml'), 'utf8')).replace(
+        'amountMinor: 4500',
+        'amountMinor: 9900',
+      );
+      const catalog = join(directory, 'dearer.yaml');
+      await writeFile(catalog, dearer);
+      await using after = await startTestGateway({ database, env: { PURSER_CATALOG: catalog } });
+      const again = await beginPurchase(after.as(buyer.secret), 'growth', key);
+      if (again.__typename !== 'PurchasePayload' || !again.purchase?.checkoutUrl)
+        throw new Error(JSON.stringify(again));
+      expect(again.replayed).toBe(true);
+      expect((await page(again.purchase.checkoutUrl)).html).toContain('45.00 USD');
+      expect(await purchase(after.as(buyer.secret), again.purchase.id)).toMatchObject({ price: { amountMinor: 4500 } });
+    } finally {
+      await database[Symbol.asyncDispose]();
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it('survive a restart: a checkout begun before it is paid after it, at the new address', async () => {
     const database = await createDatabase();
     try {
       const before = await startTestGateway({ database });
@@ -953,9 +988,11 @@ describe('purchases of a gateway on its own database', () => {
       const begun = await aPurchase(buyer.client);
       await before[Symbol.asyncDispose]();
       await using after = await startTestGateway({ database });
-      const { pathname } = new URL(begun.checkoutUrl);
-      expect((await press(new URL(pathname, after.gateway.endpoint).toString(), 'pay')).status).toBe(200);
-      expect(await wallet(after.as(buyer.secret), buyer.slug)).toMatchObject({ totalAvailable: '5500', sequence: 2 });
+      const client = after.as(buyer.secret);
+      const { checkoutUrl } = await purchase(client, begun.id);
+      expect(checkoutUrl).toBe(new URL(new URL(begun.checkoutUrl).pathname, after.gateway.endpoint).toString());
+      expect((await press(checkoutUrl ?? '', 'pay')).status).toBe(200);
+      expect(await wallet(client, buyer.slug)).toMatchObject({ totalAvailable: '5500', sequence: 2 });
       await expectSoundBooks(database, buyer.id);
     } finally {
       await database[Symbol.asyncDispose]();

@@ -700,6 +700,16 @@ describe('a test clock', () => {
     expect(await now(client, slug)).toBeGreaterThanOrEqual(at('2041-01-01T00:00:00Z'));
   });
 
+  it('goes no further than calendars do', async () => {
+    const { client, slug, id } = await anOrganizationAt({ now: '2040-06-01T12:00:00Z', allowances: [DAILY] });
+    expect(await advance(operator, id, '9999-12-31T22:00:00Z')).toMatchObject({
+      __typename: 'InvalidInput',
+      path: ['to'],
+    });
+    expect(await now(client, slug)).toBeLessThan(at('2040-06-02T00:00:00Z'));
+    expect(await wallet(client, slug)).toMatchObject({ totalAvailable: '100' });
+  });
+
   it('is had only by organizations that were created with one', async () => {
     const slug = `org-${randomUUID()}`;
     const { createOrganization } = await operator.run(CreateOrganizationDocument, { input: { slug, name: slug } });

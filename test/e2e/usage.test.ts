@@ -9,6 +9,7 @@ import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { projectPath } from '../../src/project-path.ts';
 import {
   CreateOrganizationDocument,
+  CreateProjectDocument,
   DebitDocument,
   type DebitMutationVariables,
   IngestUsageDocument,
@@ -89,8 +90,8 @@ async function wallet(client: TestClient, slug: string) {
   return organization.wallet;
 }
 
-async function ledger(client: TestClient, slug: string) {
-  const { organization } = await client.run(LedgerDocument, { slug });
+async function ledger(client: TestClient, slug: string, first = 20) {
+  const { organization } = await client.run(LedgerDocument, { slug, first });
   return organization?.wallet?.ledger.edges.map(({ node }) => node) ?? [];
 }
 
@@ -209,6 +210,22 @@ describe('debit by usage', () => {
       balanceAfter: '80.12335',
       meter: null,
     });
+    await expectSoundBooks(gateway.database, id);
+  });
+
+  it('takes from as many lots as it needs, in burn order, to the last millionth', async () => {
+    const { client, slug, id } = await anOrganization(gateway);
+    const days = Array.from({ length: 60 }, (_, index) => ((index * 7) % 60) + 1);
+    const expiries = days.map((day) => new Date(Date.now() + day * DAY).toISOString());
+    await Promise.all(expiries.map((expiresAt) => grant(gateway, id, 'purchased', '0.333333', expiresAt)));
+    const { transaction } = await charged(client, { usage: [{ meter: 'api_call', quantity: '199.9' }] });
+    const entries = (await ledger(client, slug, 100)).filter((entry) => entry.transaction.id === transaction.id);
+    expect(transaction.amount).toBe('-19.99');
+    expect(entries).toHaveLength(60);
+    expect(entries[0]).toMatchObject({ amount: '0.323353', balanceAfter: '0.00998' });
+    expect(new Set(entries.slice(1).map(({ amount }) => amount))).toEqual(new Set(['0.333333']));
+    expect(await debit(client, { amount: '0.009981' })).toMatchObject({ code: 'INSUFFICIENT_CREDITS' });
+    expect(await debit(client, { amount: '0.00998' })).toMatchObject({ availableCredits: '0' });
     await expectSoundBooks(gateway.database, id);
   });
 
@@ -756,6 +773,20 @@ describe('recordUsage', () => {
     expect(await wallet(poor.client, poor.slug)).toMatchObject({ totalAvailable: '0', sequence: 2 });
     await expectSoundBooks(gateway.database, rich.id);
     await expectSoundBooks(gateway.database, poor.id);
+  });
+
+  it('looks a project up once for all events of a call', async () => {
+    const { client, id } = await anOrganization(gateway, { credits: { purchased: '1000' } });
+    const { createProject } = await gateway
+      .as(gateway.demo.tokens.operator)
+      .run(CreateProjectDocument, { input: { organizationId: id, key: 'research', name: 'Research' } });
+    if (createProject.__typename !== 'ProjectPayload') throw new Error(JSON.stringify(createProject));
+    const projectId = createProject.project.id;
+    const events = Array.from({ length: 250 }, () => ({ ...searches(1), projectId }));
+    gateway.statements.length = 0;
+    expect(await recorded(client, events)).toMatchObject({ accepted: 250 });
+    expect(gateway.statements.length).toBeGreaterThan(0);
+    expect(gateway.statements.length).toBeLessThan(100);
   });
 
   it('stores nothing of a call that names an organization which is not the caller’s', async () => {

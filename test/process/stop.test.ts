@@ -30,13 +30,16 @@ describe('SIGTERM under load', () => {
     const manifest = await gateway.manifest();
     const { walletId } = await tenantOf(database, manifest.organization.id);
     await using stream = await watchBalance(manifest);
-    const load = new Load({ endpoint: () => manifest.endpoint, token: manifest.tokens.usageKey, callers: 64 });
+    const load = new Load({ endpoint: () => manifest.endpoint, token: manifest.tokens.usageKey, callers: 64, amount: '0.01' });
     await eventually(async () => load.acknowledged.size > 500, 'the load runs');
 
+    const begun = performance.now();
     const ended = gateway.stop();
 
     expect(await stream.closed()).toBe(1001);
     expect(await ended).toEqual({ code: 0, signal: null });
+    // Callers who keep their connections and go on asking do not keep the gateway from ending.
+    expect((performance.now() - begun) / 1000).toBeLessThan(8);
     await load.stop();
     expect(gateway.stderr).toBe('');
     // Debits whose answer a closing connection swallowed may be there; none that was acknowledged is missing.

@@ -9,6 +9,8 @@ export interface Stream extends AsyncDisposable {
   readonly events: readonly BalanceEvent[];
   /** The code with which the server closed the socket. */
   closed(): Promise<number>;
+  /** Resolves when the server has ended the stream, with an error or without, or has closed the socket. */
+  ended(): Promise<unknown>;
   /** Resolves when there is such an event. */
   awaitEvent(matches: (event: BalanceEvent) => boolean, what: string): Promise<void>;
 }
@@ -30,6 +32,10 @@ export async function watchBalance({ wsEndpoint, organization, tokens }: Manifes
   const closing = new Promise<number>((resolve) => {
     hearClose = resolve;
   });
+  let hearEnd: () => void = () => undefined;
+  const ending = new Promise<void>((resolve) => {
+    hearEnd = resolve;
+  });
   const client = createClient({
     url: wsEndpoint,
     webSocketImpl: WebSocket,
@@ -43,14 +49,15 @@ export async function watchBalance({ wsEndpoint, organization, tokens }: Manifes
     { query: BALANCE, variables: { organizationId: organization.id } },
     {
       next: ({ data }) => data && events.push(data.balanceChanged),
-      error: () => undefined,
-      complete: () => undefined,
+      error: () => hearEnd(),
+      complete: () => hearEnd(),
     },
   );
   await eventually(async () => events.length > 0, 'the stream begins');
   return {
     events,
     closed: () => within(20, 'the socket closes', closing),
+    ended: () => within(20, 'the stream ends', Promise.race([ending, closing])),
     awaitEvent: (matches, what) => eventually(async () => events.some(matches), what),
     async [Symbol.asyncDispose]() {
       unsubscribe();

@@ -4,10 +4,11 @@
  * that have come due, so that a watched wallet changes on time.
  */
 
-import type { Tenant } from '../../domain/identity/caller.ts';
+import { may, type Tenant } from '../../domain/identity/caller.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import { walletState } from '../../persistence/live-rows.ts';
 import type { GraphQLContext } from '../context.ts';
+import { forbidden, unauthenticated } from '../errors.ts';
 
 const PAGE = 500;
 const POLL_MILLISECONDS = 1_000;
@@ -21,15 +22,17 @@ export interface Followed<Row> {
 }
 
 export async function* follow<Row>(
-  { signals, services, shutdown }: GraphQLContext,
+  context: GraphQLContext,
   { tenant, after, numberOf, load }: Followed<Row>,
 ): AsyncGenerator<Row> {
+  const { signals, services, shutdown } = context;
   const bell = new Bell();
   const ring = () => bell.ring();
   const unsubscribe = signals.subscribe(tenant.walletId, ring);
   shutdown.addEventListener('abort', ring);
   try {
     for (let cursor = after; !shutdown.aborted; ) {
+      await checkStillAllowed(context, tenant);
       const rows = await load(cursor, PAGE);
       for (const row of rows) {
         cursor = numberOf(row);
@@ -45,6 +48,14 @@ export async function* follow<Row>(
     unsubscribe();
     shutdown.removeEventListener('abort', ring);
   }
+}
+
+/** A stream ends with its credential: before its next event, and within a poll where nothing happens. */
+async function checkStillAllowed(context: GraphQLContext, { organizationId }: Tenant): Promise<void> {
+  await context.refreshCaller();
+  const { caller } = context;
+  if (caller.kind === 'ANONYMOUS') throw unauthenticated();
+  if (!may(caller, 'billing:read', organizationId)) throw forbidden();
 }
 
 /** Remembers that it rang while nobody was waiting. */

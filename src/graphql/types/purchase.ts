@@ -48,8 +48,10 @@ export const PurchaseRef = builder.prismaObject('Purchase', {
       nullable: true,
       description:
         'Where to pay, with a token that works once; null to those who may not buy and once the purchase has ended.',
-      resolve: ({ checkoutUrl, status, organizationId }, _args, { caller }) =>
-        status === 'PENDING' && may(caller, 'billing:write', organizationId) ? checkoutUrl : null,
+      resolve: ({ checkoutUrl, status, organizationId }, _args, { caller, publicUrl }) => {
+        if (status !== 'PENDING' || !may(caller, 'billing:write', organizationId)) return null;
+        return checkoutUrl?.startsWith('/') ? publicUrl + checkoutUrl : checkoutUrl;
+      },
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was begun.' }),
     paidAt: t.expose('paidAt', { type: 'DateTime', nullable: true, description: 'When it was paid; null until then.' }),

@@ -27,8 +27,6 @@ export interface SandboxOptions {
   readonly sql: Sql;
   /** Base64; shared by every process of the installation. */
   readonly webhookSecret: string;
-  /** Where checkout pages are served from, without a slash at the end. */
-  readonly publicUrl: () => string;
 }
 
 export interface SignedEvent {
@@ -58,7 +56,7 @@ export class SandboxProvider implements PaymentProvider {
   async createCheckout(request: CheckoutRequest): Promise<Checkout> {
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const checkout = await insertCheckout(this.#options.sql, { ...request, token });
-    return { reference: checkout.purchaseId, url: `${this.#options.publicUrl()}/checkout/sandbox/${checkout.token}` };
+    return { reference: checkout.purchaseId, url: `/checkout/sandbox/${checkout.token}` };
   }
 
   verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null {

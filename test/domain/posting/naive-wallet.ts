@@ -146,11 +146,14 @@ export class NaiveWallet {
     if (first !== payload) same(outcome, this.#refuse('IDEMPOTENCY_KEY_REUSED'));
     else if (reply.status === 'refused') same(outcome, { ...reply, replayed: true });
     else expect(outcome).toMatchObject({ status: 'replayed', transactionId, available });
+    // What was answered stays; what can be spent by now is told beside it.
+    expect(outcome).toMatchObject({ availableNow: this.available });
   }
 
   #checkFirst(command: Extract<NaiveCommand, { key: string }>, payload: string, outcome: Outcome | undefined): void {
     const reply = this.#first(command);
     same(outcome, reply);
+    expect(outcome).toMatchObject({ availableNow: this.available });
     const isSticky = reply.status === 'refused' && reply.code === 'INSUFFICIENT_CREDITS';
     const transactionId = outcome?.status === 'posted' ? outcome.transaction.id : null;
     if (isSticky || reply.status === 'posted') this.#answers.set(command.key, { payload, reply, transactionId });

@@ -88,8 +88,8 @@ describe('a local day', () => {
         expect(contains(day, moment)).toBe(true);
         expect(dayPeriod(day.end, zone).start).toBe(day.end);
         expect(dayPeriod(instant(day.start - 1), zone).end).toBe(day.start);
-        expect(hours(day)).toBeGreaterThanOrEqual(22.5);
-        expect(hours(day)).toBeLessThanOrEqual(25);
+        expect(hours(day)).toBeGreaterThanOrEqual(22);
+        expect(hours(day)).toBeLessThanOrEqual(26);
       }),
       { numRuns: 300 },
     );
