@@ -5,10 +5,10 @@ import type { WalletSignals } from '../persistence/wallet-signals.ts';
 import type { RequestLoaders } from './loading/request-loaders.ts';
 
 export interface GraphQLContext {
-  /** Changes when the request changed what the caller belongs to, and while a stream is open. */
+  /** Replaced when the request changed what the caller belongs to, and while a stream is open. */
   caller: Caller;
-  /** Checks the credential again; one that is no longer valid makes the caller anonymous. */
-  readonly refreshCaller: () => Promise<void>;
+  /** The caller by the same credential now; anonymous where it is no longer valid. */
+  readonly reauthenticate: () => Promise<Caller>;
   readonly services: Services;
   readonly signals: WalletSignals;
   readonly loaders: RequestLoaders;

@@ -72,23 +72,21 @@ export function contextFor(
   requestId: string,
 ): GraphQLContext {
   const { services, signals, publicUrl, shutdown, authenticator } = options;
-  const context: GraphQLContext = {
+  return {
     caller,
     services: { ...services, requestId },
     signals,
     loaders: new RequestLoaders(services),
     publicUrl,
     shutdown,
-    refreshCaller: async () => {
+    reauthenticate: async () => {
       const now = await authenticator.authenticate(authorization);
-      context.caller = now === REJECTED ? ANONYMOUS : now;
+      return now === REJECTED ? ANONYMOUS : now;
     },
   };
-  return context;
 }
 
 export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
-  const { logger } = options;
   return createYoga<object, GraphQLContext>({
     schema: buildGuardedSchema(),
     graphqlEndpoint: '/graphql',
@@ -99,13 +97,13 @@ export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
     logging: false,
     graphiql: options.graphiql && { title: 'Purser', defaultQuery: DEFAULT_QUERY, subscriptionsProtocol: 'WS' },
     renderGraphiQL,
-    maskedErrors: { maskError: (error) => maskError(error, logger) },
+    maskedErrors: { maskError: (error) => maskError(error, options) },
     plugins: [
       authentication(options),
       refuseForms(),
       ...documentLimits(),
       ...introspectionRule(options),
-      documentErrors(logger),
+      documentErrors(options),
     ],
   });
 }
@@ -120,7 +118,7 @@ function authentication(options: EndpointOptions): Plugin {
       try {
         caller = await options.authenticator.authenticate(request.headers.get('authorization'));
       } catch (error) {
-        endResponse(faultResponse(maskError(error, options.logger), fetchAPI));
+        endResponse(faultResponse(maskError(error, options), fetchAPI));
         return;
       }
       if (caller === REJECTED) {
@@ -168,35 +166,18 @@ function refuseForms(): Plugin {
 }
 
 /** Documents that do not validate are answered with the codes of the contract. */
-function documentErrors(logger: Logger): Plugin {
+function documentErrors(options: EndpointOptions): Plugin {
   return {
     onValidate:
       () =>
       ({ valid, result, setResult }) => {
-        if (!valid) setResult(result.map((error) => maskError(error, logger)));
+        if (!valid) setResult(result.map((error) => maskError(error, options)));
       },
   };
 }
 
-/** Introspection and the suggestions that replace it are for development. */
+/** Introspection is for development. */
 function introspectionRule({ introspection }: EndpointOptions): Plugin[] {
   if (introspection) return [];
-  return [
-    { onValidate: ({ addValidationRule }) => addValidationRule(NoSchemaIntrospectionCustomRule) },
-    hideSuggestions(),
-  ];
-}
-
-function hideSuggestions(): Plugin {
-  return {
-    onValidate:
-      () =>
-      ({ result, setResult }) => {
-        const errors = [...result].map((error) => {
-          const message = error.message.replace(/ Did you mean .*$/, '');
-          return Object.assign(Object.create(Object.getPrototypeOf(error)), error, { message });
-        });
-        setResult(errors);
-      },
-  };
+  return [{ onValidate: ({ addValidationRule }) => addValidationRule(NoSchemaIntrospectionCustomRule) }];
 }

@@ -19,9 +19,15 @@ const DOCUMENT_CODES = new Set([
   'BAD_REQUEST',
 ]);
 
+export interface MaskOptions {
+  readonly logger: Logger;
+  /** False hides what GraphQL would tell about the schema by suggesting names. */
+  readonly introspection: boolean;
+}
+
 /** The error as it looks where there is no HTTP response for it to shape: in messages of a WebSocket. */
-export function maskSocketError(error: unknown, logger: Logger): GraphQLError {
-  return withoutHttp(maskError(error, logger));
+export function maskSocketError(error: unknown, options: MaskOptions): GraphQLError {
+  return withoutHttp(maskError(error, options));
 }
 
 /** Without the hints for an HTTP response. */
@@ -33,7 +39,12 @@ export function withoutHttp(error: GraphQLError): GraphQLError {
   });
 }
 
-export function maskError(error: unknown, logger: Logger): GraphQLError {
+export function maskError(error: unknown, options: MaskOptions): GraphQLError {
+  const masked = mask(error, options);
+  return options.introspection ? masked : withoutSuggestion(masked);
+}
+
+function mask(error: unknown, { logger }: MaskOptions): GraphQLError {
   const cause = originalOf(error);
   const known = fromKnownFault(cause);
   if (known) return located(known, error);
@@ -99,6 +110,12 @@ function fieldBefore(token: Token | null): string | null {
 function located(masked: GraphQLError, at: unknown): GraphQLError {
   if (!(at instanceof GraphQLError)) return masked;
   return new GraphQLError(masked.message, { ...placeOf(at), extensions: masked.extensions });
+}
+
+/** graphql-js ends such messages with "Did you mean …?". */
+function withoutSuggestion(error: GraphQLError): GraphQLError {
+  const message = error.message.replace(/ Did you mean .*$/s, '');
+  return new GraphQLError(message, { ...placeOf(error), extensions: error.extensions });
 }
 
 /** Where in document and answer an error belongs. */

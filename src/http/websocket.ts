@@ -28,8 +28,6 @@ export interface WebSocketEndpoint {
 
 export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, options: EndpointOptions): WebSocketEndpoint {
   const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: MAX_MESSAGE_BYTES });
-  const { logger } = options;
-
   /** Parses and validates one operation as its caller. */
   async function prepare(extra: Connected, id: string, payload: SubscribePayload) {
     // Asked again for every operation: the credential may have been revoked since the socket was opened.
@@ -63,7 +61,7 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
         try {
           return (await options.authenticator.authenticate(extra.authorization)) !== REJECTED;
         } catch (error) {
-          maskError(error, logger);
+          maskError(error, options);
           extra.socket.close(TRY_AGAIN_LATER, 'Try again later');
           return true;
         }
@@ -75,7 +73,7 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
         try {
           return await prepare(extra, id, payload);
         } catch (error) {
-          return [maskSocketError(error, logger)];
+          return [maskSocketError(error, options)];
         }
       },
       onError: (_context, _id, _payload, errors) => errors.map((error) => withoutHttp(error).toJSON()),

@@ -3,13 +3,13 @@
  *
  * Refusals: InvalidInput, NotFound (organization, package), IdempotencyKeyReused, WalletFrozen. Throws Forbidden.
  */
-import { type Package, totalCredits } from '../domain/catalog/catalog.ts';
-import { formatCredits, ZERO } from '../domain/credits/micros.ts';
+import type { Package } from '../domain/catalog/catalog.ts';
+import { formatCredits, type Micros, plus, ZERO } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
 import { claimKey } from '../persistence/idempotency.ts';
-import { attachCheckout, insertPurchase, isWalletFrozen } from '../persistence/purchases.ts';
+import { attachCheckout, findUnopened, insertPurchase, isWalletFrozen } from '../persistence/purchases.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
 import { checkIdempotencyKey } from './input-rules.ts';
@@ -98,19 +98,18 @@ async function insertOnce(
 /** Rolls the transaction back: a frozen wallet's refusal must not use the key up. */
 class FrozenInTransaction extends Error {}
 
-/** "5500 credits, 500 of them bonus" */
-function describeCredits(offer: Package): string {
-  const total = `${formatCredits(totalCredits(offer))} credits`;
-  return offer.bonusCredits > ZERO ? `${total}, ${formatCredits(offer.bonusCredits)} of them bonus` : total;
-}
-
 /** The provider answers the same checkout for the same purchase, so that this may run again after a crash. */
 async function openCheckout({ payments, sql }: Services, purchaseId: string, offer: Package): Promise<void> {
-  const checkout = await payments.createCheckout({
-    purchaseId,
-    description: `${offer.name}: ${describeCredits(offer)}`,
-    amountMinor: offer.price.amountMinor,
-    currency: offer.price.currency,
-  });
+  const purchase = await findUnopened(sql, purchaseId);
+  if (!purchase) return;
+  const { credits, bonusCredits, amountMinor, currency } = purchase;
+  const description = `${offer.name}: ${describeCredits(credits, bonusCredits)}`;
+  const checkout = await payments.createCheckout({ purchaseId, description, amountMinor, currency });
   await attachCheckout(sql, purchaseId, checkout);
+}
+
+/** "5500 credits, 500 of them bonus" */
+function describeCredits(credits: Micros, bonusCredits: Micros): string {
+  const total = `${formatCredits(plus(credits, bonusCredits))} credits`;
+  return bonusCredits > ZERO ? `${total}, ${formatCredits(bonusCredits)} of them bonus` : total;
 }

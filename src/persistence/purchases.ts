@@ -1,6 +1,6 @@
 /** Purchases before money is paid for them; what follows payment is the posting engine's. */
 import type { Actor } from '../domain/actor.ts';
-import type { Micros } from '../domain/credits/micros.ts';
+import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { Queryable } from './connection.ts';
 
 export interface NewPurchase {
@@ -30,6 +30,19 @@ export async function insertPurchase(sql: Queryable, purchase: NewPurchase): Pro
       clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond'
     FROM organization o
     WHERE o.id = ${purchase.organizationId}`;
+}
+
+/** What a checkout must ask for, as it was sold; null once the purchase has a checkout. */
+export async function findUnopened(
+  sql: Queryable,
+  purchaseId: string,
+): Promise<{ credits: Micros; bonusCredits: Micros; amountMinor: bigint; currency: string } | null> {
+  const [row] = await sql<{ credits_micros: bigint; bonus_micros: bigint; price_minor: bigint; currency: string }[]>`
+    SELECT credits_micros, bonus_micros, price_minor, currency FROM purchase
+    WHERE id = ${purchaseId} AND checkout_url IS NULL`;
+  if (!row) return null;
+  const { credits_micros: credits, bonus_micros: bonus, price_minor: amountMinor, currency } = row;
+  return { credits: micros(credits), bonusCredits: micros(bonus), amountMinor, currency };
 }
 
 /** Keeps the first checkout that the provider made. */

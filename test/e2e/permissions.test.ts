@@ -153,7 +153,7 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
   }),
   'Mutation.advanceTestClock': () => ({
     // Not the demo's clock: what is checked here must not depend on the order of the checks.
-    document: `mutation { advanceTestClock(input: { organizationId: "${disposable.id}", to: "2999-01-01T00:00:00Z" }) { __typename } }`,
+    document: `mutation { advanceTestClock(input: { organizationId: "${disposable.id}", to: "2099-01-01T00:00:00Z" }) { __typename } }`,
     payload: 'TestClockPayload',
   }),
   'Subscription.balanceChanged': () => ({ document: `subscription { balanceChanged(${here()}) { version } }` }),

@@ -400,7 +400,7 @@ describe('the checkout page', () => {
     const { status, html, headers } = await page(checkoutUrl);
     expect(status).toBe(200);
     expect(headers.get('content-type')).toBe('text/html; charset=utf-8');
-    expect(html).toContain('<h1>Growth</h1>');
+    expect(html).toContain('<h1>Growth: 5500 credits, 500 of them bonus</h1>');
     expect(html).toContain('45.00 USD');
     const forms = [
       ...html.matchAll(/<form method="post" action="([^"]*)">\s*<button[^>]*>([^<]+)<\/button>\s*<\/form>/g),

@@ -198,7 +198,10 @@ describe('checks', () => {
     ['lot', `expires_at = effective_at + interval '1 ms'`],
     ['allowance', 'amount_micros = 0, anchor_day = 31'],
     ['purchase', `paid_at = NULL, status = 'PENDING'`],
-    ['organization', `slug = CASE slug WHEN 'one' THEN 'a' WHEN 'other' THEN repeat('a', 63) ELSE slug END, test_clock_offset_ms = 0`],
+    [
+      'organization',
+      `slug = CASE slug WHEN 'one' THEN 'a' WHEN 'other' THEN repeat('a', 63) ELSE slug END, test_clock_offset_ms = 0`,
+    ],
   ])('accept what lies on the border: UPDATE %s SET %s', async (table, change) => {
     await expectAccepted(`UPDATE ${table} SET ${change}`);
   });
@@ -331,9 +334,7 @@ describe('the ledger chain', () => {
 
   it('goes on with the next number from the balance before, by credit and by debit', async () => {
     await expectAccepted(entry({ sequence: '2', amount_micros: '5', balance_after_micros: '15' }));
-    await expectAccepted(
-      entry({ sequence: '2', direction: `'DEBIT'`, amount_micros: '3', balance_after_micros: '7' }),
-    );
+    await expectAccepted(entry({ sequence: '2', direction: `'DEBIT'`, amount_micros: '3', balance_after_micros: '7' }));
     await expectAccepted(
       entry({ sequence: '2', direction: `'DEBIT'`, amount_micros: '13', balance_after_micros: '-3' }),
     );

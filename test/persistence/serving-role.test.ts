@@ -54,29 +54,42 @@ describe('the role that serves', () => {
     expect(role).toEqual({ login: true, powers: false, memberships: 0, owned: 0 });
   });
 
-  it.each(['ledger_entry', 'ledger_transaction', 'audit_record', 'idempotency_record', 'balance_change', 'catalog_version'])(
-    'can read and append to %s, and neither change, remove nor empty it',
-    async (table) => {
-      expect(await refusal(serving, `SELECT * FROM ${table} LIMIT 1`)).toBeUndefined();
-      const { rows } = await serving.query<{ name: string }>(
-        `SELECT attname AS name FROM pg_attribute WHERE attrelid = '${table}'::regclass AND attnum = 1`,
-      );
-      const column = rows[0]?.name;
-      for (const statement of [
-        `UPDATE ${table} SET ${column} = ${column}`,
-        `UPDATE ${table} SET ${column} = ${column} WHERE false`,
-        `SELECT 1 FROM ${table} FOR UPDATE`,
-        `DELETE FROM ${table}`,
-        `TRUNCATE ${table}`,
-        `TRUNCATE organization CASCADE`,
-      ]) {
-        expect(await refusal(serving, statement), statement).toBe(DENIED);
-      }
-    },
-  );
+  it.each([
+    'ledger_entry',
+    'ledger_transaction',
+    'audit_record',
+    'idempotency_record',
+    'balance_change',
+    'catalog_version',
+  ])('can read and append to %s, and neither change, remove nor empty it', async (table) => {
+    expect(await refusal(serving, `SELECT * FROM ${table} LIMIT 1`)).toBeUndefined();
+    const { rows } = await serving.query<{ name: string }>(
+      `SELECT attname AS name FROM pg_attribute WHERE attrelid = '${table}'::regclass AND attnum = 1`,
+    );
+    const column = rows[0]?.name;
+    for (const statement of [
+      `UPDATE ${table} SET ${column} = ${column}`,
+      `UPDATE ${table} SET ${column} = ${column} WHERE false`,
+      `SELECT 1 FROM ${table} FOR UPDATE`,
+      `DELETE FROM ${table}`,
+      `TRUNCATE ${table}`,
+      `TRUNCATE organization CASCADE`,
+    ]) {
+      expect(await refusal(serving, statement), statement).toBe(DENIED);
+    }
+  });
 
   it('can remove rows of no table that belongs to the books', async () => {
-    for (const table of ['wallet', 'bucket', 'lot', 'purchase', 'organization', 'api_key', 'membership', 'user_account']) {
+    for (const table of [
+      'wallet',
+      'bucket',
+      'lot',
+      'purchase',
+      'organization',
+      'api_key',
+      'membership',
+      'user_account',
+    ]) {
       expect(await refusal(serving, `DELETE FROM ${table}`), table).toBe(DENIED);
     }
   });

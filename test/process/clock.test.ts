@@ -2,12 +2,23 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CreateApiKeyDocument, DebitDocument, GrantCreditsDocument, WalletStateDocument } from '../generated/documents.ts';
+import {
+  CreateApiKeyDocument,
+  DebitDocument,
+  GrantCreditsDocument,
+  WalletStateDocument,
+} from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { createClient, type TestClient } from '../support/gateway.ts';
 import { aKey } from '../support/given.ts';
-import { aDataDirectory, type DataDirectory, type GatewayProcess, type Manifest, startProcess } from '../support/process-gateway.ts';
+import {
+  aDataDirectory,
+  type DataDirectory,
+  type GatewayProcess,
+  type Manifest,
+  startProcess,
+} from '../support/process-gateway.ts';
 import { tenantOf } from '../support/process-posting.ts';
 
 const MINUTE = 60_000;

@@ -10,7 +10,13 @@ import { expectSoundBooks, query } from '../support/books.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { createClient } from '../support/gateway.ts';
 import { aKey } from '../support/given.ts';
-import { aDataDirectory, type DataDirectory, type GatewayProcess, type Manifest, startProcess } from '../support/process-gateway.ts';
+import {
+  aDataDirectory,
+  type DataDirectory,
+  type GatewayProcess,
+  type Manifest,
+  startProcess,
+} from '../support/process-gateway.ts';
 import { expectAcknowledgedInLedger, Load, post } from '../support/process-load.ts';
 import { eventually, tenantOf, within } from '../support/process-posting.ts';
 import { watchBalance } from '../support/process-stream.ts';
@@ -81,7 +87,8 @@ describe('kill −9 of the gateway', () => {
     // Whatever was under way ends, one way or the other, when PostgreSQL notices that nobody is there.
     await eventually(
       async () =>
-        (await query(database, `SELECT 1 FROM pg_stat_activity WHERE application_name = 'purser-posting'`)).length === 0,
+        (await query(database, `SELECT 1 FROM pg_stat_activity WHERE application_name = 'purser-posting'`)).length ===
+        0,
       'the sessions of the dead gateway end',
     );
     const unacknowledged = await expectAcknowledgedInLedger(database, walletId, load);

@@ -6,7 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { query } from '../support/books.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { createEmptyDatabase, execute } from '../support/process-database.ts';
-import { aDataDirectory, aFreePort, type DataDirectory, type GatewayProcess, startProcess } from '../support/process-gateway.ts';
+import {
+  aDataDirectory,
+  aFreePort,
+  type DataDirectory,
+  type GatewayProcess,
+  startProcess,
+} from '../support/process-gateway.ts';
 import { post } from '../support/process-load.ts';
 
 const SECRET = randomBytes(32).toString('hex');

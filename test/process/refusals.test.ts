@@ -57,10 +57,18 @@ describe.concurrent('a start is refused in one line where', () => {
   it.each<[string, () => string, RegExp]>([
     ['nothing listens', () => urlWith(database.adminUrl, { port: freePort }), /cannot be reached/],
     ['what listens is no PostgreSQL', () => urlWith(database.adminUrl, { port: silentPort }), /cannot be reached/],
-    ['no host has the name', () => 'postgres://someone@nowhere.invalid:5432/purser', /nowhere\.invalid.*cannot be reached/],
+    [
+      'no host has the name',
+      () => 'postgres://someone@nowhere.invalid:5432/purser',
+      /nowhere\.invalid.*cannot be reached/,
+    ],
     ['the password is wrong', () => urlWith(database.adminUrl, { password: 'wrong' }), /refuses this user or password/],
     ['the user is unknown', () => urlWith(database.adminUrl, { user: 'nobody' }), /refuses this user or password/],
-    ['there is no such database', () => urlWith(database.adminUrl, { database: 'missing' }), /no database at .*\/missing/],
+    [
+      'there is no such database',
+      () => urlWith(database.adminUrl, { database: 'missing' }),
+      /no database at .*\/missing/,
+    ],
   ])('%s at DATABASE_URL', async (_what, url, pattern) => {
     const lines = await complaints({ DATABASE_URL: url() });
     expect(lines).toEqual([expect.stringMatching(pattern)]);
@@ -74,7 +82,8 @@ describe.concurrent('a start is refused in one line where', () => {
 
   it('the catalog has a mistake, naming its line', async () => {
     const path = join(directory.path, 'one-mistake.yaml');
-    const catalog = 'buckets:\n  - { key: paid, name: Paid, kind: PURCHASED, burnPriority: 1 }\npackages:\n  - key: small\n    name: Small\n    price: { amountMinor: -5, currency: USD }\n    credits: 10\n';
+    const catalog =
+      'buckets:\n  - { key: paid, name: Paid, kind: PURCHASED, burnPriority: 1 }\npackages:\n  - key: small\n    name: Small\n    price: { amountMinor: -5, currency: USD }\n    credits: 10\n';
     await writeFile(path, catalog);
     const lines = await complaints({ ...external(), PURSER_CATALOG: path });
     expect(lines).toEqual([expect.stringMatching(/one-mistake\.yaml.*\bline 6\b.*amountMinor/)]);
@@ -112,13 +121,11 @@ describe.concurrent('a start with several problems', () => {
 
   it('tells each mistake of a catalog with its line', async () => {
     const path = join(directory.path, 'two-mistakes.yaml');
-    const catalog = 'buckets:\n  - { key: paid, name: Paid, kind: BOUGHT, burnPriority: 1 }\n  - { key: PAID, name: Paid, kind: PURCHASED, burnPriority: 1 }\n';
+    const catalog =
+      'buckets:\n  - { key: paid, name: Paid, kind: BOUGHT, burnPriority: 1 }\n  - { key: PAID, name: Paid, kind: PURCHASED, burnPriority: 1 }\n';
     await writeFile(path, catalog);
     const lines = await complaints({ ...external(), PURSER_CATALOG: path });
-    expect(lines).toEqual([
-      expect.stringMatching(/\bline 2\b.*kind/),
-      expect.stringMatching(/\bline 3\b.*key/),
-    ]);
+    expect(lines).toEqual([expect.stringMatching(/\bline 2\b.*kind/), expect.stringMatching(/\bline 3\b.*key/)]);
   });
 });
 

@@ -1,9 +1,19 @@
 /** SIGTERM: what was accepted is finished and answered, what comes later is refused, and nothing is left behind. */
+import { Agent, request } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectSoundBooks, query } from '../support/books.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { createDatabase } from '../support/database.ts';
-import { aDataDirectory, type DataDirectory, GatewayProcess, isAlive, startProcess } from '../support/process-gateway.ts';
+import { aKey } from '../support/given.ts';
+import {
+  aDataDirectory,
+  type DataDirectory,
+  GatewayProcess,
+  isAlive,
+  type Manifest,
+  startProcess,
+} from '../support/process-gateway.ts';
 import { expectAcknowledgedInLedger, Load, post } from '../support/process-load.ts';
 import { eventually, holdWallet, tenantOf, within } from '../support/process-posting.ts';
 import { watchBalance } from '../support/process-stream.ts';
@@ -21,8 +31,12 @@ afterAll(async () => {
 
 const env = () => ({ DATABASE_URL: database.adminUrl });
 const sessions = async () =>
-  (await query(database, `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^purser'`))
-    .length;
+  (
+    await query(
+      database,
+      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^purser'`,
+    )
+  ).length;
 
 describe('SIGTERM under load', () => {
   it('ends with 0; every acknowledged debit is in the ledger, sockets close with 1001, no session stays', async () => {
@@ -30,7 +44,12 @@ describe('SIGTERM under load', () => {
     const manifest = await gateway.manifest();
     const { walletId } = await tenantOf(database, manifest.organization.id);
     await using stream = await watchBalance(manifest);
-    const load = new Load({ endpoint: () => manifest.endpoint, token: manifest.tokens.usageKey, callers: 64, amount: '0.01' });
+    const load = new Load({
+      endpoint: () => manifest.endpoint,
+      token: manifest.tokens.usageKey,
+      callers: 64,
+      amount: '0.01',
+    });
     await eventually(async () => load.acknowledged.size > 500, 'the load runs');
 
     const begun = performance.now();
@@ -52,34 +71,46 @@ describe('SIGTERM under load', () => {
 });
 
 describe('SIGTERM in the middle of a batch', () => {
-  const DEBIT = 'mutation ($input: DebitInput!) { debit(input: $input) { __typename } }';
-
-  it('waits for it, answers its callers, and takes nobody else', async () => {
+  it('waits for it, answers its caller, and takes nothing else, not even on the connection that is open', async () => {
     await using gateway = await startProcess(directory, env());
-    const { endpoint, organization, tokens } = await gateway.manifest();
+    const manifest = await gateway.manifest();
+    const { organization } = manifest;
+    // One connection, which a second call waits for.
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     await using held = await holdWallet(database, organization.id);
-    const debits = Array.from({ length: 5 }, (_, index) =>
-      post(endpoint, tokens.usageKey, DEBIT, { input: { idempotencyKey: `mid-batch-${index}`, amount: '1' } }),
-    );
+    const answer = debitThrough(agent, manifest);
     await held.awaitWaiting(1);
 
     gateway.signal('SIGTERM');
+    const late = debitThrough(agent, manifest).catch(() => ({ status: 0, connection: '', body: 'no answer' }));
     await eventually(
       () =>
-        post(endpoint, null, '{ plans { key } }').then(
-          ({ status }) => status === 503,
+        fetch(manifest.endpoint.replace('graphql', 'health')).then(
+          () => false,
           () => true,
         ),
-      'nobody else is taken',
+      'no new connection is taken',
     );
     expect(gateway.child.exitCode).toBeNull();
+    const released = performance.now();
     await held.release();
 
-    const answers = await Promise.all(debits);
-    expect(answers.map(({ status, data }) => [status, data])).toEqual(
-      debits.map(() => [200, { debit: { __typename: 'DebitPayload' } }]),
-    );
+    expect(await answer).toMatchObject({
+      status: 200,
+      body: expect.stringContaining('DebitPayload'),
+      connection: 'close',
+    });
+    expect((await late).body).not.toContain('DebitPayload');
     expect(await gateway.ended()).toEqual({ code: 0, signal: null });
+    expect((performance.now() - released) / 1000).toBeLessThan(8);
+    agent.destroy();
+    const { walletId } = await tenantOf(database, organization.id);
+    const posted = await query(
+      database,
+      `SELECT 1 FROM ledger_transaction WHERE wallet_id = $1 AND task_id = 'mid-batch'`,
+      [walletId],
+    );
+    expect(posted).toHaveLength(1);
     await expectSoundBooks(database, organization.id);
   });
 
@@ -92,6 +123,29 @@ describe('SIGTERM in the middle of a batch', () => {
     expect(gateway.stderr).toBe('');
   });
 });
+
+interface PlainAnswer {
+  readonly status: number;
+  readonly connection: string | undefined;
+  readonly body: string;
+}
+
+/** A debit over a connection that the test looks after itself. */
+function debitThrough(agent: Agent, { endpoint, tokens }: Manifest): Promise<PlainAnswer> {
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${tokens.usageKey}` };
+  const input = { idempotencyKey: aKey(), amount: '1', taskId: 'mid-batch' };
+  const document = 'mutation ($input: DebitInput!) { debit(input: $input) { __typename } }';
+  return new Promise((resolve, reject) => {
+    const sent = request(endpoint, { agent, method: 'POST', headers }, (response) => {
+      text(response).then(
+        (body) => resolve({ status: response.statusCode ?? 0, connection: response.headers.connection, body }),
+        reject,
+      );
+    });
+    sent.on('error', reject);
+    sent.end(JSON.stringify({ query: document, variables: { input } }));
+  });
+}
 
 describe('SIGTERM while the gateway is still starting', () => {
   it('leaves no PostgreSQL running', async () => {

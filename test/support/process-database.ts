@@ -7,7 +7,10 @@ import type { TestDatabase } from './database.ts';
 const randomName = (kind: string): string => `test_${kind}_${randomBytes(6).toString('hex')}`;
 
 /** The URL with parts of it replaced. */
-export function urlWith(url: string, parts: { database?: string; user?: string; password?: string; port?: number }): string {
+export function urlWith(
+  url: string,
+  parts: { database?: string; user?: string; password?: string; port?: number },
+): string {
   const changed = new URL(url);
   if (parts.database !== undefined) changed.pathname = `/${parts.database}`;
   if (parts.user !== undefined) changed.username = parts.user;

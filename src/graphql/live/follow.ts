@@ -52,7 +52,7 @@ export async function* follow<Row>(
 
 /** A stream ends with its credential: before its next event, and within a poll where nothing happens. */
 async function checkStillAllowed(context: GraphQLContext, { organizationId }: Tenant): Promise<void> {
-  await context.refreshCaller();
+  context.caller = await context.reauthenticate();
   const { caller } = context;
   if (caller.kind === 'ANONYMOUS') throw unauthenticated();
   if (!may(caller, 'billing:read', organizationId)) throw forbidden();

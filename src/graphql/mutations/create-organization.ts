@@ -43,7 +43,7 @@ builder.mutationField('createOrganization', (t) =>
     resolve: async (_root, { input }, context) => {
       const created = await createOrganization(context.services, signedIn(context.caller), input);
       // Whoever creates an organization is a member of it from then on, in this very answer too.
-      if ('organizationId' in created) await context.refreshCaller();
+      if ('organizationId' in created) context.caller = await context.reauthenticate();
       return created;
     },
   }),

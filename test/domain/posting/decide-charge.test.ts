@@ -131,21 +131,25 @@ describe('a debit', () => {
       amount: fc.bigInt({ min: 1n, max: 50n }),
       expiresIn: fc.option(fc.integer({ min: 1, max: 3 })),
       paid: fc.boolean(),
+      pinned: fc.bigInt({ min: 0n, max: 50n }),
     });
     fc.assert(
       fc.property(fc.array(lot, { minLength: 1, maxLength: 12 }), fc.nat(), (lots, share) => {
         const wallet = aWallet().at(NOW);
-        for (const { bucket, amount, expiresIn, paid } of lots) {
+        for (const { bucket, amount, expiresIn, paid, pinned } of lots) {
           const expiresAt = expiresIn === null ? null : after(NOW, expiresIn);
-          wallet.withLot(bucket, formatCredits(micros(amount)), { expiresAt, paid });
+          const held = formatCredits(micros(pinned % (amount + 1n)));
+          wallet.withLot(bucket, formatCredits(micros(amount)), { expiresAt, paid, pinned: held });
         }
         const books = wallet.books();
+        fc.pre(books.available > 0n);
         const order = inBurnOrder(books);
         const amount = micros(1n + (BigInt(share) % books.available));
         books.post(aDebit(formatCredits(amount)));
         let rest: bigint = amount;
-        for (const { id, remaining } of order) {
-          const take = rest < remaining ? rest : remaining;
+        for (const { id, remaining, pinned } of order) {
+          const free = remaining - pinned;
+          const take = rest < free ? rest : free;
           expect(books.lots.get(id)?.remaining).toBe(remaining - take);
           rest -= take;
         }
@@ -157,7 +161,7 @@ describe('a debit', () => {
 });
 
 /** Every lot of the wallet in its published order, by the rule's words rather than by the comparator. */
-function inBurnOrder(books: Books): { id: string; remaining: Micros }[] {
+function inBurnOrder(books: Books): { id: string; remaining: Micros; pinned: Micros }[] {
   const bucketOf = (id: string) => books.buckets.find((bucket) => bucket.id === id)?.burnPriority ?? 0;
   const keys = [...books.lots.values()].map((lot) => ({
     ...lot,
