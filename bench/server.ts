@@ -3,19 +3,30 @@ import { rm } from 'node:fs/promises';
 import { startGateway } from '../src/compose.ts';
 import { readConfig } from '../src/config.ts';
 import { temporaryDataDirectory } from '../src/embedded-postgres/index.ts';
+import { NO_OP } from './no-op.ts';
 import { fundedWallets } from './wallets.ts';
 
 const WALLETS = 1_000;
 
 const dataDirectory = await temporaryDataDirectory('purser-bench-');
 const gateway = await startGateway(readConfig({ PORT: '0', PURSER_DATA_DIR: dataDirectory, LOG_LEVEL: 'error' }));
+// The same server with a poster that posts nothing, in the same process on the same database.
+const floor = await startGateway(
+  readConfig({ PORT: '0', PURSER_DATA_DIR: dataDirectory, LOG_LEVEL: 'error', DATABASE_URL: gateway.databaseUrl }),
+  { poster: NO_OP },
+);
 const wallets = await fundedWallets(gateway.services, WALLETS);
 
 process.on('message', (message) => {
   if (message !== 'stop') return;
-  gateway
+  floor
     .stop()
+    .then(() => gateway.stop())
     .then(() => rm(dataDirectory, { recursive: true, force: true }))
     .then(() => process.exit(0));
 });
-process.send?.({ endpoint: gateway.endpoint, secrets: wallets.map((wallet) => wallet.secret) });
+process.send?.({
+  endpoint: gateway.endpoint,
+  floorEndpoint: floor.endpoint,
+  secrets: wallets.map((wallet) => wallet.secret),
+});

@@ -20,7 +20,7 @@ import { createSql, type Sql } from './persistence/connection.ts';
 import { installationSecret } from './persistence/installation-secrets.ts';
 import { createPrisma, type Prisma } from './persistence/prisma.ts';
 import { WalletSignals } from './persistence/wallet-signals.ts';
-import { PostingEngine } from './posting/engine.ts';
+import { type Poster, PostingEngine } from './posting/engine.ts';
 import { projectPath } from './project-path.ts';
 
 export interface Gateway {
@@ -40,6 +40,8 @@ export interface Gateway {
 export interface GatewayHooks {
   /** Told every SQL statement that is sent. */
   readonly onStatement?: (sql: string) => void;
+  /** Posts in place of the engine: benchmarks measure what everything around it costs. */
+  readonly poster?: Poster;
 }
 
 const DEFAULT_CATALOG = 'catalogs/demo.yaml';
@@ -117,7 +119,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     });
     const sandbox = new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook });
     const services: Services = {
-      engine,
+      engine: hooks.poster ?? engine,
       prisma,
       sql,
       catalogs,

@@ -3,11 +3,11 @@ import type { Logger } from 'pino';
 import type { PaymentProvider } from '../payments/provider.ts';
 import type { Sql } from '../persistence/connection.ts';
 import type { Prisma } from '../persistence/prisma.ts';
-import type { PostingEngine } from '../posting/engine.ts';
+import type { Poster } from '../posting/engine.ts';
 import type { CatalogStore } from './catalog-store.ts';
 
 export interface Services {
-  readonly engine: PostingEngine;
+  readonly engine: Poster;
   readonly prisma: Prisma;
   readonly sql: Sql;
   readonly catalogs: CatalogStore;

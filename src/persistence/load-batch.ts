@@ -97,19 +97,21 @@ export async function beginAndLoad(
   limits: LoadLimits,
 ): Promise<LoadedBatch> {
   const walletIds = [...new Set(commands.map((command) => command.walletId))].sort();
-  const [, , wallets, buckets, lots, dueLots, records, purchases] = await Promise.all([
+  const [, , wallets, buckets, lots, records, purchases] = await Promise.all([
     sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
     sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
     loadWallets(sql, walletIds),
     loadBuckets(sql, walletIds),
     loadLots(sql, walletIds, limits.lotsPerBucket),
-    loadDueLots(sql, walletIds, limits.dueLotsPerWallet),
     loadRecords(sql, commands),
     loadPurchases(
       sql,
       commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
     ),
   ]);
+  // Nothing is due on most wallets most of the time: those where something is pay for another round trip.
+  const dueIds = wallets.filter(isDue).map((row) => row.id);
+  const dueLots = dueIds.length === 0 ? [] : await loadDueLots(sql, dueIds, limits.dueLotsPerWallet);
   const assembly: Assembly = {
     buckets: groupBy(buckets, (row) => row.wallet_id),
     lots: groupBy(lots, (row) => row.bucket_id),
@@ -118,6 +120,10 @@ export async function beginAndLoad(
   };
   return { wallets: wallets.map((row) => walletSnapshot(row, assembly)), records: records.map(recordOf), purchases };
 }
+
+const nowOf = (row: WalletRow): Instant => later(instant(Number(row.organization_clock)), row.last_posted_at);
+
+const isDue = (row: WalletRow): boolean => row.next_transition_at !== null && row.next_transition_at <= nowOf(row);
 
 function loadWallets(sql: Queryable, walletIds: readonly string[]) {
   return sql<WalletRow[]>`
@@ -172,7 +178,7 @@ function loadDueLots(sql: Queryable, walletIds: readonly string[], perWallet: nu
       ORDER BY next_transition_at, in_force DESC, id
       LIMIT ${perWallet + 1}
     ) l
-    WHERE w.id = ANY(${walletIds}::uuid[]) AND w.next_transition_at <= ${ORGANIZATION_NOW}`;
+    WHERE w.id = ANY(${walletIds}::uuid[])`;
 }
 
 /** The organization's clock when the statement began, which is after the locks, and never before the newest posting. */
@@ -207,7 +213,7 @@ function walletSnapshot(row: WalletRow, { buckets, lots, dueLots, limits }: Asse
     id: row.id,
     organizationId: row.organization_id,
     timeZone: row.time_zone,
-    now: later(instant(Number(row.organization_clock)), row.last_posted_at),
+    now: nowOf(row),
     balance: micros(row.balance_micros),
     debt: micros(row.debt_micros),
     sequence: row.sequence,

@@ -31,7 +31,13 @@ const DEFAULT_LANES = 4;
 const DEFAULT_MAX_BATCH = 512;
 const DEFAULT_MAX_QUEUED = 20_000;
 
-export class PostingEngine {
+/** Whoever posts commands. */
+export interface Poster {
+  /** Resolves with the command's outcome once it is committed (or refused). */
+  execute(command: Command): Promise<Outcome>;
+}
+
+export class PostingEngine implements Poster {
   readonly #lanes: readonly Lane[];
   readonly #maxQueued: number;
   #waiting = 0;
@@ -43,7 +49,6 @@ export class PostingEngine {
     this.#lanes = Array.from({ length: lanes }, () => new Lane(maxBatch, (batch) => runBatch(options, batch)));
   }
 
-  /** Resolves with the command's outcome once it is committed (or refused). */
   async execute(command: Command): Promise<Outcome> {
     if (this.#stopped) throw new EngineStopped();
     if (this.#waiting >= this.#maxQueued) throw new EngineBusy();

@@ -157,6 +157,29 @@ describe('back-pressure', () => {
   });
 });
 
+describe('a database clock that goes back', () => {
+  it('moves no posting before the one it follows', async () => {
+    const given = await anOrganization(gateway, { credits: { purchased: '100' } });
+    const { walletId } = await tenantOf(gateway.database, given.id);
+    // As if the clock had been ten minutes ahead when the wallet was last posted to.
+    const [ahead] = await query<{ at: Date }>(
+      gateway.database,
+      `UPDATE wallet SET last_posted_at = now() + interval '10 minutes' WHERE id = $1 RETURNING last_posted_at AS at`,
+      [walletId],
+    );
+
+    expect([await attempt(given, 'one'), await attempt(given, 'two')]).toEqual(['DebitPayload', 'DebitPayload']);
+
+    const posted = await query<{ at: Date }>(
+      gateway.database,
+      `SELECT posted_at AS at FROM ledger_entry WHERE wallet_id = $1 AND task_id IN ('one', 'two')`,
+      [walletId],
+    );
+    expect(posted).toEqual([ahead, ahead]);
+    await expectSoundBooks(gateway.database, given.id);
+  });
+});
+
 describe('an engine that stops', () => {
   it('answers what it has accepted and refuses what comes later', async () => {
     const given = await anOrganization(gateway, { credits: { purchased: '100' } });

@@ -77,6 +77,31 @@ describe('the same key on two gateways at the same time', () => {
   });
 });
 
+describe('the same 500 events ingested through two gateways at the same time', () => {
+  it('are accepted once each, and duplicates with the same credits at the other', async () => {
+    const given = await anOrganization(first, { credits: { purchased: '2000' } });
+    const events = Array.from({ length: 500 }, (_, index) => ({
+      idempotencyKey: `event-${index}`,
+      usage: { meter: 'search', quantity: 1 + (index % 3) },
+    }));
+
+    const answers = await Promise.all(
+      [given.client, onSecond(given)].map((client) => client.run(RecordUsageDocument, { input: { events } })),
+    );
+
+    const [one, other] = answers.map(({ recordUsage }) => {
+      if (recordUsage.__typename !== 'RecordUsagePayload') throw new Error(JSON.stringify(recordUsage));
+      return recordUsage;
+    });
+    expect((one?.accepted ?? 0) + (other?.accepted ?? 0)).toBe(500);
+    expect((one?.duplicates ?? 0) + (other?.duplicates ?? 0)).toBe(500);
+    const told = (answer: typeof one) => answer?.results.map(({ credits, transaction }) => [credits, transaction?.id]);
+    expect(told(other)).toEqual(told(one));
+    expect(await totalAvailable(given)).toBe(String(2000 - (167 * 1 + 167 * 2 + 166 * 3)));
+    await expectSoundBooks(first.database, given.id);
+  });
+});
+
 describe('calls in flight with one key on one gateway', () => {
   it('are answered with the one transaction, in the same batch and in different ones', async () => {
     const given = await anOrganization(first, { credits: { purchased: '100' } });

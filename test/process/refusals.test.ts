@@ -109,6 +109,17 @@ describe.concurrent('a start is refused in one line where', () => {
   });
 });
 
+describe('a start that fails after its PostgreSQL was started', () => {
+  it('stops it again', async () => {
+    await using place = await aDataDirectory();
+    await using gateway = new GatewayProcess(place.path, { PURSER_CATALOG: join(place.path, 'missing.yaml') });
+    expect(await gateway.ended()).toEqual({ code: 1, signal: null });
+    expect(gateway.stderr).toMatch(/^purser: [^\n]*missing\.yaml[^\n]*\n$/);
+    expect(await readdir(place.path)).toContain('postgres');
+    expect(await place.postmaster()).toBeUndefined();
+  });
+});
+
 describe.concurrent('a start with several problems', () => {
   it('tells each in a line of its own', async () => {
     const lines = await complaints({ PORT: 'abc', DATABASE_URL: 'nothing', LOG_LEVEL: 'loud' });

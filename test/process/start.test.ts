@@ -8,7 +8,7 @@ import { query } from '../support/books.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { createClient } from '../support/gateway.ts';
 import { aKey } from '../support/given.ts';
-import { createEmptyDatabase } from '../support/process-database.ts';
+import { createEmptyDatabase, execute } from '../support/process-database.ts';
 import {
   aDataDirectory,
   type DataDirectory,
@@ -17,6 +17,8 @@ import {
   type Manifest,
   startProcess,
 } from '../support/process-gateway.ts';
+import { eventually } from '../support/process-posting.ts';
+import { watchBalance } from '../support/process-stream.ts';
 
 const ROLES = ['operator', 'owner', 'admin', 'editor', 'viewer'] as const;
 const KEYS = ['masterKey', 'usageKey', 'readKey'] as const;
@@ -74,6 +76,12 @@ async function seeded(of: Manifest): Promise<object | undefined> {
 }
 
 const SEEDED_ONCE = { organizations: 3, members: 5, keys: 5, purchases: 3, subscriptions: 3, catalogs: 1, gifts: 6 };
+
+/** Roles outlive their databases. */
+async function dropServingRole(database: TestDatabase, { databaseUrl }: Manifest): Promise<void> {
+  const { username } = new URL(databaseUrl);
+  await execute(database.adminUrl, `DROP OWNED BY ${username}`, `DROP ROLE ${username}`);
+}
 
 const keysOf = ({ tokens, lapsed, other }: Manifest) => [
   ...KEYS.map((key) => tokens[key]),
@@ -167,8 +175,11 @@ describe('a second process with the first one’s databaseUrl', () => {
       expect(await walletOf(manifest, joined.tokens[name]), `${name} of the second at the first`).not.toBeNull();
     }
     const before = Number((await walletOf(manifest, manifest.tokens.readKey))?.totalAvailable);
+    await using stream = await watchBalance(manifest);
     expect(await charge(joined, manifest.tokens.usageKey)).toMatchObject({ __typename: 'DebitPayload' });
-    expect(Number((await walletOf(manifest, manifest.tokens.readKey))?.totalAvailable)).toBe(before - 1);
+    const left = String(before - 1);
+    await stream.awaitEvent((event) => event.totalAvailable === left, 'the first hears of what the second charged');
+    expect((await walletOf(manifest, manifest.tokens.readKey))?.totalAvailable).toBe(left);
 
     expect(await second.stop()).toEqual({ code: 0, signal: null });
     expect(await walletOf(manifest, manifest.tokens.readKey)).not.toBeNull();
@@ -242,6 +253,38 @@ describe('starting again', () => {
   });
 });
 
+describe('a first start that is killed half-way', () => {
+  it.each([
+    [
+      'while it migrates',
+      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE '%CREATE TYPE%' AND pid <> pg_backend_pid()`,
+    ],
+    ['after it has made the demo’s organizations', `SELECT 1 FROM organization`],
+    ['after it has given the first credits', 'SELECT 1 FROM ledger_entry'],
+  ])('%s is completed by the next', async (_moment, seen) => {
+    await using database = await createEmptyDatabase();
+    await using place = await aDataDirectory();
+    const env = { DATABASE_URL: database.adminUrl };
+    await using killed = new GatewayProcess(place.path, env);
+    await eventually(async () => {
+      const rows = await query(database, seen).catch(() => []);
+      return rows.length > 0 || killed.stdout !== '';
+    }, 'the moment has come');
+    await killed.stop('SIGKILL');
+
+    await using gateway = await startProcess(place, env);
+    const made = await gateway.manifest();
+
+    expect(await seeded(made)).toEqual(SEEDED_ONCE);
+    expect((await walletOf(made, made.tokens.owner))?.buckets.every(({ available }) => Number(available) > 0)).toBe(
+      true,
+    );
+    expect(await charge(made, made.tokens.usageKey)).toMatchObject({ __typename: 'DebitPayload' });
+    await gateway.stop();
+    await dropServingRole(database, made);
+  });
+});
+
 describe('two processes that start at once on an empty database', () => {
   it('migrate and seed it once, together', async () => {
     await using database = await createEmptyDatabase();
@@ -261,8 +304,6 @@ describe('two processes that start at once on an empty database', () => {
     expect(await walletOf(b, a.tokens.owner)).not.toBeNull();
     expect(await charge(b, a.tokens.usageKey)).toMatchObject({ __typename: 'DebitPayload' });
     await Promise.all([gatewayOne.stop(), gatewayOther.stop()]);
-    const username = new URL(a.databaseUrl).username;
-    await query(database, `DROP OWNED BY ${username}`);
-    await query(database, `DROP ROLE ${username}`);
+    await dropServingRole(database, a);
   });
 });

@@ -3,7 +3,7 @@
  * order, and ends as the rows to write. It keeps the invariants of the wallet (aggregates equal the lots, balances chain,
  * sequence and version without gaps); it does not know why credits move.
  */
-import { atLeastZero, type Micros, minus, plus, smaller, sum, ZERO } from '../credits/micros.ts';
+import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
 import { chainHash } from '../ledger/hash-chain.ts';
 import type { Instant } from '../time/instant.ts';
 import { compareBuckets, compareBurnOrder } from '../wallet/burn-order.ts';
@@ -123,12 +123,15 @@ export class WalletBook {
 
   /** What can be spent now. */
   get available(): Micros {
-    const inBuckets = sum(this.buckets.map((bucket) => bucket.available));
-    return atLeastZero(minus(inBuckets, this.snapshot.debt));
+    let inBuckets = 0n;
+    for (const bucket of this.buckets) inBuckets += bucket.available;
+    return atLeastZero(micros(inBuckets - this.snapshot.debt));
   }
 
   get held(): Micros {
-    return sum(this.buckets.map((bucket) => bucket.pinned));
+    let pinned = 0n;
+    for (const bucket of this.buckets) pinned += bucket.pinned;
+    return micros(pinned);
   }
 
   bucketByKey(key: string): DraftBucket | undefined {

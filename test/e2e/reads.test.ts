@@ -1,0 +1,816 @@
+/**
+ * Reading the books: the same answer whichever way it is paged or filtered, in a number of statements that depends on the
+ * query and not on the rows, and as fast with a million entries as with a hundred.
+ */
+import { randomUUID } from 'node:crypto';
+import { print } from 'graphql';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { instant } from '../../src/domain/time/instant.ts';
+import { compareBuckets, compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
+import { decodeId, encodeId } from '../../src/graphql/ids.ts';
+import {
+  BucketLotsDocument,
+  DebitDocument,
+  LedgerDocument,
+  type LedgerQuery,
+  type LedgerQueryVariables,
+  LotsDocument,
+  NestedReadDocument,
+  OrganizationsReadDocument,
+  PurchasePackageDocument,
+  RecordUsageDocument,
+  WalletStateDocument,
+} from '../generated/documents.ts';
+import { query } from '../support/books.ts';
+import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
+import { advanceTo, aKey, anApiKey, anOrganization, type Given, grant } from '../support/given.ts';
+
+let gateway: TestGateway;
+beforeAll(async () => {
+  gateway = await startTestGateway();
+});
+afterAll(() => gateway[Symbol.asyncDispose]());
+
+async function debit(client: TestClient, input: object = {}): Promise<void> {
+  const answer = await client.run(DebitDocument, { input: { idempotencyKey: aKey(), amount: '1', ...input } });
+  expect(answer.debit.__typename).toBe('DebitPayload');
+}
+
+/** Charges the meter's price `count` times, each as a transaction of its own. */
+async function charge(
+  client: TestClient,
+  count: number,
+  usage: { meter: string; quantity?: number } = { meter: 'search' },
+) {
+  const events = Array.from({ length: count }, () => ({ idempotencyKey: aKey(), usage }));
+  const { recordUsage } = await client.run(RecordUsageDocument, { input: { events } });
+  expect(recordUsage).toMatchObject({ __typename: 'RecordUsagePayload', accepted: count });
+}
+
+type Wallet = NonNullable<NonNullable<LedgerQuery['organization']>['wallet']>;
+type Entry = Wallet['ledger']['edges'][number]['node'];
+
+async function ledgerPage({ client, slug }: Given, page: Omit<LedgerQueryVariables, 'slug'> = {}) {
+  const { organization } = await client.run(LedgerDocument, { slug, ...page });
+  const ledger = organization?.wallet?.ledger;
+  if (!ledger) throw new Error('there is no ledger');
+  return { ...ledger, entries: ledger.edges.map((edge) => edge.node) };
+}
+
+/** All entries, newest first, in pages. */
+async function allEntries(
+  organization: Given,
+  filter: LedgerQueryVariables['filter'] = null,
+  first = 100,
+  between: () => Promise<void> = async () => undefined,
+): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  let after: string | null = null;
+  do {
+    const page: Awaited<ReturnType<typeof ledgerPage>> = await ledgerPage(organization, { filter, first, after });
+    expect(page.pageInfo.hasPreviousPage).toBe(after !== null);
+    entries.push(...page.entries);
+    after = page.pageInfo.hasNextPage ? (page.pageInfo.endCursor ?? null) : null;
+    await between();
+  } while (after !== null);
+  return entries;
+}
+
+const sequencesOf = (entries: readonly Entry[]): number[] => entries.map((entry) => entry.sequence);
+const downFrom = (last: number, first = 1): number[] => Array.from({ length: last - first + 1 }, (_, i) => last - i);
+
+describe('the nested query', () => {
+  async function statementsFor(ask: () => Promise<unknown>): Promise<string[]> {
+    await ask();
+    gateway.statements.length = 0;
+    await ask();
+    return [...gateway.statements];
+  }
+
+  it('answers organization, wallet, buckets, lots, entries, transactions and lines', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '10', promotional: '5' } });
+    await charge(organization.client, 1, { meter: 'scrape', quantity: 7 });
+    const read = await organization.client.run(NestedReadDocument, { slug: organization.slug, lots: 5, entries: 2 });
+    const wallet = read.organization?.wallet;
+    expect(wallet?.totalAvailable).toBe('8');
+    expect(
+      wallet?.buckets.map((bucket) => [
+        bucket.key,
+        bucket.available,
+        bucket.lots.edges.map((edge) => edge.node.remaining),
+      ]),
+    ).toEqual([
+      ['daily_free', '0', []],
+      ['promotional', '0', ['0']],
+      ['monthly_plan', '0', []],
+      ['purchased', '8', ['8']],
+    ]);
+    const lines = [{ meter: 'scrape', credits: '7' }];
+    const entries = [{ sequence: 3 }, { sequence: 4 }];
+    expect(wallet?.ledger.edges.map(({ node }) => [node.sequence, node.bucket?.key, node.transaction])).toEqual([
+      [4, 'purchased', { kind: 'DEBIT', lines, entries }],
+      [3, 'promotional', { kind: 'DEBIT', lines, entries }],
+    ]);
+  });
+
+  it('takes as many statements for 2 rows of each kind as for 50', async () => {
+    const organization = await anOrganization(gateway, { plan: 'free', credits: { purchased: '1000' } });
+    for (let lot = 0; lot < 60; lot++) await grant(gateway, organization.id, 'purchased', '1');
+    await charge(organization.client, 60);
+    const { client, slug } = organization;
+    const few = await statementsFor(() => client.run(NestedReadDocument, { slug, lots: 2, entries: 2 }));
+    const many = await statementsFor(() => client.run(NestedReadDocument, { slug, lots: 50, entries: 50 }));
+    expect(many).toHaveLength(few.length);
+    expect(many.length).toBeLessThan(15);
+  });
+
+  it('takes as many statements for 5 organizations as for 50', async () => {
+    await Promise.all(
+      Array.from({ length: 50 }, async (_, index) => {
+        const made = await anOrganization(gateway, { plan: 'free', credits: { purchased: '10' } });
+        await charge(made.client, 1 + (index % 7));
+      }),
+    );
+    const operator = gateway.as(gateway.demo.tokens.operator);
+    const few = await statementsFor(() => operator.run(OrganizationsReadDocument, { first: 5 }));
+    const many = await statementsFor(() => operator.run(OrganizationsReadDocument, { first: 50 }));
+    expect(many).toHaveLength(few.length);
+    expect(many.length).toBeLessThan(18);
+    const { organizations } = await operator.run(OrganizationsReadDocument, { first: 50 });
+    expect(organizations.edges).toHaveLength(50);
+    for (const { node } of organizations.edges) {
+      expect(node.wallet?.ledger.edges.length).toBeLessThanOrEqual(5);
+      expect(node.wallet?.buckets.map((bucket) => bucket.key)).toEqual([
+        'daily_free',
+        'promotional',
+        'monthly_plan',
+        'purchased',
+      ]);
+    }
+  });
+
+  it('bounds every list in SQL: none is read whole and cut afterwards', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '100' } });
+    await charge(organization.client, 3);
+    const { client, slug } = organization;
+    const operator = gateway.as(gateway.demo.tokens.operator);
+    const statements = [
+      ...(await statementsFor(() => client.run(NestedReadDocument, { slug, lots: 2, entries: 2 }))),
+      ...(await statementsFor(() => operator.run(OrganizationsReadDocument, { first: 5 }))),
+    ];
+    const many = statements.filter(
+      (sql) => /JSONB_AGG/i.test(sql) && /"public"\."(ledger_entry|lot|membership)"/.test(sql),
+    );
+    expect(many.length).toBeGreaterThanOrEqual(5);
+    for (const sql of many) {
+      const lists = sql.match(/JSONB_AGG/gi) ?? [];
+      const limits = sql.match(/LIMIT \$\d+ \/\* middle select \*\//g) ?? [];
+      expect(limits.length, sql).toBeGreaterThanOrEqual(
+        lists.filter(() => !/"public"\."bucket" AS "t1" WHERE/.test(sql)).length,
+      );
+    }
+    for (const sql of statements.filter((text) =>
+      /FROM "public"\."(ledger_entry|lot|organization)" AS "t0"/.test(text),
+    )) {
+      // By their ids, or a page.
+      expect(sql).toMatch(/LIMIT \$\d+|"id" IN \(|"sequence" = /);
+    }
+  });
+
+  it('shows one instant: the sums of a wallet agree with each other while it is debited', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '500', promotional: '500' } });
+    let spending = true;
+    const debits = (async () => {
+      for (let round = 0; round < 40; round++)
+        await Promise.all(Array.from({ length: 5 }, () => debit(organization.client)));
+    })().finally(() => {
+      spending = false;
+    });
+    let reads = 0;
+    while (spending) {
+      const { organization: read } = await organization.client.run(WalletStateDocument, { slug: organization.slug });
+      const wallet = read?.wallet;
+      const buckets = (wallet?.buckets ?? []).reduce((total, bucket) => total + Number(bucket.available), 0);
+      const spent = 1_000 - Number(wallet?.balance);
+      expect([Number(wallet?.totalAvailable), buckets, wallet?.version]).toEqual([
+        1_000 - spent,
+        1_000 - spent,
+        2 + spent,
+      ]);
+      reads++;
+    }
+    await debits;
+    expect(reads).toBeGreaterThan(5);
+  });
+});
+
+describe('the ledger’s filters', () => {
+  let organization: Given;
+  let everything: Entry[];
+  let actors: Record<string, string>;
+
+  beforeAll(async () => {
+    organization = await anOrganization(gateway, { credits: { purchased: '100', promotional: '20' } });
+    const { client, id, slug } = organization;
+    const second = gateway.as(await anApiKey(gateway, id, 'USAGE_WRITE'));
+    await query(
+      gateway.database,
+      "INSERT INTO membership (id, organization_id, user_id, role) VALUES (gen_random_uuid(), $1, 'demo-owner', 'OWNER')",
+      [decodeId('Organization', id)],
+    );
+    const owner = gateway.as(gateway.demo.tokens.owner);
+    const { organization: read } = await client.run(LedgerDocument, { slug });
+    const start = Date.parse(read?.wallet?.ledger.edges[0]?.node.effectiveAt ?? '');
+    for (const [hour, charging] of [client, second, owner, client].entries()) {
+      await advanceTo(gateway, id, new Date(start + (hour + 1) * 3_600_000).toISOString());
+      const organizationId = id;
+      await debit(charging, { organizationId, taskId: 'task-1', executionId: `run-${hour}` });
+      await debit(charging, { organizationId, taskId: 'task-2', reasonCode: 'research' });
+      await debit(charging, { organizationId, amount: '7', reasonCode: 'research', executionId: 'run-1' });
+      await grant(gateway, id, hour % 2 === 0 ? 'promotional' : 'purchased', '3');
+    }
+    everything = await allEntries(organization);
+    const keys = everything.flatMap(({ actor }) => (actor.__typename === 'ApiKey' ? [actor.id] : []));
+    const [newestKey = '', otherKey = ''] = [...new Set(keys)];
+    actors = {
+      'the master key': newestKey,
+      'another key': otherKey,
+      'a person': encodeId('User', 'demo-owner'),
+      nobody: encodeId('User', 'nobody'),
+    };
+  });
+
+  const actorIdOf = ({ actor }: Entry): string | null => (actor.__typename === 'SystemActor' ? null : actor.id);
+
+  /** What the filter asks for, said again in plain JavaScript. */
+  function matches(entry: Entry, filter: NonNullable<LedgerQueryVariables['filter']>): boolean {
+    const { from, to, taskId, executionId, direction, reasonCodes, bucketKeys, actorId } = filter;
+    return (
+      (!from || entry.effectiveAt >= from) &&
+      (!to || entry.effectiveAt < to) &&
+      (!taskId || entry.taskId === taskId) &&
+      (!executionId || entry.executionId === executionId) &&
+      (!direction || entry.direction === direction) &&
+      (!reasonCodes || reasonCodes.includes(entry.reasonCode)) &&
+      (!bucketKeys || (entry.bucket !== null && entry.bucket !== undefined && bucketKeys.includes(entry.bucket.key))) &&
+      (!actorId || actorIdOf(entry) === actorId)
+    );
+  }
+
+  async function expectFiltered(filter: NonNullable<LedgerQueryVariables['filter']>): Promise<number> {
+    const expected = sequencesOf(everything.filter((entry) => matches(entry, filter)));
+    expect(sequencesOf(await allEntries(organization, filter)), JSON.stringify(filter)).toEqual(expected);
+    return expected.length;
+  }
+
+  /** One choice per filter; those with a value find something and leave something out. */
+  function choices(): Record<string, NonNullable<LedgerQueryVariables['filter']>[]> {
+    const middle = everything[Math.floor(everything.length / 2)]?.effectiveAt ?? '';
+    const early = everything.at(-5)?.effectiveAt ?? '';
+    return {
+      from: [{ from: middle }],
+      to: [{ to: middle }],
+      range: [{ from: early, to: middle }],
+      taskId: [{ taskId: 'task-1' }],
+      executionId: [{ executionId: 'run-1' }],
+      direction: [{ direction: 'DEBIT' }, { direction: 'CREDIT' }],
+      reasonCodes: [{ reasonCodes: ['research'] }, { reasonCodes: ['GRANT', 'USAGE'] }],
+      bucketKeys: [{ bucketKeys: ['promotional'] }, { bucketKeys: ['purchased', 'daily_free'] }],
+      actorId: [{ actorId: actors['the master key'] ?? '' }, { actorId: actors['a person'] ?? '' }],
+    };
+  }
+
+  it('has rows of every kind to tell apart', () => {
+    expect(everything.length).toBeGreaterThan(18);
+    expect(new Set(everything.map((entry) => entry.reasonCode))).toEqual(new Set(['GRANT', 'USAGE', 'research']));
+    expect(new Set(everything.map((entry) => entry.bucket?.key))).toEqual(new Set(['promotional', 'purchased']));
+    expect(new Set(everything.map((entry) => entry.actor.__typename))).toEqual(
+      new Set(['ApiKey', 'User', 'SystemActor']),
+    );
+  });
+
+  it.each(['from', 'to', 'range', 'taskId', 'executionId', 'direction', 'reasonCodes', 'bucketKeys', 'actorId'])(
+    '%s finds what it says, and nothing else',
+    async (name) => {
+      for (const filter of choices()[name] ?? []) {
+        const found = await expectFiltered(filter);
+        expect(found).toBeGreaterThan(0);
+        expect(found).toBeLessThan(everything.length);
+      }
+    },
+  );
+
+  it('all of them together mean all of them', async () => {
+    const names = Object.keys(choices());
+    const sets = Object.values(choices());
+    let combinations = 0;
+    for (let a = 0; a < names.length; a++) {
+      for (let b = a + 1; b < names.length; b++) {
+        for (const first of sets[a] ?? []) {
+          for (const second of sets[b] ?? []) {
+            await expectFiltered({ ...first, ...second });
+            combinations++;
+          }
+        }
+      }
+    }
+    expect(combinations).toBeGreaterThan(60);
+    const everyOne = Object.assign({}, ...sets.map((set) => set[0])) as NonNullable<LedgerQueryVariables['filter']>;
+    await expectFiltered(everyOne);
+  });
+
+  it('tells actors apart, and finds none for nobody', async () => {
+    for (const actorId of Object.values(actors)) await expectFiltered({ actorId });
+    expect(await expectFiltered({ actorId: actors.nobody ?? '' })).toBe(0);
+    expect(await expectFiltered({ actorId: actors['another key'] ?? '' })).toBe(3);
+  });
+
+  it('takes a range as half-open: from its first instant to before its last', async () => {
+    const at = everything[0]?.effectiveAt ?? '';
+    const ofThatInstant = everything.filter((entry) => entry.effectiveAt === at).length;
+    expect(await expectFiltered({ from: at })).toBe(ofThatInstant);
+    expect(await expectFiltered({ to: at })).toBe(everything.length - ofThatInstant);
+    expect(await expectFiltered({ from: at, to: at })).toBe(0);
+    const after = new Date(Date.parse(at) + 1).toISOString();
+    expect(await expectFiltered({ from: at, to: after })).toBe(ofThatInstant);
+  });
+
+  it('takes an empty list as none of them, and an empty text as one that nothing has', async () => {
+    for (const filter of [{ reasonCodes: [] }, { bucketKeys: [] }, { taskId: '' }]) {
+      expect((await ledgerPage(organization, { filter })).entries).toEqual([]);
+    }
+  });
+
+  it('takes null as not given', async () => {
+    const filter = {
+      from: null,
+      to: null,
+      taskId: null,
+      direction: null,
+      reasonCodes: null,
+      bucketKeys: null,
+      actorId: null,
+    };
+    expect(sequencesOf(await allEntries(organization, filter))).toEqual(sequencesOf(everything));
+  });
+
+  it.each([1, 2, 3])('pages through what it finds, %d at a time, as if it were all there is', async (first) => {
+    const filter = { reasonCodes: ['research'], direction: 'DEBIT' } as const;
+    const expected = sequencesOf(
+      everything.filter((entry) => matches(entry, { ...filter, reasonCodes: ['research'] })),
+    );
+    expect(sequencesOf(await allEntries(organization, { ...filter, reasonCodes: ['research'] }, first))).toEqual(
+      expected,
+    );
+  });
+});
+
+describe('pages of the ledger', () => {
+  it('read newest first, and name their ends', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '100' } });
+    await charge(organization.client, 4);
+    const whole = await ledgerPage(organization);
+    expect(sequencesOf(whole.entries)).toEqual([5, 4, 3, 2, 1]);
+    expect(whole.pageInfo).toMatchObject({
+      hasNextPage: false,
+      hasPreviousPage: false,
+      startCursor: whole.edges[0]?.cursor,
+      endCursor: whole.edges[4]?.cursor,
+    });
+    const middle = await ledgerPage(organization, { first: 2, after: whole.edges[1]?.cursor ?? null });
+    expect(sequencesOf(middle.entries)).toEqual([3, 2]);
+    expect(middle.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: true });
+    const oldest = await ledgerPage(organization, { last: 2 });
+    expect(sequencesOf(oldest.entries)).toEqual([2, 1]);
+    expect(oldest.pageInfo).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
+    const before = await ledgerPage(organization, { last: 2, before: oldest.pageInfo.startCursor ?? null });
+    expect(sequencesOf(before.entries)).toEqual([4, 3]);
+    expect(before.pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: true });
+  });
+
+  it('have no neighbour beyond the last entry on either side', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '100' } });
+    await charge(organization.client, 3);
+    const first = await ledgerPage(organization, { first: 4 });
+    expect(first.pageInfo.hasNextPage).toBe(false);
+    const beyond = await ledgerPage(organization, { after: first.pageInfo.endCursor ?? null });
+    expect(beyond.edges).toEqual([]);
+    expect(beyond.pageInfo).toMatchObject({ hasNextPage: false, startCursor: null, endCursor: null });
+    const newer = await ledgerPage(organization, { last: 5, before: first.pageInfo.startCursor ?? null });
+    expect(newer.edges).toEqual([]);
+    expect(newer.pageInfo).toMatchObject({ hasPreviousPage: false, startCursor: null, endCursor: null });
+  });
+
+  it.each([1, 7, 10, 100])('skip and repeat nothing forwards, %d at a time, while entries are added', async (first) => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '10000' } });
+    await charge(organization.client, 49);
+    const seen = await allEntries(organization, null, first, () => charge(organization.client, 3));
+    expect(sequencesOf(seen)).toEqual(downFrom(50));
+  });
+
+  it.each([3, 7, 10, 100])('skip and repeat nothing backwards, %d at a time, while entries are added', async (last) => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '10000' } });
+    await charge(organization.client, 49);
+    const seen: number[] = [];
+    let before: string | null = null;
+    for (let added = 0; ; added++) {
+      const page: Awaited<ReturnType<typeof ledgerPage>> = await ledgerPage(organization, { last, before });
+      seen.unshift(...sequencesOf(page.entries));
+      before = page.pageInfo.startCursor ?? null;
+      if (!page.pageInfo.hasPreviousPage) break;
+      if (added < 20) await charge(organization.client, 2);
+    }
+    expect(seen).toEqual(downFrom(seen.length));
+    const newest = (await ledgerPage(organization, { first: 1 })).entries[0]?.sequence;
+    expect(seen[0]).toBe(newest);
+  });
+
+  it('are complete at any time while debits come in from all sides', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '10000' } });
+    let spending = true;
+    const debits = (async () => {
+      for (let round = 0; round < 25; round++)
+        await Promise.all(Array.from({ length: 8 }, () => debit(organization.client)));
+    })().finally(() => {
+      spending = false;
+    });
+    while (spending) {
+      const entries = await allEntries(organization, null, 40);
+      expect(sequencesOf(entries)).toEqual(downFrom(entries.length));
+      const chained = entries.map((entry) => Number(entry.balanceAfter));
+      expect(chained).toEqual(entries.map((entry) => 10_000 - (entry.sequence - 1)));
+    }
+    await debits;
+    expect(sequencesOf(await allEntries(organization))).toEqual(downFrom(201));
+  });
+});
+
+describe('lots', () => {
+  interface LotKeys {
+    readonly id: string;
+    readonly bucket: { readonly key: string; readonly burnPriority: number };
+    readonly expiresAt: string | null;
+    readonly effectiveAt: string;
+    readonly paid: boolean;
+    readonly active: boolean;
+  }
+
+  let organization: Given;
+  let inBurnOrder: LotKeys[];
+
+  /** Lots with all the ties there can be, put in by hand: the books of this organization are for reading only. */
+  beforeAll(async () => {
+    organization = await anOrganization(gateway);
+    const now = Date.now();
+    const at = (hours: number) => new Date(Math.floor(now / 1_000) * 1_000 + hours * 3_600_000).toISOString();
+    const expiries = [at(24), at(48), null];
+    const effects = [at(-2), at(-1)];
+    const rows = ['promotional', 'purchased'].flatMap((bucket) =>
+      expiries.flatMap((expiresAt) =>
+        effects.flatMap((effectiveAt) =>
+          [true, false].flatMap((paid) =>
+            [0, 1, 2].map((kind) => ({ bucket, expiresAt, effectiveAt, paid, remaining: kind === 2 ? 0 : 5 })),
+          ),
+        ),
+      ),
+    );
+    for (const { bucket, expiresAt, effectiveAt, paid, remaining } of rows) {
+      await query(
+        gateway.database,
+        `INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, paid, effective_at, expires_at, in_force, created_at)
+         SELECT $1, w.id, b.id, 'PROMOTION', 5, $2, $3, $4, $5, true, now()
+         FROM wallet w JOIN bucket b ON b.wallet_id = w.id AND b.key = $6 WHERE w.organization_id = $7`,
+        [randomUUID(), remaining, paid, effectiveAt, expiresAt, bucket, decodeId('Organization', organization.id)],
+      );
+    }
+    const stored = await query<{
+      id: string;
+      key: string;
+      priority: number;
+      expires_at: Date | null;
+      effective_at: Date;
+      paid: boolean;
+      active: boolean;
+    }>(
+      gateway.database,
+      `SELECT l.id, b.key, b.burn_priority AS priority, l.expires_at, l.effective_at, l.paid, remaining_micros > 0 AND in_force AS active
+       FROM lot l JOIN bucket b ON b.id = l.bucket_id JOIN wallet w ON w.id = l.wallet_id WHERE w.organization_id = $1`,
+      [decodeId('Organization', organization.id)],
+    );
+    const instantOf = (date: Date | null) => (date === null ? null : instant(date.getTime()));
+    inBurnOrder = stored
+      .toSorted(
+        (a, b) =>
+          compareBuckets({ burnPriority: a.priority, key: a.key }, { burnPriority: b.priority, key: b.key }) ||
+          compareBurnOrder(
+            {
+              id: a.id,
+              paid: a.paid,
+              expiresAt: instantOf(a.expires_at),
+              effectiveAt: instant(a.effective_at.getTime()),
+            },
+            {
+              id: b.id,
+              paid: b.paid,
+              expiresAt: instantOf(b.expires_at),
+              effectiveAt: instant(b.effective_at.getTime()),
+            },
+          ),
+      )
+      .map((row) => ({
+        id: encodeId('Lot', row.id),
+        bucket: { key: row.key, burnPriority: row.priority },
+        expiresAt: row.expires_at?.toISOString() ?? null,
+        effectiveAt: row.effective_at.toISOString(),
+        paid: row.paid,
+        active: row.active,
+      }));
+    expect(inBurnOrder).toHaveLength(72);
+  });
+
+  async function allLots(active: boolean | null, first: number): Promise<string[]> {
+    const ids: string[] = [];
+    let after: string | null = null;
+    do {
+      const variables: { slug: string; active: boolean | null; first: number; after: string | null } = {
+        slug: organization.slug,
+        active,
+        first,
+        after,
+      };
+      const { organization: read } = await organization.client.run(LotsDocument, variables);
+      const page = read?.wallet?.lots;
+      if (!page) throw new Error('there are no lots');
+      ids.push(...page.edges.map((edge) => edge.node.id));
+      after = page.pageInfo.hasNextPage ? (page.pageInfo.endCursor ?? null) : null;
+    } while (after !== null);
+    return ids;
+  }
+
+  it.each([1, 5, 7, 100])('of a wallet are paged in burn order, %d at a time, whatever ties', async (first) => {
+    expect(await allLots(null, first)).toEqual(inBurnOrder.map((lot) => lot.id));
+  });
+
+  it.each([true, false])('are those with credits left or the others: active %s', async (active) => {
+    const expected = inBurnOrder.filter((lot) => lot.active === active).map((lot) => lot.id);
+    expect(expected.length).toBeGreaterThan(20);
+    expect(await allLots(active, 10)).toEqual(expected);
+  });
+
+  it.each([1, 5, 100])('of each bucket are paged by themselves, %d at a time', async (first) => {
+    for (const key of ['promotional', 'purchased', 'daily_free']) {
+      const ids: string[] = [];
+      let after: string | null = null;
+      do {
+        const variables: { slug: string; first: number; after: string | null } = {
+          slug: organization.slug,
+          first,
+          after,
+        };
+        const { organization: read } = await organization.client.run(BucketLotsDocument, variables);
+        const page = read?.wallet?.buckets.find((bucket) => bucket.key === key)?.lots;
+        ids.push(...(page?.edges ?? []).map((edge) => edge.node.id));
+        after = page?.pageInfo.hasNextPage ? (page.pageInfo.endCursor ?? null) : null;
+      } while (after !== null);
+      expect(ids).toEqual(inBurnOrder.filter((lot) => lot.bucket.key === key).map((lot) => lot.id));
+    }
+  });
+
+  it('are spent in the order in which they are listed', async () => {
+    const spender = await anOrganization(gateway);
+    const soon = new Date(Date.now() + 3_600_000).toISOString();
+    const later = new Date(Date.now() + 7_200_000).toISOString();
+    for (const [bucket, expiresAt] of [
+      ['purchased', undefined],
+      ['purchased', later],
+      ['promotional', later],
+      ['promotional', soon],
+      ['promotional', soon],
+      ['purchased', soon],
+    ] as const) {
+      await grant(gateway, spender.id, bucket, '2', expiresAt);
+    }
+    const { organization: read } = await spender.client.run(LotsDocument, { slug: spender.slug, active: true });
+    const listed = read?.wallet?.lots.edges.map((edge) => edge.node.id) ?? [];
+    await debit(spender.client, { amount: '12' });
+    const spent = (await ledgerPage(spender, { filter: { direction: 'DEBIT' } })).entries.map((entry) => entry.lot?.id);
+    expect(spent.toReversed()).toEqual(listed);
+  });
+});
+
+describe('views of the balance', () => {
+  const balanceOf = async ({ client, slug }: Given) => {
+    const { organization } = await client.run(WalletStateDocument, { slug });
+    const wallet = organization?.wallet;
+    const { totalAvailable, subscriptionCredits, purchasedCredits, balance, held, debt, frozenCredits } = wallet ?? {};
+    const buckets = Object.fromEntries((wallet?.buckets ?? []).map((bucket) => [bucket.key, bucket.available]));
+    return { totalAvailable, subscriptionCredits, purchasedCredits, balance, held, debt, frozenCredits, buckets };
+  };
+  const NONE = { held: '0', debt: '0', frozenCredits: '0' };
+
+  it('of an organization with nothing are zero, not nothing', async () => {
+    const organization = await anOrganization(gateway);
+    expect(await balanceOf(organization)).toEqual({
+      totalAvailable: '0',
+      subscriptionCredits: '0',
+      purchasedCredits: '0',
+      balance: '0',
+      ...NONE,
+      buckets: { daily_free: '0', promotional: '0', monthly_plan: '0', purchased: '0' },
+    });
+  });
+
+  it('tell what came with the plan from what was bought; promotions count in the total only', async () => {
+    const organization = await anOrganization(gateway, {
+      plan: 'free',
+      credits: { purchased: '10.5', promotional: '5' },
+    });
+    expect(await balanceOf(organization)).toEqual({
+      totalAvailable: '2115.5',
+      subscriptionCredits: '2100',
+      purchasedCredits: '10.5',
+      balance: '2115.5',
+      ...NONE,
+      buckets: { daily_free: '100', promotional: '5', monthly_plan: '2000', purchased: '10.5' },
+    });
+    await debit(organization.client, { amount: '2107' });
+    expect(await balanceOf(organization)).toEqual({
+      totalAvailable: '8.5',
+      subscriptionCredits: '0',
+      purchasedCredits: '8.5',
+      balance: '8.5',
+      ...NONE,
+      buckets: { daily_free: '0', promotional: '0', monthly_plan: '0', purchased: '8.5' },
+    });
+  });
+
+  it('count a bonus as bought', async () => {
+    const organization = await anOrganization(gateway);
+    const { purchasePackage } = await organization.client.run(PurchasePackageDocument, {
+      input: { idempotencyKey: aKey(), packageId: encodeId('Package', 'growth') },
+    });
+    if (purchasePackage.__typename !== 'PurchasePayload') throw new Error(JSON.stringify(purchasePackage));
+    expect(await balanceOf(organization)).toMatchObject({ totalAvailable: '0' });
+    const paid = await fetch(`${purchasePackage.purchase?.checkoutUrl}/pay`, { method: 'POST' });
+    expect(paid.status).toBe(200);
+    expect(await balanceOf(organization)).toMatchObject({
+      totalAvailable: '5500',
+      purchasedCredits: '5500',
+      subscriptionCredits: '0',
+    });
+  });
+
+  it('are true at the instant of reading: what has expired is gone, what has refreshed is there', async () => {
+    const organization = await anOrganization(gateway, { plan: 'free' });
+    const { organization: read } = await organization.client.run(WalletStateDocument, { slug: organization.slug });
+    const refreshAt = read?.wallet?.buckets.find((bucket) => bucket.key === 'daily_free')?.refresh?.nextRefreshAt ?? '';
+    await debit(organization.client, { amount: '60' });
+    await grant(gateway, organization.id, 'promotional', '7', refreshAt);
+    expect(await balanceOf(organization)).toMatchObject({ totalAvailable: '2047', subscriptionCredits: '2040' });
+    await advanceTo(gateway, organization.id, refreshAt);
+    expect(await balanceOf(organization)).toMatchObject({
+      totalAvailable: '2100',
+      subscriptionCredits: '2100',
+      buckets: { daily_free: '100', promotional: '0', monthly_plan: '2000', purchased: '0' },
+    });
+  });
+});
+
+describe('a wallet with 1,000,000 entries', () => {
+  const LOADED = 1_000_000;
+  const ENTRIES_PER_TRANSACTION = 10;
+  let organization: Given;
+  /** When the first of the loaded entries counts; one follows every millisecond. */
+  let start: number;
+
+  beforeAll(async () => {
+    organization = await anOrganization(gateway, { credits: { promotional: '5', purchased: '100000' } });
+    const organizationId = decodeId('Organization', organization.id);
+    const [wallet] = await query<{ id: string; sequence: string; lot: string; bucket: string; at: Date }>(
+      gateway.database,
+      `SELECT w.id, w.sequence, l.id AS lot, b.id AS bucket, w.last_posted_at AS at
+       FROM wallet w JOIN bucket b ON b.wallet_id = w.id AND b.key = 'purchased' JOIN lot l ON l.bucket_id = b.id
+       WHERE w.organization_id = $1`,
+      [organizationId],
+    );
+    if (!wallet) throw new Error('there is no wallet');
+    start = wallet.at.getTime();
+    await query(gateway.database, 'ALTER TABLE ledger_entry DISABLE TRIGGER ledger_entry_chain');
+    await query(
+      gateway.database,
+      `INSERT INTO ledger_transaction (id, wallet_id, kind, reason_code, amount_micros, lines, actor_kind, actor_id, effective_at, posted_at)
+       SELECT ('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, $1, 'DEBIT', 'USAGE', -$3, '[]', 'SYSTEM', 'load',
+         $2::timestamptz + i * $3 * interval '1 millisecond', $2::timestamptz + i * $3 * interval '1 millisecond'
+       FROM generate_series(0, $4::int / $3::int) i`,
+      [wallet.id, wallet.at, ENTRIES_PER_TRANSACTION, LOADED],
+    );
+    await query(
+      gateway.database,
+      `INSERT INTO ledger_entry (wallet_id, sequence, transaction_id, direction, amount_micros, balance_after_micros, reason_code,
+         lot_id, bucket_id, meter, task_id, execution_id, actor_kind, actor_id, effective_at, posted_at, hash)
+       SELECT $1, $2::bigint + i, ('00000000-0000-7000-8000-' || lpad((i / $6)::text, 12, '0'))::uuid, 'DEBIT', 1, 100005000000 - i,
+         CASE WHEN i % 100000 = 0 THEN 'rare' ELSE 'USAGE' END, $3, $4, 'search', 'task-' || (i / 100), 'run-' || (i / 10),
+         'SYSTEM', 'load', $5::timestamptz + i * interval '1 millisecond', $5::timestamptz + i * interval '1 millisecond', decode(repeat('00', 32), 'hex')
+       FROM generate_series(1, $7) i`,
+      [wallet.id, wallet.sequence, wallet.lot, wallet.bucket, wallet.at, ENTRIES_PER_TRANSACTION, LOADED],
+    );
+    await query(gateway.database, 'ALTER TABLE ledger_entry ENABLE TRIGGER ledger_entry_chain');
+    await query(
+      gateway.database,
+      `WITH spent AS (UPDATE lot SET remaining_micros = remaining_micros - $2 WHERE id = $3),
+            less AS (UPDATE bucket SET available_micros = available_micros - $2 WHERE id = $4)
+       UPDATE wallet SET sequence = sequence + $2, balance_micros = balance_micros - $2,
+         last_posted_at = last_posted_at + $2 * interval '1 millisecond' WHERE id = $1`,
+      [wallet.id, LOADED, wallet.lot, wallet.bucket],
+    );
+    await query(gateway.database, 'ANALYZE ledger_entry, ledger_transaction, wallet, lot, bucket');
+  }, 180_000);
+
+  const after = (milliseconds: number): string => new Date(start + milliseconds).toISOString();
+
+  /** The fastest of a few: what the query takes, and not what else the machine is doing. */
+  async function expectWithin(milliseconds: number, ask: () => Promise<unknown>): Promise<void> {
+    let fastest = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const before = performance.now();
+      await ask();
+      fastest = Math.min(fastest, performance.now() - before);
+    }
+    expect(fastest).toBeLessThan(milliseconds);
+  }
+
+  it('answers its first page, its last and one from its middle at once', async () => {
+    const newest = await ledgerPage(organization, { first: 50 });
+    expect(sequencesOf(newest.entries)).toEqual(downFrom(LOADED + 2, LOADED - 47));
+    await expectWithin(300, () => ledgerPage(organization, { first: 50 }));
+    const oldest = await ledgerPage(organization, { last: 50 });
+    expect(sequencesOf(oldest.entries)).toEqual(downFrom(50));
+    await expectWithin(300, () => ledgerPage(organization, { last: 50 }));
+    const [middle] = (await ledgerPage(organization, { first: 1, filter: { taskId: 'task-5000' } })).edges;
+    const deep = () => ledgerPage(organization, { first: 50, after: middle?.cursor ?? null });
+    expect(sequencesOf((await deep()).entries)).toEqual(downFrom(500_100, 500_051));
+    await expectWithin(300, deep);
+  });
+
+  it('answers the nested query at once, from bounded lists', async () => {
+    const { client, slug } = organization;
+    const ask = () => client.run(NestedReadDocument, { slug, lots: 50, entries: 50 });
+    const { organization: read } = await ask();
+    expect(read?.wallet?.ledger.edges).toHaveLength(50);
+    expect(read?.wallet?.ledger.edges[20]?.node.transaction.entries).toHaveLength(ENTRIES_PER_TRANSACTION);
+    await expectWithin(400, ask);
+    gateway.statements.length = 0;
+    await ask();
+    const ofEntries = gateway.statements.filter((sql) => sql.includes('ledger_entry'));
+    expect(ofEntries.length).toBeGreaterThan(0);
+    for (const sql of ofEntries) expect(sql).toMatch(/LIMIT/);
+  });
+
+  it.each([
+    ['a task', () => ({ taskId: 'task-70' }), 100],
+    ['a task that is none', () => ({ taskId: 'none' }), 0],
+    ['an execution', () => ({ executionId: 'run-7' }), 10],
+    ['a rare reason', () => ({ reasonCodes: ['rare'] }), 10],
+    ['a reason that is none', () => ({ reasonCodes: ['none'] }), 0],
+    ['an early range', () => ({ from: after(1_000), to: after(1_040) }), 40],
+    ['a long early range', () => ({ to: after(20_000) }), 100],
+    ['a range before everything', () => ({ to: after(-60_000) }), 0],
+    ['a range after everything', () => ({ from: after(LOADED + 60_000) }), 0],
+    [
+      'a task in a direction and a bucket',
+      () => ({ taskId: 'task-70', direction: 'DEBIT' as const, bucketKeys: ['purchased'] }),
+      100,
+    ],
+  ])('answers for %s at once', async (_name, filter, found) => {
+    expect((await ledgerPage(organization, { first: 100, filter: filter() })).entries).toHaveLength(found);
+    await expectWithin(200, () => ledgerPage(organization, { first: 100, filter: filter() }));
+  });
+
+  it.each([
+    ['a rare bucket', () => ({ bucketKeys: ['promotional'] }), 1],
+    ['a rare direction', () => ({ direction: 'CREDIT' as const }), 2],
+    ['an actor that is nobody', () => ({ actorId: encodeId('User', 'nobody') }), 0],
+  ])('answers for %s in bounded time', async (_name, filter, found) => {
+    expect((await ledgerPage(organization, { first: 100, filter: filter() })).entries).toHaveLength(found);
+    await expectWithin(1_500, () => ledgerPage(organization, { first: 100, filter: filter() }));
+  });
+
+  it('is charged as quickly as any other', async () => {
+    await expectWithin(300, () => debit(organization.client));
+    expect((await ledgerPage(organization, { first: 1 })).entries[0]).toMatchObject({
+      amount: '1',
+      reasonCode: 'USAGE',
+    });
+  });
+});
+
+describe('the published documents', () => {
+  it('ask for nothing that the limits would refuse', async () => {
+    for (const document of [LedgerDocument, LotsDocument, NestedReadDocument, OrganizationsReadDocument]) {
+      const { errors } = await gateway
+        .as(gateway.demo.tokens.operator)
+        .raw(print(document), { slug: 'demo', first: 50, lots: 50, entries: 50 });
+      expect(errors).toEqual([]);
+    }
+  });
+});
