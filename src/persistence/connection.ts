@@ -9,6 +9,8 @@ import { instant } from '../domain/time/instant.ts';
 
 const TIMESTAMPTZ = 1184;
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
+/** Bounds on how long a session may hold others up; a gateway that is stopped mid-batch lets go of its locks. */
+const TIMEOUTS = ['-c statement_timeout=30s', '-c lock_timeout=10s', '-c idle_in_transaction_session_timeout=5s'];
 const INDEX_PROBES_ONLY = [
   '-c plan_cache_mode=force_generic_plan',
   '-c enable_seqscan=off',
@@ -91,7 +93,7 @@ export function createSql(databaseUrl: string, options: ConnectionOptions): Sql 
     max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MILLISECONDS,
     application_name: applicationName,
-    options: ['-c TimeZone=UTC', '-c jit=off', ...(posting ? INDEX_PROBES_ONLY : [])].join(' '),
+    options: ['-c TimeZone=UTC', '-c jit=off', ...TIMEOUTS, ...(posting ? INDEX_PROBES_ONLY : [])].join(' '),
     types,
     ...{ pipeline: posting },
   });

@@ -37,8 +37,9 @@ export function isRetryable(error: unknown): boolean {
 export function isConnectionLoss(error: unknown): boolean {
   if (error instanceof ConnectionLost) return true;
   const state = sqlState(error);
-  // Class 08 is "connection exception", 57P01–57P03 are shutdowns and starts, 53300 is "too many connections".
-  if (state !== undefined) return state.startsWith('08') || /^57P0[123]$/.test(state) || state === '53300';
+  // Class 08 is "connection exception", 57P01–57P03 are shutdowns and starts, 53300 is "too many connections"; 25P03 and
+  // 25P04 end a session that was idle in a transaction, or in one for too long.
+  if (state !== undefined) return state.startsWith('08') || /^(?:57P0[123]|25P0[34])$/.test(state) || state === '53300';
   const code = property(error, 'code');
   return typeof code === 'string' && PRISMA_CONNECTION_CODES.has(code);
 }

@@ -91,6 +91,19 @@ function actorFilter(actorId: string): Prisma.LedgerEntryWhereInput {
   }
 }
 
+/**
+ * By sequence. In a time range by effective instant before it, which is the same order, for effective instants never
+ * decrease; said this way the range and the order come from one index.
+ */
+export function ledgerOrder(
+  filter: LedgerFilter | null | undefined,
+  { backwards }: Page,
+): Prisma.LedgerEntryOrderByWithRelationInput[] {
+  const direction = backwards ? 'asc' : 'desc';
+  const hasRange = isGiven(filter?.from) || isGiven(filter?.to);
+  return [...(hasRange ? [{ effectiveAt: direction } as const] : []), { sequence: direction }];
+}
+
 export function entriesBeyond(walletId: string, { cursor, backwards }: Page): Prisma.LedgerEntryWhereInput {
   if (cursor === null) return {};
   const sequence = sequenceOf(walletId, cursor, backwards ? 'before' : 'after');

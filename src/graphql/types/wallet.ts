@@ -8,7 +8,7 @@ import { readPage } from '../pages.ts';
 import { mayReadBilling } from '../permissions/readable.ts';
 import { BucketRef, withBucket } from './bucket.ts';
 import { LedgerEntryConnection } from './ledger-entry.ts';
-import { entriesBeyond, LedgerFilterRef, ledgerCursor, ledgerFilter } from './ledger-pages.ts';
+import { entriesBeyond, LedgerFilterRef, ledgerCursor, ledgerFilter, ledgerOrder } from './ledger-pages.ts';
 import { liveCursor } from './live-cursor.ts';
 import { LotConnection } from './lot.ts';
 import { BURN_ORDER, type LotInBurnOrder, lotCursor, lotFilter, lotsAfter } from './lot-pages.ts';
@@ -21,7 +21,8 @@ interface BucketAmounts {
   readonly frozenMicros: bigint;
 }
 
-const amounts = { select: { kind: true, availableMicros: true, pinnedMicros: true, frozenMicros: true } } as const;
+/** Asked for alike by every field, so that they are read once, in the statement that reads the wallet: at one instant. */
+const IN_BURN_ORDER = { orderBy: [{ burnPriority: 'asc' as const }, { key: 'asc' as const }], take: 100 };
 
 function total(buckets: readonly BucketAmounts[], field: Exclude<keyof BucketAmounts, 'kind'>, ...kinds: BucketKind[]) {
   const counted = kinds.length === 0 ? buckets : buckets.filter((bucket) => kinds.includes(bucket.kind));
@@ -38,25 +39,25 @@ export const WalletRef = builder.prismaObject('Wallet', {
     totalAvailable: t.field({
       type: 'Credits',
       description: 'What can be spent now over all buckets, less debt; never negative.',
-      select: { buckets: amounts },
+      select: { buckets: IN_BURN_ORDER },
       resolve: ({ buckets, debtMicros }) => atLeastZero(minus(total(buckets, 'availableMicros'), micros(debtMicros))),
     }),
     subscriptionCredits: t.field({
       type: 'Credits',
       description: 'The part that came with the plan: buckets of kind ALLOWANCE and PLAN.',
-      select: { buckets: amounts },
+      select: { buckets: IN_BURN_ORDER },
       resolve: ({ buckets }) => total(buckets, 'availableMicros', 'ALLOWANCE', 'PLAN'),
     }),
     purchasedCredits: t.field({
       type: 'Credits',
       description: 'The part that was bought, bonus included: buckets of kind PURCHASED.',
-      select: { buckets: amounts },
+      select: { buckets: IN_BURN_ORDER },
       resolve: ({ buckets }) => total(buckets, 'availableMicros', 'PURCHASED'),
     }),
     held: t.field({
       type: 'Credits',
       description: 'What open holds have reserved.',
-      select: { buckets: amounts },
+      select: { buckets: IN_BURN_ORDER },
       resolve: ({ buckets }) => total(buckets, 'pinnedMicros'),
     }),
     debt: t.field({
@@ -73,7 +74,7 @@ export const WalletRef = builder.prismaObject('Wallet', {
     frozenCredits: t.field({
       type: 'Credits',
       description: 'What lies in lots under dispute and cannot be spent.',
-      select: { buckets: amounts },
+      select: { buckets: IN_BURN_ORDER },
       resolve: ({ buckets }) => total(buckets, 'frozenMicros'),
     }),
     frozenAt: t.expose('frozenAt', {
@@ -90,7 +91,7 @@ export const WalletRef = builder.prismaObject('Wallet', {
     buckets: t.relation('buckets', {
       type: BucketRef,
       description: 'Its buckets, in burn order.',
-      query: { orderBy: [{ burnPriority: 'asc' }, { key: 'asc' }], take: 100 },
+      query: IN_BURN_ORDER,
     }),
     lots: t.field({
       type: LotConnection,
@@ -136,7 +137,7 @@ export const WalletRef = builder.prismaObject('Wallet', {
       resolve: (wallet, { filter, ...args }, context, info) => {
         const page = readPage(args);
         const where = { AND: [ledgerFilter(filter), entriesBeyond(wallet.id, page)] };
-        const orderBy = { sequence: page.backwards ? ('asc' as const) : ('desc' as const) };
+        const orderBy = ledgerOrder(filter, page);
         return nestedConnection(wallet.id, context, info, {
           page,
           cursorOf: ledgerCursor,

@@ -123,6 +123,8 @@ describe('a debit', () => {
       purchaseId: null,
     });
     expect(books.entries[0]).toMatchObject({ reasonCode: 'CRAWL', direction: 'DEBIT', meter: null });
+    // The hash covers all of it: an audit that rebuilds it from the rows finds the same.
+    expectSound(books);
   });
 
   it('of any amount takes a prefix of the burn order and leaves the rest untouched', () => {

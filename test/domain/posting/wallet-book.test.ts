@@ -142,6 +142,26 @@ describe('posting', () => {
     expect(book.entries).toMatchObject([{ lotId: facts.id, reasonCode: 'EXPIRY' }]);
   });
 
+  it.each([
+    ['frozen', { frozen: true }],
+    ['not yet in force', { inForce: false }],
+  ])('takes from a lot that is %s without touching what can be spent', (_name, change) => {
+    const book = bookOf(aWallet().withLot('purchased', '9'));
+    const lot = book.lot({ ...lotOf('5'), ...change });
+    book.post(details(), ({ debitLot }) => debitLot(lot, credits('2'), 'EXPIRY'));
+    expect(lot.remaining).toBe(credits('3'));
+    expect(book.requireBucket('purchased').available).toBe(credits('9'));
+    expect(book.changes).toMatchObject([{ change: 0n, totalAvailable: credits('9') }]);
+  });
+
+  it('tells live clients what is held beside what can be spent', () => {
+    const book = bookOf(
+      aWallet().withLot('promotional', '5', { pinned: '1' }).withLot('purchased', '9', { pinned: '2' }),
+    );
+    book.post(details(), ({ spend }) => spend(credits('3'), 'USAGE'));
+    expect(book.changes).toMatchObject([{ totalAvailable: credits('8'), held: credits('3') }]);
+  });
+
   it('gives one draft per lot, whether it was loaded to be spent or because it is due', () => {
     const snapshot = aWallet().at(NOW).withLot('purchased', '9', { expiresAt: NOW }).books().snapshot();
     const book = new WalletBook(snapshot, () => 'id');
