@@ -1,18 +1,11 @@
 /** What live streams read: rows of one wallet after a number, in order, a bounded number at a time. */
 import { type Micros, micros } from '../domain/credits/micros.ts';
+import type { PostedChange } from '../domain/posting/records.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { Sql } from './connection.ts';
 
-export interface ChangeRow {
-  readonly version: bigint;
-  readonly sequence: bigint;
-  readonly change: Micros;
-  readonly reasonCode: string;
-  readonly totalAvailable: Micros;
-  readonly held: Micros;
-  readonly transactionId: string | null;
-  readonly occurredAt: Instant;
-}
+/** A change as it was posted; the wallet is the reader's. */
+export type ChangeRow = Omit<PostedChange, 'walletId'>;
 
 export async function changesAfter(sql: Sql, walletId: string, version: bigint, limit: number): Promise<ChangeRow[]> {
   const rows = await sql<

@@ -1,6 +1,5 @@
 /** Live streams over both transports: nothing is lost, repeated or out of order, whatever happens to the connection. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeCursor } from '../../src/graphql/pages.ts';
 import {
   BalanceChangedDocument,
   type BalanceChangedSubscription,
@@ -13,6 +12,7 @@ import {
 import { createDatabase } from '../support/database.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anOrganization, type Given, grant } from '../support/given.ts';
+import { forgeCursor } from './cursors.ts';
 import { BareSocket, type Live, subscribe, TRANSPORTS, type Transport } from './streams.ts';
 
 let gateway: TestGateway;
@@ -198,17 +198,13 @@ describe.each(TRANSPORTS)('balanceChanged over %s', (transport) => {
   it('refuses a cursor that is malformed, of the future or of another stream', async () => {
     const organization = await anOrganization(gateway, { credits: { purchased: '10' } });
     await debit(organization.client);
+    const newest = await liveCursorOf(organization);
     const { organization: read } = await organization.client.run(LedgerDocument, { slug: organization.slug, first: 1 });
     const cursors = [
       '',
       'x',
       'ÿ',
-      encodeCursor('balance', ['-1']),
-      encodeCursor('balance', ['1.5']),
-      encodeCursor('balance', ['9'.repeat(30)]),
-      encodeCursor('balance', [1]),
-      encodeCursor('balance', []),
-      encodeCursor('balance', ['3']),
+      ...['-1', '1.5', '9'.repeat(30), 2, null, '', ' 2', '3'].map((version) => forgeCursor(newest, version)),
       read?.wallet?.ledger.edges[0]?.cursor ?? 'no entry',
     ];
     for (const after of cursors) {
@@ -308,12 +304,10 @@ describe.each(TRANSPORTS)('ledgerEntryPosted over %s', (transport) => {
 
   it('refuses a cursor that is malformed, of the future or of another stream', async () => {
     const organization = await anOrganization(gateway, { credits: { purchased: '10' } });
-    const cursors = [
-      'x',
-      encodeCursor('entry', ['2']),
-      encodeCursor('entry', ['-1']),
-      await liveCursorOf(organization),
-    ];
+    const { organization: read } = await organization.client.run(LedgerDocument, { slug: organization.slug, first: 1 });
+    const newest = read?.wallet?.ledger.edges[0]?.cursor ?? 'no entry';
+    const forged = ['-1', '1.5', '9'.repeat(30), 1, null, '2'].map((sequence) => forgeCursor(newest, sequence));
+    const cursors = ['', 'x', ...forged, await liveCursorOf(organization)];
     for (const after of cursors) {
       await using live = watchLedger(transport, organization, after);
       const result = await live.result();

@@ -785,6 +785,17 @@ describe('a wallet with 1,000,000 entries', () => {
     await expectWithin(200, () => ledgerPage(organization, { first: 100, filter: filter() }));
   });
 
+  it('answers for a deep page of a range that is nearly everything at once', async () => {
+    const filter = { from: after(1), to: after(LOADED) };
+    const [middle] = (await ledgerPage(organization, { first: 1, filter: { taskId: 'task-5000' } })).edges;
+    const deep = () => ledgerPage(organization, { first: 50, filter, after: middle?.cursor ?? null });
+    expect(sequencesOf((await deep()).entries)).toEqual(downFrom(500_100, 500_051));
+    await expectWithin(200, deep);
+    const back = () => ledgerPage(organization, { last: 50, filter, before: middle?.cursor ?? null });
+    expect(sequencesOf((await back()).entries)).toEqual(downFrom(500_151, 500_102));
+    await expectWithin(200, back);
+  });
+
   it.each([
     ['a rare bucket', () => ({ bucketKeys: ['promotional'] }), 1],
     ['a rare direction', () => ({ direction: 'CREDIT' as const }), 2],

@@ -3,10 +3,8 @@ import { signedIn } from '../../operations/authorize.ts';
 import type { Answered } from '../../operations/outcome.ts';
 import { builder } from '../builder.ts';
 import { decodeId } from '../ids.ts';
-import { loadWallet } from '../loading/wallets.ts';
+import { answeredFields } from '../types/answered.ts';
 import { resultUnion } from '../types/result.ts';
-import { TransactionRef } from '../types/transaction.ts';
-import { WalletRef } from '../types/wallet.ts';
 
 const AdjustBalanceInputRef = builder.inputType('AdjustBalanceInput', {
   description: 'A correction.',
@@ -22,17 +20,7 @@ const AdjustBalanceInputRef = builder.inputType('AdjustBalanceInput', {
 const AdjustPayloadRef = builder.objectRef<Answered>('AdjustPayload').implement({
   description: 'What was corrected.',
   fields: (t) => ({
-    transaction: t.field({
-      type: TransactionRef,
-      description: 'The transaction.',
-      resolve: (answer) => answer.transaction,
-    }),
-    wallet: t.field({
-      type: WalletRef,
-      description: 'The wallet as it is now.',
-      resolve: ({ organizationId }, _args, context, info) => loadWallet(context, info, organizationId) as never,
-    }),
-    replayed: t.exposeBoolean('replayed', { description: 'True where this is the first answer given again.' }),
+    ...answeredFields(t),
   }),
 });
 

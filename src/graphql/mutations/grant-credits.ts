@@ -4,11 +4,9 @@ import type { Answered } from '../../operations/outcome.ts';
 import { builder } from '../builder.ts';
 import { decodeId } from '../ids.ts';
 import { loadWritten } from '../loading/rows.ts';
-import { loadWallet } from '../loading/wallets.ts';
+import { answeredFields } from '../types/answered.ts';
 import { LotRef } from '../types/lot.ts';
 import { resultUnion } from '../types/result.ts';
-import { TransactionRef } from '../types/transaction.ts';
-import { WalletRef } from '../types/wallet.ts';
 
 const GrantCreditsInputRef = builder.inputType('GrantCreditsInput', {
   description: 'Credits to give.',
@@ -36,17 +34,7 @@ const GrantPayloadRef = builder.objectRef<Answered>('GrantPayload').implement({
           context.services.prisma.lot.findUnique({ ...query, where: { id: lotId ?? '' } }),
         ),
     }),
-    transaction: t.field({
-      type: TransactionRef,
-      description: 'The transaction.',
-      resolve: (answer) => answer.transaction,
-    }),
-    wallet: t.field({
-      type: WalletRef,
-      description: 'The wallet as it is now.',
-      resolve: ({ organizationId }, _args, context, info) => loadWallet(context, info, organizationId) as never,
-    }),
-    replayed: t.exposeBoolean('replayed', { description: 'True where this is the first answer given again.' }),
+    ...answeredFields(t),
   }),
 });
 

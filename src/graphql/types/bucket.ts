@@ -3,12 +3,10 @@ import { micros } from '../../domain/credits/micros.ts';
 import type { Allowance } from '../../generated/prisma/client.ts';
 import { builder } from '../builder.ts';
 import { encodeId } from '../ids.ts';
-import { nestedConnection } from '../loading/connections.ts';
-import { readPage } from '../pages.ts';
 import { mayReadWallet } from '../permissions/readable.ts';
 import { BucketKindEnum, RefreshIntervalEnum } from './enums.ts';
 import { LotConnection } from './lot.ts';
-import { BURN_ORDER, type LotInBurnOrder, lotCursor, lotFilter, lotsAfter } from './lot-pages.ts';
+import { LOT_LIST_ARGS, lotList } from './lot-list.ts';
 import { NodeRef } from './node.ts';
 
 const BucketRefreshRef = builder.objectRef<Allowance>('BucketRefresh').implement({
@@ -59,35 +57,11 @@ export const BucketRef = builder.prismaObject('Bucket', {
     lots: t.field({
       type: LotConnection,
       description: 'Its lots in burn order.',
-      args: {
-        active: t.arg.boolean({
-          description: 'True for lots in force with credits left, false for the others; all without it.',
-        }),
-        first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
-        after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
-      },
-      resolve: (bucket, { active, ...args }, context, info) => {
-        const page = readPage(args);
-        const where = { AND: [lotFilter(active), lotsAfter(page)] };
-        return nestedConnection<LotInBurnOrder>(bucket.id, context, info, {
-          page,
-          cursorOf: lotCursor,
-          read: async (ids, query, take) => {
-            const lots = { ...withBucket(query), where, orderBy: BURN_ORDER, take };
-            const rows = await context.services.prisma.bucket.findMany({
-              where: { id: { in: ids } },
-              select: { id: true, lots },
-            });
-            return rows.map(({ id, lots: ofBucket }) => ({ id, rows: ofBucket as unknown as LotInBurnOrder[] }));
-          },
-        });
-      },
+      args: LOT_LIST_ARGS,
+      resolve: (bucket, args, context, info) =>
+        lotList(bucket.id, args, context, info, (where, lots) =>
+          context.services.prisma.bucket.findMany({ where, select: { id: true, lots } }),
+        ),
     }),
   }),
 });
-
-/** Adds what the cursor of a lot is made of. */
-export function withBucket<Q extends object>(query: Q): Q & { include: { bucket: true } } {
-  const include = 'include' in query && typeof query.include === 'object' ? query.include : {};
-  return { ...query, include: { bucket: true, ...include } };
-}

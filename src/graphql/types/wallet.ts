@@ -6,12 +6,12 @@ import { encodeId } from '../ids.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { readPage } from '../pages.ts';
 import { mayReadBilling } from '../permissions/readable.ts';
-import { BucketRef, withBucket } from './bucket.ts';
+import { BucketRef } from './bucket.ts';
 import { LedgerEntryConnection } from './ledger-entry.ts';
 import { entriesBeyond, LedgerFilterRef, ledgerCursor, ledgerFilter, ledgerOrder } from './ledger-pages.ts';
 import { liveCursor } from './live-cursor.ts';
 import { LotConnection } from './lot.ts';
-import { BURN_ORDER, type LotInBurnOrder, lotCursor, lotFilter, lotsAfter } from './lot-pages.ts';
+import { LOT_LIST_ARGS, lotList } from './lot-list.ts';
 import { NodeRef } from './node.ts';
 
 interface BucketAmounts {
@@ -96,29 +96,11 @@ export const WalletRef = builder.prismaObject('Wallet', {
     lots: t.field({
       type: LotConnection,
       description: 'Its lots in burn order.',
-      args: {
-        active: t.arg.boolean({
-          description: 'True for lots in force with credits left, false for the others; all without it.',
-        }),
-        first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
-        after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
-      },
-      resolve: (wallet, { active, ...args }, context, info) => {
-        const page = readPage(args);
-        const where = { AND: [lotFilter(active), lotsAfter(page)] };
-        return nestedConnection<LotInBurnOrder>(wallet.id, context, info, {
-          page,
-          cursorOf: lotCursor,
-          read: async (ids, query, take) => {
-            const lots = { ...withBucket(query), where, orderBy: BURN_ORDER, take };
-            const rows = await context.services.prisma.wallet.findMany({
-              where: { id: { in: ids } },
-              select: { id: true, lots },
-            });
-            return rows.map(({ id, lots: ofWallet }) => ({ id, rows: ofWallet as unknown as LotInBurnOrder[] }));
-          },
-        });
-      },
+      args: LOT_LIST_ARGS,
+      resolve: (wallet, args, context, info) =>
+        lotList(wallet.id, args, context, info, (where, lots) =>
+          context.services.prisma.wallet.findMany({ where, select: { id: true, lots } }),
+        ),
     }),
     ledger: t.field({
       type: LedgerEntryConnection,

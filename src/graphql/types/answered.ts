@@ -1,0 +1,24 @@
+/** The fields that payloads of an operator's postings share. */
+import type { Answered } from '../../operations/outcome.ts';
+import type { BuilderTypes } from '../builder.ts';
+import { loadWallet } from '../loading/wallets.ts';
+import { TransactionRef } from './transaction.ts';
+import { WalletRef } from './wallet.ts';
+
+export const answeredFields = (t: PothosSchemaTypes.ObjectFieldBuilder<BuilderTypes, Answered>) => ({
+  transaction: t.field({
+    type: TransactionRef,
+    description: 'The transaction.',
+    resolve: (answer) => answer.transaction,
+  }),
+  wallet: t.field({
+    type: WalletRef,
+    description: 'The wallet as it is now.',
+    resolve: async ({ organizationId }, _args, context, info) => {
+      const wallet = await loadWallet(context, info, organizationId);
+      if (!wallet) throw new Error('an operator may read every wallet');
+      return wallet;
+    },
+  }),
+  replayed: t.exposeBoolean('replayed', { description: 'True where this is the first answer given again.' }),
+});
