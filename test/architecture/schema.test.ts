@@ -1,6 +1,5 @@
 /** The published schema keeps its promises: guarded, described, typed refusals, every node found again. */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import {
   execute,
   GraphQLError,
@@ -20,15 +19,12 @@ import {
   parse,
 } from 'graphql';
 import { deny } from 'graphql-shield';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ANONYMOUS } from '../../src/domain/identity/caller.ts';
 import { encodeId, parseId } from '../../src/graphql/ids.ts';
 import { ruleTree } from '../../src/graphql/permissions/rules.ts';
 import { buildGuardedSchema, buildSchema, printSdl } from '../../src/graphql/schema.ts';
 import { projectPath } from '../../src/project-path.ts';
-
-// Node gives Pothos the CommonJS build of graphql; Vite would give our own files the ES modules, and two do not mix.
-vi.mock('graphql', () => ({ ...(createRequire(import.meta.url)('graphql') as object) }));
 
 const schema = buildSchema();
 const ROOTS = ['Query', 'Mutation', 'Subscription'] as const;

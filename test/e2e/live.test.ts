@@ -1,5 +1,5 @@
 /** Live streams over both transports: nothing is lost, repeated or out of order, whatever happens to the connection. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   BalanceChangedDocument,
   type BalanceChangedSubscription,
@@ -13,7 +13,7 @@ import { createDatabase } from '../support/database.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anOrganization, type Given, grant } from '../support/given.ts';
 import { forgeCursor } from './cursors.ts';
-import { BareSocket, type Live, subscribe, TRANSPORTS, type Transport } from './streams.ts';
+import { BareSocket, type Live, type ProtocolMessage, subscribe, TRANSPORTS, type Transport } from './streams.ts';
 
 let gateway: TestGateway;
 beforeAll(async () => {
@@ -168,6 +168,47 @@ describe.each(TRANSPORTS)('balanceChanged over %s', (transport) => {
       { version: 2, totalAvailable: '9', wallet, transaction: { kind: 'DEBIT', amount: '-1' } },
       { version: 3, totalAvailable: '7', wallet, transaction: { kind: 'DEBIT', amount: '-2' } },
     ]);
+  });
+
+  it('reads what is nested below an event anew for every event', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '10' } });
+    await using live = subscribe<{ balanceChanged: unknown }, object>(
+      transport,
+      gateway,
+      organization.secret,
+      `subscription { balanceChanged(organizationId: "${organization.id}") { version wallet {
+        buckets { key available lots(active: true) { edges { node { remaining } } } }
+        ledger(first: 1) { edges { node { sequence balanceAfter lot { remaining } transaction { amount } } } }
+      } } }`,
+    );
+    for (const spent of [0, 1, 2, 3]) {
+      if (spent > 0) await debit(organization.client);
+      const remaining = String(10 - spent);
+      const bucket = (key: string, available: string, lots: object[]) => ({ key, available, lots: { edges: lots } });
+      expect((await live.next()).balanceChanged).toEqual({
+        version: 1 + spent,
+        wallet: {
+          buckets: [
+            bucket('daily_free', '0', []),
+            bucket('promotional', '0', []),
+            bucket('monthly_plan', '0', []),
+            bucket('purchased', remaining, [{ node: { remaining } }]),
+          ],
+          ledger: {
+            edges: [
+              {
+                node: {
+                  sequence: 1 + spent,
+                  balanceAfter: remaining,
+                  lot: { remaining },
+                  transaction: { amount: spent === 0 ? '10' : '-1' },
+                },
+              },
+            ],
+          },
+        },
+      });
+    }
   });
 
   it('tells the expiry of a watched lot when it is due, though nobody touches the wallet', async () => {
@@ -325,6 +366,91 @@ describe.each(TRANSPORTS)('ledgerEntryPosted over %s', (transport) => {
     const result = await live.result();
     expect(result?.data ?? null).toBeNull();
     expect(result?.errors?.[0]?.extensions?.code).toBe('BAD_USER_INPUT');
+  });
+});
+
+describe('a stream', () => {
+  /** Waits until the gateway has nothing to ask of its database: nothing happening is no event to wait for. */
+  const becomesQuiet = () =>
+    vi.waitFor(
+      async () => {
+        gateway.statements.length = 0;
+        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        expect(gateway.statements).toEqual([]);
+      },
+      { timeout: 12_000, interval: 0 },
+    );
+
+  it.each(TRANSPORTS)(
+    'ends with its client over %s: nobody asks for a wallet that nobody watches',
+    async (transport) => {
+      await becomesQuiet();
+      const organization = await anOrganization(gateway, { credits: { purchased: '10' } });
+      const lives = Array.from({ length: 10 }, () => watch(transport, organization));
+      await Promise.all(lives.map((live) => live.next()));
+      const entries = watchLedger(transport, organization);
+      const event = entries.next();
+      await debit(organization.client);
+      await event;
+      for (const live of [...lives, entries]) live.kill();
+      await becomesQuiet();
+    },
+  );
+
+  it('ends when its client says so, and the socket goes on', async () => {
+    await becomesQuiet();
+    const organization = await anOrganization(gateway, { credits: { purchased: '10' } });
+    await using socket = await BareSocket.initialized(gateway, organization.secret);
+    for (const id of ['1', '2', '3']) {
+      socket.subscribe(id, `subscription { balanceChanged(organizationId: "${organization.id}") { version } }`);
+      await socket.messageOf('next', id);
+      socket.send({ type: 'complete', id });
+    }
+    await becomesQuiet();
+    socket.subscribe('4', '{ rateCard { version } }');
+    expect((await socket.messageOf('next', '4')).payload).toEqual({ data: { rateCard: { version: 1 } } });
+  });
+});
+
+describe('many streams', () => {
+  it('of one wallet all see every change, hundreds of them', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '100' } });
+    const document = `subscription { balanceChanged(organizationId: "${organization.id}") { version } }`;
+    const versionIn = ({ payload }: ProtocolMessage) =>
+      (payload as { data: { balanceChanged: { version: number } } }).data.balanceChanged.version;
+    const open: BareSocket[] = [];
+    for (let socket = 0; socket < 4; socket++) open.push(await BareSocket.initialized(gateway, organization.secret));
+    const seen = new Map<string, number[]>();
+    const read = async (socket: BareSocket, index: number, events: number) => {
+      for (let event = 0; event < events; event++) {
+        const message = await socket.messageOf('next');
+        const stream = `${index}.${message.id}`;
+        seen.set(stream, [...(seen.get(stream) ?? []), versionIn(message)]);
+      }
+    };
+    for (const socket of open) for (let id = 0; id < 75; id++) socket.subscribe(String(id), document);
+    await Promise.all(open.map((socket, index) => read(socket, index, 75)));
+    for (let round = 0; round < 3; round++) await debit(organization.client);
+    await Promise.all(open.map((socket, index) => read(socket, index, 75 * 3)));
+    expect(seen.size).toBe(300);
+    for (const versions of seen.values()) expect(versions).toEqual([1, 2, 3, 4]);
+    for (const socket of open) await socket[Symbol.asyncDispose]();
+  });
+
+  it('are not held up by a reader that pauses, who then finds everything in order', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '5000' } });
+    await using slow = await BareSocket.initialized(gateway, organization.secret);
+    slow.subscribe('1', `subscription { balanceChanged(organizationId: "${organization.id}") { version } }`);
+    await slow.messageOf('next');
+    slow.pause();
+    await using quick = watch('websocket', organization);
+    await changeOf(quick);
+    for (let batch = 0; batch < 3; batch++) await charge(organization.client, 1_000);
+    expect((await changesOf(quick, 3_000)).map((change) => change.version)).toEqual(upTo(2, 3_001));
+    slow.resume();
+    for (let version = 2; version <= 3_001; version++) {
+      expect(await slow.messageOf('next')).toMatchObject({ payload: { data: { balanceChanged: { version } } } });
+    }
   });
 });
 

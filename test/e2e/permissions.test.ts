@@ -344,6 +344,32 @@ describe('root fields', () => {
     expect(data).toEqual({ node: { revokedAt: null } });
   });
 
+  it('whoever creates an organization owns it from that answer on', async () => {
+    const client = gateway.as(tokens.viewer);
+    const { data, errors } = await client.raw<{ createOrganization: { organization: { id: string } } }>(
+      `mutation { createOrganization(input: { slug: ${slug()}, name: "Mine" }) {
+        ... on OrganizationPayload { organization { id testClock wallet { balance } members { edges { node { role user { email } } } } } }
+      } }`,
+    );
+    expect(errors).toEqual([]);
+    const id = data?.createOrganization.organization.id;
+    const member = { role: 'OWNER', user: { email: 'demo-viewer@demo.example' } };
+    expect(data?.createOrganization.organization).toEqual({
+      id,
+      testClock: false,
+      wallet: { balance: '0' },
+      members: { edges: [{ node: member }] },
+    });
+    const made = await client.raw(
+      `mutation { createApiKey(input: { organizationId: "${id}", name: "N", master: true }) { __typename } }`,
+    );
+    expect(made.data).toEqual({ createApiKey: { __typename: 'CreateApiKeyPayload' } });
+    const elsewhere = await client.raw(
+      `mutation { createApiKey(input: { ${here()}, name: "N", master: true }) { __typename } }`,
+    );
+    expect(elsewhere.errors[0]?.extensions.code).toBe('FORBIDDEN');
+  });
+
   it('a test clock is the operators’, also to those who may create an organization', async () => {
     const document = () =>
       `mutation { createOrganization(input: { slug: ${slug()}, name: "N", testClock: true }) { __typename } }`;

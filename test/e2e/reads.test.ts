@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { print } from 'graphql';
+import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { instant } from '../../src/domain/time/instant.ts';
 import { compareBuckets, compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
@@ -25,9 +26,11 @@ import { query } from '../support/books.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anApiKey, anOrganization, type Given, grant } from '../support/given.ts';
 
+const JWT_SECRET = 'a secret of this test, long enough to sign with';
+
 let gateway: TestGateway;
 beforeAll(async () => {
-  gateway = await startTestGateway();
+  gateway = await startTestGateway({ env: { PURSER_JWT_SECRET: JWT_SECRET } });
 });
 afterAll(() => gateway[Symbol.asyncDispose]());
 
@@ -148,6 +151,74 @@ describe('the nested query', () => {
       ]);
     }
   });
+
+  it('takes as many statements for every list of 5 organizations as of 50', async () => {
+    const operator = gateway.as(gateway.demo.tokens.operator);
+    const ask = (first: number) => () =>
+      operator.raw(
+        `query($first: Int!) { organizations(first: $first) { edges { node {
+          members(first: 3) { edges { node { role user { name } } } }
+          projects(first: 3) { edges { node { key } } }
+          apiKeys(first: 3) { edges { node { name project { key } } } }
+          auditTrail(first: 3) { edges { node { action actor { __typename } } } }
+          purchases(first: 3) { edges { node { status actor { __typename } package { key } entries { sequence } } } }
+        } } } }`,
+        { first },
+      );
+    const few = await statementsFor(ask(5));
+    const many = await statementsFor(ask(50));
+    expect(many).toHaveLength(few.length);
+    expect(many.length).toBeLessThan(18);
+  });
+
+  it('takes as many statements for a member of 3 organizations as for one of 40', async () => {
+    const ask = async (memberships: number): Promise<string[]> => {
+      const client = gateway.as(await aMemberOf(memberships));
+      return statementsFor(async () => {
+        const { data, errors } = await client.raw<{ viewer: { memberships: unknown[] } }>(
+          '{ viewer { memberships { role organization { slug wallet { totalAvailable ledger(first: 2) { edges { node { amount } } } } } } } }',
+        );
+        expect(errors).toEqual([]);
+        expect(data?.viewer.memberships).toHaveLength(memberships);
+      });
+    };
+    expect(await ask(40)).toHaveLength((await ask(3)).length);
+  });
+
+  it('takes as many statements for 2 nodes of a type as for 50', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '1000' } });
+    for (let lot = 0; lot < 50; lot++) await grant(gateway, organization.id, 'purchased', '1');
+    const { organization: read } = await organization.client.run(LotsDocument, { slug: organization.slug, first: 50 });
+    const ids = read?.wallet?.lots.edges.map((edge) => edge.node.id) ?? [];
+    expect(ids).toHaveLength(50);
+    const ask = (count: number) => () =>
+      organization.client.raw(
+        'query($ids: [ID!]!) { nodes(ids: $ids) { id ... on Lot { remaining bucket { key } } } }',
+        {
+          ids: ids.slice(0, count),
+        },
+      );
+    expect(await statementsFor(ask(50))).toHaveLength((await statementsFor(ask(2))).length);
+  });
+
+  /** The token of a new member of that many organizations. */
+  async function aMemberOf(organizations: number): Promise<string> {
+    const userId = `user-${aKey()}`;
+    await query(gateway.database, "INSERT INTO user_account (id, name, email) VALUES ($1, 'Member', 'm@example.com')", [
+      userId,
+    ]);
+    await query(
+      gateway.database,
+      `INSERT INTO membership (id, organization_id, user_id, role)
+       SELECT gen_random_uuid(), id, $1, 'VIEWER' FROM organization WHERE slug LIKE 'org-%' ORDER BY created_at LIMIT $2`,
+      [userId, organizations],
+    );
+    return new SignJWT({})
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject(userId)
+      .setExpirationTime('1h')
+      .sign(new TextEncoder().encode(JWT_SECRET));
+  }
 
   it('bounds every list in SQL: none is read whole and cut afterwards', async () => {
     const organization = await anOrganization(gateway, { credits: { purchased: '100' } });

@@ -184,6 +184,15 @@ export class BareSocket implements AsyncDisposable {
     this.#socket.send(typeof message === 'string' ? message : JSON.stringify(message));
   }
 
+  /** Stops to read from the connection. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   subscribe(id: string, query: string): void {
     this.send({ type: 'subscribe', id, payload: { query } });
   }

@@ -350,11 +350,17 @@ export class Books {
     }
   }
 
+  /** By instant, and at one instant what expires before what starts. */
   #due(): StoredLot[] {
     if (this.nextTransitionAt === null || this.nextTransitionAt > this.now) return [];
     return [...this.lots.values()]
       .filter((lot) => !lot.frozen && lot.nextTransitionAt !== null && lot.nextTransitionAt <= this.now)
-      .sort((a, b) => Number(a.nextTransitionAt) - Number(b.nextTransitionAt) || (a.id < b.id ? -1 : 1));
+      .sort(
+        (a, b) =>
+          Number(a.nextTransitionAt) - Number(b.nextTransitionAt) ||
+          Number(b.inForce) - Number(a.inForce) ||
+          (a.id < b.id ? -1 : 1),
+      );
   }
 
   #spendableIn(bucketId: string): StoredLot[] {

@@ -7,6 +7,7 @@ import {
   type Instant,
   instant,
   instantOf,
+  isInCalendar,
   later,
 } from '../../../src/domain/time/instant.ts';
 
@@ -30,6 +31,16 @@ describe('instants', () => {
   it('have a later one', () => {
     expect(later(instant(1), instant(2))).toBe(2);
     expect(later(instant(2), instant(1))).toBe(2);
+  });
+
+  it.each([
+    ['0000-12-31T23:59:59.999Z', false],
+    ['0001-01-01T00:00:00.000Z', true],
+    ['2026-03-10T12:00:00.000Z', true],
+    ['9999-12-31T23:59:59.999Z', true],
+    ['+010000-01-01T00:00:00.000Z', false],
+  ])('can be written and stored in the years 1 to 9999: %s is %s', (text, expected) => {
+    expect(isInCalendar(Date.parse(text))).toBe(expected);
   });
 
   it('have an earliest among those that are not null', () => {
