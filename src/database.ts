@@ -67,7 +67,7 @@ async function claimDataDirectory(server: EmbeddedPostgres, dataDirectory: strin
   }
   await client.end();
   throw new StartupError(
-    `Another gateway runs on ${dataDirectory}. Give this one its own PURSER_DATA_DIR, or DATABASE_URL=<databaseUrl of its demo.json> to join it.`,
+    `Another gateway runs on ${dataDirectory}. Give this one a PURSER_DATA_DIR of its own; with DATABASE_URL=<databaseUrl of its demo.json> as well it joins that one.`,
   );
 }
 

@@ -11,7 +11,8 @@ export interface GraphQLContext {
   readonly reauthenticate: () => Promise<Caller>;
   readonly services: Services;
   readonly signals: WalletSignals;
-  readonly loaders: RequestLoaders;
+  /** Replaced for every event of a stream. */
+  loaders: RequestLoaders;
   /** Where people and providers reach this gateway, without a slash at the end. */
   readonly publicUrl: string;
   /** Aborted when the gateway shuts down; open streams end then. */

@@ -9,7 +9,6 @@ export type TopLevelCode =
   | 'FORBIDDEN'
   | 'BAD_USER_INPUT'
   | 'RATE_LIMITED'
-  | 'CURSOR_EXPIRED'
   | 'INTERNAL_SERVER_ERROR';
 
 const RETRY_AFTER_SECONDS = '1';

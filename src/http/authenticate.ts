@@ -23,6 +23,8 @@ export const REJECTED = Symbol('rejected credential');
 const BEARER = /^Bearer +([\w.~+/=-]+)$/i;
 const TOUCH_EVERY_MILLISECONDS = 60_000;
 const MAX_TEXT = 200;
+/** Forgetting costs one statement more the next time. */
+const MAX_REMEMBERED = 10_000;
 
 export class Authenticator {
   readonly #options: AuthenticationOptions;
@@ -88,6 +90,7 @@ export class Authenticator {
     const email = isPlainText(claims.email) ? claims.email : '';
     const name = isPlainText(claims.name) ? claims.name : email || id;
     await rememberUser(this.#options.sql, { id, name, email });
+    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
     this.#remembered.add(id);
   }
 
@@ -95,6 +98,7 @@ export class Authenticator {
   #touch(keyId: string): void {
     const now = Date.now();
     if (now - (this.#touchedAt.get(keyId) ?? 0) < TOUCH_EVERY_MILLISECONDS) return;
+    if (this.#touchedAt.size >= MAX_REMEMBERED) this.#touchedAt.clear();
     this.#touchedAt.set(keyId, now);
     touchKeys(this.#options.sql, [keyId]).catch(() => this.#touchedAt.delete(keyId));
   }

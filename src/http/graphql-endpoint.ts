@@ -149,7 +149,7 @@ function faultResponse(masked: GraphQLError, { Response }: FetchAPI): Response {
 }
 
 /** The caller's own id for the request where it is a plain one, else a fresh one. */
-export function requestIdFrom(given: string | null): string {
+function requestIdFrom(given: string | null): string {
   return given !== null && /^[\w.-]{1,100}$/.test(given) ? given : randomUUID();
 }
 

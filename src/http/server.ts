@@ -4,8 +4,9 @@ import type { Registry } from 'prom-client';
 import { receiveProviderEvent } from '../operations/resolve-purchase.ts';
 import { UnverifiedEvent } from '../payments/provider.ts';
 import type { SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
+import { isUnavailable } from '../persistence/errors.ts';
 import { billingPage } from './billing-page.ts';
-import { boundChunkedBody, declaredLength, readBody } from './body.ts';
+import { BodyTooLarge, boundChunkedBody, declaredLength, readBody } from './body.ts';
 import { createEndpoint, type EndpointOptions, type GraphQLEndpoint } from './graphql-endpoint.ts';
 import { MAX_BODY_BYTES, MAX_WEBHOOK_BYTES } from './limits.ts';
 import { PAGE_HEADERS } from './pages.ts';
@@ -23,6 +24,7 @@ export interface GatewayHandlers extends EndpointOptions {
 export class HttpServer {
   readonly #server: Server;
   #route: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  #onFault: (error: unknown, response: ServerResponse) => void = (_error, response) => response.destroy();
   #sockets: WebSocketEndpoint | null = null;
   readonly #underWay = new Set<ServerResponse>();
   #stopping = false;
@@ -31,10 +33,7 @@ export class HttpServer {
     this.#route = async (_request, response) => plain(response, 503, 'starting', { 'retry-after': '1' });
     this.#server = createServer((request, response) => {
       this.#track(response);
-      this.#route(request, response).catch(() => {
-        if (!response.headersSent) plain(response, 500, 'unexpected error');
-        else response.destroy();
-      });
+      this.#route(request, response).catch((error: unknown) => this.#onFault(error, response));
     });
     // One HTTP request of a batch of 5,000 events may take its time; nobody needs more than this.
     this.#server.requestTimeout = 60_000;
@@ -57,6 +56,7 @@ export class HttpServer {
     const endpoint = createEndpoint(handlers);
     this.#sockets = serveWebSocket(this.#server, endpoint, handlers);
     this.#route = router(endpoint, handlers);
+    this.#onFault = faultAnswer(handlers);
   }
 
   /**
@@ -86,6 +86,17 @@ export class HttpServer {
   destroy(): void {
     this.#server.closeAllConnections();
   }
+}
+
+/** Faults of the plain routes; GraphQL masks its own. */
+function faultAnswer({ logger }: GatewayHandlers) {
+  return (error: unknown, response: ServerResponse): void => {
+    if (!(error instanceof BodyTooLarge)) logger.error({ err: error }, 'unexpected error');
+    if (response.headersSent) return void response.destroy();
+    if (error instanceof BodyTooLarge) return plain(response, 413, error.message);
+    if (isUnavailable(error)) return plain(response, 503, 'the database cannot be reached', { 'retry-after': '1' });
+    plain(response, 500, 'unexpected error');
+  };
 }
 
 /** Tells the client not to send another request on this connection. */

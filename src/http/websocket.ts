@@ -1,4 +1,5 @@
 /** GraphQL over WebSocket (the graphql-ws protocol), with the same schema, limits and masking as over HTTP. */
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { CloseCode, type SubscribePayload } from 'graphql-ws';
@@ -6,7 +7,7 @@ import { useServer } from 'graphql-ws/use/ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { busy, unauthenticated } from '../graphql/errors.ts';
 import { REJECTED } from './authenticate.ts';
-import { contextFor, type EndpointOptions, type GraphQLEndpoint, requestIdFrom } from './graphql-endpoint.ts';
+import { contextFor, type EndpointOptions, type GraphQLEndpoint } from './graphql-endpoint.ts';
 import { maskError, maskSocketError, withoutHttp } from './mask-error.ts';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
@@ -29,14 +30,14 @@ export interface WebSocketEndpoint {
 export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, options: EndpointOptions): WebSocketEndpoint {
   const sockets = new WebSocketServer({ server, path: '/graphql', maxPayload: MAX_MESSAGE_BYTES });
   /** Parses and validates one operation as its caller. */
-  async function prepare(extra: Connected, id: string, payload: SubscribePayload) {
+  async function prepare(extra: Connected, payload: SubscribePayload) {
     // Asked again for every operation: the credential may have been revoked since the socket was opened.
     const caller = await options.authenticator.authenticate(extra.authorization);
     if (caller === REJECTED) {
       extra.socket.close(CloseCode.Forbidden, 'Forbidden');
       return [withoutHttp(unauthenticated())];
     }
-    const initial = contextFor(options, { caller, authorization: extra.authorization }, requestIdFrom(id));
+    const initial = contextFor(options, { caller, authorization: extra.authorization }, randomUUID());
     const { schema, parse, validate, contextFactory, execute, subscribe } = endpoint.getEnveloped(initial);
     const document = parse(payload.query);
     const errors = validate(schema, document);
@@ -66,12 +67,12 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
           return true;
         }
       },
-      async onSubscribe({ extra, subscriptions }, id, payload) {
+      async onSubscribe({ extra, subscriptions }, _id, payload) {
         if (Object.keys(subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
           return [withoutHttp(busy(`A socket carries at most ${MAX_OPERATIONS_PER_SOCKET} operations.`))];
         }
         try {
-          return await prepare(extra, id, payload);
+          return await prepare(extra, payload);
         } catch (error) {
           return [maskSocketError(error, options)];
         }

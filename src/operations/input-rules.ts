@@ -74,7 +74,7 @@ export function checkPositive(path: Path, amount: Micros): InvalidInput | null {
 /** No single command moves more than the catalog's ceiling. */
 export function checkCeiling(path: Path, amount: Micros, { commandCeiling }: Policies): InvalidInput | null {
   if (amount <= commandCeiling) return null;
-  return invalidInput(path, `one command may move at most ${formatCredits(commandCeiling)} credits`);
+  return invalidInput(path, `is more than the ${formatCredits(commandCeiling)} credits that one command may move`);
 }
 
 export function checkQuantity(path: Path, quantity: Decimal): InvalidInput | null {

@@ -2,7 +2,7 @@
 import type { Micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { Outcome, Posted, Replayed } from '../domain/posting/outcomes.ts';
-import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
+import type { Refusal } from '../domain/refusals.ts';
 import { findTransactions, rowOf, type TransactionRow } from '../persistence/transactions.ts';
 import type { Services } from './services.ts';
 
@@ -35,7 +35,7 @@ export async function answerOf(
       return { organizationId, ...postedAnswer(outcome) };
     case 'replayed': {
       const answer = replayedAnswer(outcome, await findTransactions(services.prisma, [outcome.transactionId]));
-      return isRefusal(answer) ? answer : { organizationId, ...answer };
+      return { organizationId, ...answer };
     }
     case 'refused':
       return outcome.refusal;
@@ -54,7 +54,8 @@ export function postedAnswer({ transaction, lotId, available }: Posted): Answer 
 export function replayedAnswer(
   { transactionId, lotId, available }: Replayed,
   transactions: ReadonlyMap<string, TransactionRow>,
-): Answer | Refusal {
+): Answer {
   const transaction = transactions.get(transactionId);
-  return transaction ? { transaction, lotId, available, replayed: true } : notFound('transaction');
+  if (!transaction) throw new Error(`the transaction ${transactionId} of a stored answer is missing`);
+  return { transaction, lotId, available, replayed: true };
 }

@@ -129,7 +129,6 @@ function eventOutcome(
   if (outcome.status === 'refused') return rejected(outcome.refusal, outcome.replayed ? 'DUPLICATE' : 'REJECTED');
   if (outcome.status !== 'posted' && outcome.status !== 'replayed') throw new Error(`unexpected ${outcome.status}`);
   const answer = outcome.status === 'posted' ? postedAnswer(outcome) : replayedAnswer(outcome, replays);
-  if (isRefusal(answer)) return rejected(answer);
   const { transaction, replayed } = answer;
   return {
     idempotencyKey,

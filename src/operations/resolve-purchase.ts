@@ -27,6 +27,15 @@ export async function receiveProviderEvent(
     outcome: event.outcome,
   });
   if (outcome.status === 'busy') throw new WalletBusy();
+  const isLatePayment =
+    outcome.status === 'purchase-resolved' && event.outcome === 'PAID' && outcome.purchaseStatus !== 'PAID';
+  if (isLatePayment) {
+    const { purchaseStatus: status } = outcome;
+    logger.error(
+      { event: event.id, purchase: event.purchaseId, status },
+      'paid after the purchase had ended: no credits',
+    );
+  }
   logger.info({ event: event.id, purchase: event.purchaseId, outcome: outcome.status }, 'payment event');
   return outcome.status === 'purchase-resolved' ? 'handled' : 'refused';
 }

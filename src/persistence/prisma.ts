@@ -1,4 +1,4 @@
-/** The Prisma client: nested reads for the API and the few writes that move no credits. */
+/** The Prisma client: the nested reads of the API. */
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.ts';
 
@@ -16,6 +16,7 @@ export function createPrisma(databaseUrl: string, { maxConnections, onStatement 
     max: maxConnections,
     connectionTimeoutMillis: 5_000,
     application_name: 'purser-read',
+    options: '-c statement_timeout=30s',
   });
   const client = new PrismaClient({ adapter, log: [{ level: 'query', emit: 'event' }] });
   if (onStatement) client.$on('query', (event) => onStatement(event.query));

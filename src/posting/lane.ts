@@ -10,7 +10,7 @@ export interface PendingCommand {
 
 export class Lane {
   readonly #maxBatch: number;
-  /** Answers every command of the batch; never rejects. */
+  /** Answers every command of the batch. */
   readonly #run: (batch: readonly PendingCommand[]) => Promise<void>;
   #queue: PendingCommand[] = [];
   #draining: Promise<void> | null = null;
@@ -33,11 +33,14 @@ export class Lane {
   async #drain(): Promise<void> {
     // Commands pushed in the same turn of the event loop belong to the first batch.
     await Promise.resolve();
-    while (this.#queue.length > 0) {
-      const batch = this.#queue.slice(0, this.#maxBatch);
-      this.#queue = this.#queue.slice(batch.length);
-      await this.#run(batch);
+    try {
+      while (this.#queue.length > 0) {
+        const batch = this.#queue.slice(0, this.#maxBatch);
+        this.#queue = this.#queue.slice(batch.length);
+        await this.#run(batch).catch((error: unknown) => batch.forEach((pending) => void pending.reject(error)));
+      }
+    } finally {
+      this.#draining = null;
     }
-    this.#draining = null;
   }
 }

@@ -40,7 +40,8 @@ export async function runBatch(runner: BatchRunner, batch: readonly PendingComma
       const decision = await postOnce(runner, batch);
       batch.forEach((pending, index) => {
         const outcome = decision.outcomes[index];
-        if (outcome) pending.resolve(firstAnswer(outcome, perhapsPosted?.outcomes[index]));
+        if (!outcome) throw new Error('a decision has an outcome for every command');
+        pending.resolve(firstAnswer(outcome, perhapsPosted?.outcomes[index]));
       });
       runner.feed.published(decision.books.flatMap((book) => book.changes));
       return;

@@ -70,6 +70,7 @@ const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: reado
   { packages: /^@pothos\/|^graphql-(middleware|shield)$/, units: ['graphql'] },
   { packages: /^graphql$/, units: ['graphql', 'http'] },
   { packages: /^dataloader$/, units: ['graphql', 'http'] },
+  { packages: /^@repeaterjs\/repeater$/, units: ['graphql'] },
   { packages: /^(graphql-yoga|graphql-ws|ws|@graphql-yoga\/.*|@escape\.tech\/.*)$/, units: ['http'] },
   { packages: /^node:http$/, units: ['http', 'main'] },
   { packages: /^jose$/, units: ['http', 'demo'] },

@@ -1,7 +1,9 @@
 /** Who calls: credentials that are none are told apart by nobody, those that end end at once, and secrets are shown once. */
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { type JWTPayload, SignJWT } from 'jose';
+import { createServer, type Server } from 'node:http';
+import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Gateway, startGateway } from '../../src/compose.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import {
   AuditTrailDocument,
@@ -13,7 +15,8 @@ import {
   ViewerDocument,
 } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
-import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
+import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { createClient, startTestGateway, type TestClient, type TestGateway, testConfig } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
 import { BareSocket, subscribe, TRANSPORTS } from './streams.ts';
 
@@ -386,6 +389,86 @@ describe('a token', () => {
     const token = await aToken({ sub: 'somebody' });
     for (const scheme of ['bearer', 'BEARER', 'Bearer'])
       expect((await rawResponse(`${scheme} ${token}`)).status).toBe(200);
+  });
+});
+
+describe('tokens of an identity provider', () => {
+  let provider: Server;
+  let served: Gateway;
+  let database: TestDatabase;
+  let keys: Record<'RS256' | 'ES256' | 'unknown', KeyPair>;
+  let publicPem: string;
+
+  interface KeyPair {
+    readonly privateKey: CryptoKey;
+    readonly publicKey: CryptoKey;
+  }
+
+  beforeAll(async () => {
+    keys = {
+      RS256: await generateKeyPair('RS256', { extractable: true }),
+      ES256: await generateKeyPair('ES256', { extractable: true }),
+      unknown: await generateKeyPair('RS256', { extractable: true }),
+    };
+    publicPem = await exportSPKI(keys.RS256.publicKey);
+    const jwks = {
+      keys: await Promise.all(
+        (['RS256', 'ES256'] as const).map(async (alg) => ({
+          ...(await exportJWK(keys[alg].publicKey)),
+          kid: alg,
+          alg,
+          use: 'sig',
+        })),
+      ),
+    };
+    provider = createServer((_request, response) => {
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(jwks));
+    });
+    await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
+    const address = provider.address();
+    if (typeof address !== 'object' || address === null) throw new Error('the provider has no port');
+    database = await createDatabase();
+    const PURSER_JWKS_URL = `http://127.0.0.1:${address.port}/jwks.json`;
+    served = await startGateway(testConfig(database, { PURSER_JWKS_URL }));
+  });
+  afterAll(async () => {
+    await served.stop();
+    await database[Symbol.asyncDispose]();
+    provider.close();
+  });
+
+  const signed = (key: CryptoKey | Uint8Array, alg: string, kid: string, claims: JWTPayload = {}) =>
+    new SignJWT({ ...claims })
+      .setProtectedHeader({ alg, kid })
+      .setSubject('somebody')
+      .setExpirationTime('1h')
+      .sign(key);
+  const viewerOf = async (token: string) => createClient(served.endpoint, token).raw('{ viewer { kind user { id } } }');
+
+  it('sign people and operators in, by any of its keys', async () => {
+    for (const alg of ['RS256', 'ES256'] as const) {
+      const user = { id: encodeId('User', 'somebody') };
+      expect((await viewerOf(await signed(keys[alg].privateKey, alg, alg))).data).toEqual({
+        viewer: { kind: 'USER', user },
+      });
+      const operator = await signed(keys[alg].privateKey, alg, alg, { purser_operator: true });
+      expect((await viewerOf(operator)).data).toEqual({ viewer: { kind: 'OPERATOR', user } });
+    }
+  });
+
+  it('are refused where another key signed them, or its public half as a secret', async () => {
+    for (const token of [
+      await signed(keys.unknown.privateKey, 'RS256', 'RS256'),
+      await signed(keys.unknown.privateKey, 'RS256', 'unknown'),
+      await signed(keys.RS256.privateKey, 'RS256', 'ES256'),
+      await signed(new TextEncoder().encode(publicPem), 'HS256', 'RS256'),
+      await signed(new TextEncoder().encode(JWT_SECRET), 'HS256', 'RS256'),
+    ]) {
+      expect(await viewerOf(token)).toMatchObject({
+        status: 401,
+        errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+      });
+    }
   });
 });
 

@@ -14,6 +14,7 @@ import { type IdsByType, idsOf, nodeTypes, rootFields } from './ids.ts';
 import { subscribe } from './streams.ts';
 
 const JWT_SECRET = 'a secret of this test, long enough to sign with';
+const TOMORROW = new Date(Date.now() + 86_400_000).toISOString();
 /** Public: everybody may read them. */
 const OF_THE_CATALOG = ['Plan', 'Package'];
 
@@ -178,10 +179,7 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
     ),
   ],
   'Mutation.advanceTestClock': [
-    inMutation(
-      'advanceTestClock',
-      ({ Organization }) => `organizationId: "${Organization}", to: "2999-01-01T00:00:00Z"`,
-    ),
+    inMutation('advanceTestClock', ({ Organization }) => `organizationId: "${Organization}", to: "${TOMORROW}"`),
   ],
   'Subscription.balanceChanged': [
     ({ Organization }) => `subscription { balanceChanged(organizationId: "${Organization}") { version } }`,

@@ -146,7 +146,8 @@ function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand)
 function decideUnkeyed(state: BatchState, book: WalletBook, command: Exclude<Command, KeyedCommand>): Outcome {
   if (state.busy.has(command.walletId)) return { status: 'busy' };
   if (command.kind === 'settle') return { status: 'settled' };
-  if (book.snapshot.frozen) return refused({ code: 'WALLET_FROZEN' }, book.available);
+  // Only payment moves credits; a checkout that ended otherwise ends on a frozen wallet too.
+  if (book.snapshot.frozen && command.outcome === 'PAID') return refused({ code: 'WALLET_FROZEN' }, book.available);
   return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId));
 }
 

@@ -92,7 +92,7 @@ function price(
   if (isRefusal(priced)) return priced;
   if (priced.total > policies.commandCeiling) {
     const ceiling = formatCredits(policies.commandCeiling);
-    return invalidInput([charge.kind], `one command may charge at most ${ceiling} credits`);
+    return invalidInput([charge.kind], `costs more than the ${ceiling} credits that one command may charge`);
   }
   return priced.total < ZERO ? invalidInput([charge.kind], 'must not be negative') : priced;
 }

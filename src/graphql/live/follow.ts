@@ -1,52 +1,83 @@
 /**
  * Follows the rows of one wallet: first those after the cursor, then each new one, in order and once. The wake-up is
  * registered before the first look, so that nothing falls between; a poll backs up lost signals and posts transitions
- * that have come due, so that a watched wallet changes on time.
+ * that have come due, so that a watched wallet changes on time. The stream ends with its client, its credential or the
+ * gateway, whatever it is waiting for.
  */
-
+import { Repeater } from '@repeaterjs/repeater';
 import { may, type Tenant } from '../../domain/identity/caller.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import { walletState } from '../../persistence/live-rows.ts';
 import type { GraphQLContext } from '../context.ts';
 import { forbidden, unauthenticated } from '../errors.ts';
+import { RequestLoaders } from '../loading/request-loaders.ts';
 
 const PAGE = 500;
 const POLL_MILLISECONDS = 1_000;
 
 export interface Followed<Row> {
   readonly tenant: Tenant;
+  /** Sent before everything else. */
+  readonly opening: readonly Row[];
   /** Rows after this number. */
   readonly after: bigint;
   readonly numberOf: (row: Row) => bigint;
   readonly load: (after: bigint, limit: number) => Promise<readonly Row[]>;
 }
 
-export async function* follow<Row>(
-  context: GraphQLContext,
-  { tenant, after, numberOf, load }: Followed<Row>,
-): AsyncGenerator<Row> {
-  const { signals, services, shutdown } = context;
-  const bell = new Bell();
-  const ring = () => bell.ring();
-  const unsubscribe = signals.subscribe(tenant.walletId, ring);
-  shutdown.addEventListener('abort', ring);
-  try {
-    for (let cursor = after; !shutdown.aborted; ) {
-      await checkStillAllowed(context, tenant);
-      const rows = await load(cursor, PAGE);
-      for (const row of rows) {
-        cursor = numberOf(row);
-        yield row;
-      }
-      if (rows.length === PAGE) continue;
-      const rang = await bell.wait(POLL_MILLISECONDS);
-      if (!rang && (await walletState(services.sql, tenant.walletId)).due) {
-        await settleWallets(services, [tenant.organizationId]);
-      }
+export function follow<Row>(context: GraphQLContext, followed: Followed<Row>): AsyncIterable<Row> {
+  const { signals, shutdown } = context;
+  return new Repeater<Row>(async (push, stop) => {
+    const bell = new Bell();
+    const stream = { open: true };
+    const end = () => {
+      stream.open = false;
+      bell.ring();
+    };
+    stop.then(end, end);
+    shutdown.addEventListener('abort', end);
+    const unsubscribe = signals.subscribe(followed.tenant.walletId, () => bell.ring());
+    try {
+      await deliver(context, followed, { stream, bell, push });
+    } finally {
+      unsubscribe();
+      shutdown.removeEventListener('abort', end);
+      stop();
     }
-  } finally {
-    unsubscribe();
-    shutdown.removeEventListener('abort', ring);
+  });
+}
+
+interface Delivery<Row> {
+  readonly stream: { readonly open: boolean };
+  readonly bell: Bell;
+  readonly push: (row: Row) => Promise<unknown>;
+}
+
+async function deliver<Row>(
+  context: GraphQLContext,
+  { tenant, opening, after, numberOf, load }: Followed<Row>,
+  { stream, bell, push }: Delivery<Row>,
+): Promise<void> {
+  const { services } = context;
+  const send = async (row: Row) => {
+    // What is nested below an event is read for that event.
+    context.loaders = new RequestLoaders(services);
+    await push(row);
+  };
+  for (const row of opening) await send(row);
+  for (let cursor = after; stream.open; ) {
+    await checkStillAllowed(context, tenant);
+    const rows = await load(cursor, PAGE);
+    for (const row of rows) {
+      if (!stream.open) return;
+      cursor = numberOf(row);
+      await send(row);
+    }
+    if (rows.length === PAGE) continue;
+    const rang = await bell.wait(POLL_MILLISECONDS);
+    if (!rang && stream.open && (await walletState(services.sql, tenant.walletId)).due) {
+      await settleWallets(services, [tenant.organizationId]);
+    }
   }
 }
 

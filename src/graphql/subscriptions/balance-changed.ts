@@ -56,28 +56,27 @@ const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').imple
   }),
 });
 
-async function* balanceChanges(
+async function balanceChanges(
   context: GraphQLContext,
   tenant: Tenant,
   after: bigint | null,
-): AsyncGenerator<BalanceChange> {
+): Promise<AsyncIterable<BalanceChange>> {
   const { walletId } = tenant;
   const { sql } = context.services;
   await settleWallets(context.services, [tenant.organizationId]);
-  const state = await walletState(sql, walletId);
+  const { now: occurredAt, due: _due, ...state } = await walletState(sql, walletId);
   if (after !== null && after > state.version) throw badUserInput('after is not a cursor of this wallet.');
-  if (after === null) {
-    const { version, sequence, totalAvailable, held, now } = state;
-    const opening = { version, sequence, totalAvailable, held, occurredAt: now, transactionId: null };
-    yield { ...opening, walletId, change: ZERO, reasonCode: 'SNAPSHOT' };
-  }
-  const changes = follow(context, {
+  const snapshot = { ...state, occurredAt, walletId, transactionId: null, change: ZERO, reasonCode: 'SNAPSHOT' };
+  return follow<BalanceChange>(context, {
     tenant,
+    opening: after === null ? [snapshot] : [],
     after: after ?? state.version,
-    numberOf: (row: ChangeRow) => row.version,
-    load: (version, limit) => changesAfter(sql, walletId, version, limit),
+    numberOf: (change) => change.version,
+    load: async (version, limit) => {
+      const rows = await changesAfter(sql, walletId, version, limit);
+      return rows.map((row) => ({ ...row, walletId }));
+    },
   });
-  for await (const change of changes) yield { ...change, walletId };
 }
 
 builder.subscriptionField('balanceChanged', (t) =>

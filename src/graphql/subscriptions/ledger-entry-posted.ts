@@ -32,22 +32,25 @@ const LedgerEntryPostedRef = builder.objectRef<PostedEntryEvent>('LedgerEntryPos
   }),
 });
 
-async function* postedEntries(
+async function postedEntries(
   context: GraphQLContext,
   tenant: Tenant,
   after: bigint | null,
-): AsyncGenerator<PostedEntryEvent> {
+): Promise<AsyncIterable<PostedEntryEvent>> {
   const { walletId } = tenant;
   const { sql } = context.services;
   const { sequence: newest } = await walletState(sql, walletId);
   if (after !== null && after > newest) throw badUserInput('after is not a cursor of this wallet.');
-  const sequences = follow(context, {
+  return follow<PostedEntryEvent>(context, {
     tenant,
+    opening: [],
     after: after ?? newest,
-    numberOf: (sequence: bigint) => sequence,
-    load: (sequence, limit) => sequencesAfter(sql, walletId, sequence, limit),
+    numberOf: (event) => event.sequence,
+    load: async (sequence, limit) => {
+      const sequences = await sequencesAfter(sql, walletId, sequence, limit);
+      return sequences.map((next) => ({ walletId, sequence: next }));
+    },
   });
-  for await (const sequence of sequences) yield { walletId, sequence };
 }
 
 builder.subscriptionField('ledgerEntryPosted', (t) =>
