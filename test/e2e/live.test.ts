@@ -388,10 +388,13 @@ describe('a stream', () => {
       const organization = await anOrganization(gateway, { credits: { purchased: '10' } });
       const lives = Array.from({ length: 10 }, () => watch(transport, organization));
       await Promise.all(lives.map((live) => live.next()));
-      const entries = watchLedger(transport, organization);
-      const event = entries.next();
+      const { organization: read } = await organization.client.run(LedgerDocument, {
+        slug: organization.slug,
+        first: 1,
+      });
+      const entries = watchLedger(transport, organization, read?.wallet?.ledger.edges[0]?.cursor);
       await debit(organization.client);
-      await event;
+      await entries.next();
       for (const live of [...lives, entries]) live.kill();
       await becomesQuiet();
     },
