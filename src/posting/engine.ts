@@ -27,7 +27,7 @@ export interface EngineOptions {
   readonly maxQueued?: number;
 }
 
-const DEFAULT_LANES = 4;
+const DEFAULT_LANES = 2;
 const DEFAULT_MAX_BATCH = 512;
 const DEFAULT_MAX_QUEUED = 20_000;
 
