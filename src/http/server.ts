@@ -92,10 +92,10 @@ export class HttpServer {
 function faultAnswer({ logger }: GatewayHandlers) {
   return (error: unknown, response: ServerResponse): void => {
     if (!(error instanceof BodyTooLarge)) logger.error({ err: error }, 'unexpected error');
-    if (response.headersSent) return void response.destroy();
-    if (error instanceof BodyTooLarge) return plain(response, 413, error.message);
-    if (isUnavailable(error)) return plain(response, 503, 'the database cannot be reached', { 'retry-after': '1' });
-    plain(response, 500, 'unexpected error');
+    if (response.headersSent) response.destroy();
+    else if (error instanceof BodyTooLarge) plain(response, 413, error.message);
+    else if (isUnavailable(error)) plain(response, 503, 'the database cannot be reached', { 'retry-after': '1' });
+    else plain(response, 500, 'unexpected error');
   };
 }
 
