@@ -1,7 +1,7 @@
 /** The HTTP server: the GraphQL endpoint, webhooks, the sandbox's checkout, the billing page, health and metrics. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
-import { receiveProviderEvent } from '../operations/resolve-purchase.ts';
+import { receiveProviderEvent } from '../operations/receive-provider-event.ts';
 import { UnverifiedEvent } from '../payments/provider.ts';
 import type { SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
 import { isUnavailable } from '../persistence/errors.ts';

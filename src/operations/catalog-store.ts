@@ -1,6 +1,6 @@
 /**
- * The catalog in force and the rate cards of all versions, in memory. The database holds the truth; a process reads it at
- * start and after it has applied a catalog itself.
+ * The catalog in force and the rate cards of all versions, in memory. The database holds the truth; a process reads it
+ * once, at start, and does not notice a catalog that another process applies later.
  */
 import { type Catalog, type Package, type Plan, postingPolicies } from '../domain/catalog/catalog.ts';
 import { formatProblem, parseCatalog } from '../domain/catalog/parse-catalog.ts';

@@ -1,7 +1,7 @@
 /** What live streams read: rows of one wallet after a number, in order, a bounded number at a time. */
 import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { PostedChange } from '../domain/posting/records.ts';
-import type { Instant } from '../domain/time/instant.ts';
+import { type Instant, instant } from '../domain/time/instant.ts';
 import type { Sql } from './connection.ts';
 
 /** A change as it was posted; the wallet is the reader's. */
@@ -82,6 +82,6 @@ export async function walletState(sql: Sql, walletId: string): Promise<WalletSta
     totalAvailable: micros(row.available),
     held: micros(row.held),
     due: row.due === true,
-    now: Number(row.now) as Instant,
+    now: instant(Number(row.now)),
   };
 }

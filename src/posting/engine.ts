@@ -3,7 +3,8 @@
  * in flight form the next one, so that the batch size follows the load without a timer. A wallet always goes to the same
  * lane of a process; between processes the wallets' row locks decide.
  *
- * Errors that `execute` throws (all retryable, nothing was lost): `EngineBusy`, `EngineStopped`, `PostingFailed`.
+ * Errors that `execute` throws: `EngineBusy`, `EngineStopped` and `DatabaseUnavailable`, after which the same key may be sent
+ * again, and `PostingFailed`, which is a defect.
  */
 import type { Logger } from 'pino';
 import type { Command } from '../domain/posting/commands.ts';

@@ -1,4 +1,7 @@
-/** Faults of the engine, not of a command: nothing was posted, the caller may try again with the same key. */
+/**
+ * Faults of the engine, not of a command. The caller may try again with the same key: should a lost COMMIT have taken effect,
+ * the key finds its answer.
+ */
 
 export class EngineBusy extends Error {
   constructor() {

@@ -28,10 +28,7 @@ const chargesUsage = needs('usage:write');
 const readsBilling = needs('billing:read');
 const writesBilling = needs('billing:write');
 const managesOrganization = needs('organization:manage');
-const operates = rule('operates')((_parent, _args, { caller }: GraphQLContext) => {
-  if (caller.kind === 'ANONYMOUS') return unauthenticated();
-  return caller.kind === 'OPERATOR' || forbidden();
-});
+const operates = needs('operate');
 
 export const ruleTree = {
   Query: {
