@@ -39,6 +39,9 @@ export function follow<Row>(context: GraphQLContext, followed: Followed<Row>): A
     const unsubscribe = signals.subscribe(followed.tenant.walletId, () => bell.ring());
     try {
       await deliver(context, followed, { stream, bell, push });
+    } catch (error) {
+      // Nobody listens any more: what fails while a stream is being left has nobody to tell.
+      if (stream.open) throw error;
     } finally {
       unsubscribe();
       shutdown.removeEventListener('abort', end);
