@@ -3,7 +3,7 @@
 import { type Micros, negate, ZERO } from '../src/domain/credits/micros.ts';
 import type { Command } from '../src/domain/posting/commands.ts';
 import type { Outcome } from '../src/domain/posting/outcomes.ts';
-import { NO_ATTRIBUTION } from '../src/domain/posting/records.ts';
+import { transactionDetails } from '../src/domain/posting/records.ts';
 import { instant } from '../src/domain/time/instant.ts';
 import { newId } from '../src/new-id.ts';
 import type { Poster } from '../src/posting/engine.ts';
@@ -17,22 +17,11 @@ export const NO_OP: Poster = {
       transaction: {
         id: newId(),
         walletId: command.walletId,
-        kind: 'DEBIT',
-        reasonCode: 'USAGE',
+        ...transactionDetails({ kind: 'DEBIT', reasonCode: 'USAGE', actor: command.actor, effectiveAt: now }),
         idempotencyKey: 'idempotencyKey' in command ? command.idempotencyKey : null,
-        actor: command.actor,
-        attribution: NO_ATTRIBUTION,
-        lines: [],
-        rateCardVersion: null,
-        description: null,
-        metadata: null,
-        occurredAt: null,
-        effectiveAt: now,
         postedAt: now,
-        purchaseId: null,
         amount: negate(amountOf(command)),
       },
-      lines: [],
       available: ZERO,
       availableNow: ZERO,
       lotId: null,

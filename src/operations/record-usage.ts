@@ -158,7 +158,7 @@ function summarize(
   wallets: number,
 ): RecordedUsage {
   const decided = outcomes.filter(isDecided);
-  const lines = decided.flatMap((outcome) => (outcome.status === 'posted' ? outcome.lines : []));
+  const lines = decided.flatMap((outcome) => (outcome.status === 'posted' ? outcome.transaction.lines : []));
   const available = decided.findLast((outcome) => 'availableNow' in outcome)?.availableNow ?? null;
   return { results, lines, credits: creditsOf(lines), available: wallets === 1 ? available : null };
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
 import { micros } from '../domain/credits/micros.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
+import type { CheckedLimit } from '../domain/limits/spend-limit.ts';
 import type { PricedLine } from '../domain/pricing/price.ts';
 
 const amount = z.string().transform((text) => micros(BigInt(text)));
@@ -34,4 +35,21 @@ export function encodeLines(lines: readonly PricedLine[]): JsonObject[] {
     waived: waived.toString(),
     dimensions,
   }));
+}
+
+/** Checked limits as JSON; null where there were none. */
+export function encodeLimits(limits: readonly CheckedLimit[]): JsonObject[] | null {
+  if (limits.length === 0) return null;
+  return limits.map(({ limitCode, limit, used, blocked }) => ({
+    limitCode,
+    limit: limit.toString(),
+    used: used.toString(),
+    blocked,
+  }));
+}
+
+const checkedLimit = z.object({ limitCode: z.string(), limit: amount, used: amount, blocked: z.boolean() });
+
+export function decodeLimits(stored: unknown): CheckedLimit[] {
+  return z.array(checkedLimit).parse(stored ?? []);
 }

@@ -2,19 +2,20 @@
 import type { PostedTransaction } from '../domain/posting/records.ts';
 import { dateOf } from '../domain/time/instant.ts';
 import type { Prisma, Transaction } from '../generated/prisma/client.ts';
-import { encodeLines } from './line-codec.ts';
+import { encodeLimits, encodeLines } from './line-codec.ts';
 import type { Prisma as PrismaClient } from './prisma.ts';
 
 export type TransactionRow = Transaction;
 
 /** The row that the posting transaction wrote. */
 export function rowOf(posted: PostedTransaction): TransactionRow {
-  const { actor, attribution, lines, amount, occurredAt, effectiveAt, postedAt, metadata, ...rest } = posted;
+  const { actor, attribution, lines, limits, amount, occurredAt, effectiveAt, postedAt, metadata, ...rest } = posted;
   return {
     ...rest,
     ...attribution,
     amountMicros: amount,
     lines: encodeLines(lines) as Prisma.JsonArray,
+    limits: encodeLimits(limits) as Prisma.JsonArray | null,
     actorKind: actor.kind,
     actorId: actor.id,
     metadata: metadata as Prisma.JsonObject | null,

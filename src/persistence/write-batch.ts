@@ -9,7 +9,7 @@ import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
 import type { Queryable } from './connection.ts';
-import { encodeLines } from './line-codec.ts';
+import { encodeLimits, encodeLines } from './line-codec.ts';
 
 export async function writeAndCommit(sql: Queryable, decision: BatchDecision): Promise<void> {
   const books = decision.books.filter(hasChanged);
@@ -47,7 +47,7 @@ function insertTransactions(sql: Queryable, books: readonly WalletBook[]) {
   return sql`
     INSERT INTO ledger_transaction (id, wallet_id, kind, reason_code, idempotency_key, amount_micros, lines,
       rate_card_version, actor_kind, actor_id, user_id, project_id, task_id, execution_id, description, metadata,
-      occurred_at, effective_at, posted_at, purchase_id)
+      occurred_at, effective_at, posted_at, purchase_id, hold_id, refunded_id, limits)
     SELECT * FROM unnest(
       ${rows.map((row) => row.id)}::uuid[],
       ${rows.map((row) => row.walletId)}::uuid[],
@@ -64,11 +64,14 @@ function insertTransactions(sql: Queryable, books: readonly WalletBook[]) {
       ${rows.map((row) => row.attribution.taskId)}::text[],
       ${rows.map((row) => row.attribution.executionId)}::text[],
       ${rows.map((row) => row.description)}::text[],
-      ${rows.map((row) => (row.metadata === null ? null : JSON.stringify(row.metadata)))}::jsonb[],
+      ${rows.map((row) => jsonOrNull(row.metadata))}::jsonb[],
       ${instants(rows.map((row) => row.occurredAt))}::timestamptz[],
       ${instants(rows.map((row) => row.effectiveAt))}::timestamptz[],
       ${instants(rows.map((row) => row.postedAt))}::timestamptz[],
-      ${rows.map((row) => row.purchaseId)}::uuid[])`;
+      ${rows.map((row) => row.purchaseId)}::uuid[],
+      ${rows.map((row) => row.holdId)}::uuid[],
+      ${rows.map((row) => row.refundedId)}::uuid[],
+      ${rows.map((row) => jsonOrNull(encodeLimits(row.limits)))}::jsonb[])`;
 }
 
 function insertEntries(sql: Queryable, books: readonly WalletBook[]) {
@@ -268,6 +271,8 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
     ) AS changed (id, balance, sequence, version, head_hash, posted_at, transitions)
     WHERE wallet.id = changed.id`;
 }
+
+const jsonOrNull = (value: object | null): string | null => (value === null ? null : JSON.stringify(value));
 
 const amounts = (values: readonly (Micros | bigint)[]): string[] => values.map(String);
 

@@ -8,7 +8,8 @@ import type { RateCard } from '../pricing/rate-card.ts';
 import { type InvalidInput, invalidInput, isRefusal, type UnknownMeter } from '../refusals.ts';
 import { maySpend } from '../wallet/snapshot.ts';
 import type { DebitCommand } from './commands.ts';
-import { type Outcome, refused } from './outcomes.ts';
+import { type Outcome, posted, refused } from './outcomes.ts';
+import { transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** What the catalog says about charging. */
@@ -36,7 +37,7 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
     return refused({ code: 'INSUFFICIENT_CREDITS', required: priced.total, available, held: book.held }, available);
   }
   const transaction = book.post(
-    {
+    transactionDetails({
       kind: 'DEBIT',
       reasonCode: command.reasonCode,
       idempotencyKey: command.idempotencyKey,
@@ -48,19 +49,11 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
       metadata: command.metadata,
       occurredAt: command.occurredAt,
       effectiveAt: book.now,
-      purchaseId: null,
-    },
+    }),
     ({ spend }) => spend(priced.total, command.reasonCode),
   );
   if (transaction.amount !== negate(priced.total)) throw new Error('a debit must move exactly what was priced');
-  return {
-    status: 'posted',
-    transaction,
-    lines: priced.lines,
-    available: book.available,
-    availableNow: book.available,
-    lotId: null,
-  };
+  return posted(book, transaction);
 }
 
 /** What of the command only the clock can tell to be invalid. */

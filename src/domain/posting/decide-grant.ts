@@ -4,8 +4,8 @@ import { type InvalidInput, invalidInput } from '../refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AdjustCommand, GrantCommand } from './commands.ts';
-import { type Outcome, type Posted, refused } from './outcomes.ts';
-import { NO_ATTRIBUTION, type TransactionDetails, type TransactionKind } from './records.ts';
+import { type Outcome, posted, refused } from './outcomes.ts';
+import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
 import type { DraftBucket, DraftLot, NewLot, WalletBook } from './wallet-book.ts';
 
 /** What the catalog says about a bucket's credits. */
@@ -59,14 +59,7 @@ export function decideAdjust(book: WalletBook, command: AdjustCommand, policies:
   const transaction = book.post(byOperator(book, command, 'ADJUSTMENT', 'ADJUSTMENT'), ({ spendFrom }) =>
     spendFrom(bucket, required, 'ADJUSTMENT'),
   );
-  return {
-    status: 'posted',
-    transaction,
-    lines: [],
-    available: book.available,
-    availableNow: book.available,
-    lotId: null,
-  };
+  return posted(book, transaction);
 }
 
 function grantLot(
@@ -80,15 +73,7 @@ function grantLot(
   const transaction = book.post(byOperator(book, command, kind, reasonCode), ({ grant }) => {
     granted.push(grant(lot, reasonCode));
   });
-  const posted: Posted = {
-    status: 'posted',
-    transaction,
-    lines: [],
-    available: book.available,
-    availableNow: book.available,
-    lotId: granted[0]?.facts.id ?? null,
-  };
-  return posted;
+  return posted(book, transaction, { lotId: granted[0]?.facts.id ?? null });
 }
 
 function byOperator(
@@ -97,20 +82,8 @@ function byOperator(
   kind: TransactionKind,
   reasonCode: string,
 ): TransactionDetails {
-  return {
-    kind,
-    reasonCode,
-    idempotencyKey: command.idempotencyKey,
-    actor: command.actor,
-    attribution: NO_ATTRIBUTION,
-    lines: [],
-    rateCardVersion: null,
-    description: command.description,
-    metadata: null,
-    occurredAt: null,
-    effectiveAt: book.now,
-    purchaseId: null,
-  };
+  const { idempotencyKey, actor, description } = command;
+  return transactionDetails({ kind, reasonCode, idempotencyKey, actor, description, effectiveAt: book.now });
 }
 
 /** Expiry by the catalog's default for the bucket, counted in the organization's local days. */

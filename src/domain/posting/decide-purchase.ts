@@ -7,7 +7,7 @@ import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { ResolvePurchaseCommand } from './commands.ts';
 import { type Outcome, refused } from './outcomes.ts';
-import { NO_ATTRIBUTION, type PostedTransaction } from './records.ts';
+import { NO_ATTRIBUTION, type PostedTransaction, transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** A purchase within a batch: what it was when loaded and what it has become. */
@@ -44,20 +44,14 @@ function fulfil(book: WalletBook, { facts, buyer }: DraftPurchase): PostedTransa
     purchaseId: facts.id,
   };
   return book.post(
-    {
+    transactionDetails({
       kind: 'PURCHASE',
       reasonCode: 'PURCHASE',
-      idempotencyKey: null,
       actor: buyer,
       attribution: { ...NO_ATTRIBUTION, userId: buyer.kind === 'USER' ? buyer.id : null },
-      lines: [],
-      rateCardVersion: null,
-      description: null,
-      metadata: null,
-      occurredAt: null,
       effectiveAt: book.now,
       purchaseId: facts.id,
-    },
+    }),
     ({ grant }) => {
       grant({ ...lot, source: 'PURCHASE', amount: facts.credits, paid: true }, 'PURCHASE');
       if (facts.bonus > ZERO) grant({ ...lot, source: 'BONUS', amount: facts.bonus, paid: false }, 'BONUS');

@@ -1,6 +1,5 @@
 /** What the engine answers: what was posted, the first answer again, or a refusal. */
 import type { Micros } from '../credits/micros.ts';
-import type { PricedLine } from '../pricing/price.ts';
 import type { PurchaseStatus } from '../purchases/purchase.ts';
 import type { Refusal } from '../refusals.ts';
 import type { PostedTransaction } from './records.ts';
@@ -8,7 +7,6 @@ import type { PostedTransaction } from './records.ts';
 export interface Posted {
   readonly status: 'posted';
   readonly transaction: PostedTransaction;
-  readonly lines: readonly PricedLine[];
   /** What can be spent after it. */
   readonly available: Micros;
   /** The same for what was decided now; for an answer given again, what can be spent at present. */
@@ -51,6 +49,13 @@ export interface Busy {
 }
 
 export type Outcome = Posted | Replayed | Refused | PurchaseResolved | Settled | Busy;
+
+/** Posted now: the answer shows the wallet as this left it. */
+export const posted = (
+  { available }: { readonly available: Micros },
+  transaction: PostedTransaction,
+  { lotId = null }: { readonly lotId?: string | null } = {},
+): Posted => ({ status: 'posted', transaction, available, availableNow: available, lotId });
 
 /** Refused now. */
 export const refused = (refusal: Refusal, available: Micros): Refused => ({

@@ -2,6 +2,7 @@
 import type { Actor } from '../actor.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
+import type { CheckedLimit } from '../limits/spend-limit.ts';
 import type { PricedLine } from '../pricing/price.ts';
 import type { Instant } from '../time/instant.ts';
 import type { Attribution } from './commands.ts';
@@ -36,6 +37,32 @@ export interface TransactionDetails {
   /** When it counts: the instant it was due for transitions, the posting instant for everything else. */
   readonly effectiveAt: Instant;
   readonly purchaseId: string | null;
+  /** The hold that a capture uses. */
+  readonly holdId: string | null;
+  /** The transaction that a refund gives back. */
+  readonly refundedId: string | null;
+  /** The caps and limits that were checked. */
+  readonly limits: readonly CheckedLimit[];
+}
+
+/** A transaction's details: what every one has, and what sets this one apart. */
+export function transactionDetails(
+  details: Pick<TransactionDetails, 'kind' | 'reasonCode' | 'actor' | 'effectiveAt'> & Partial<TransactionDetails>,
+): TransactionDetails {
+  return {
+    idempotencyKey: null,
+    attribution: NO_ATTRIBUTION,
+    lines: [],
+    rateCardVersion: null,
+    description: null,
+    metadata: null,
+    occurredAt: null,
+    purchaseId: null,
+    holdId: null,
+    refundedId: null,
+    limits: [],
+    ...details,
+  };
 }
 
 export interface PostedTransaction extends TransactionDetails {

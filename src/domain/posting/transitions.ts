@@ -8,7 +8,7 @@ import { minus, ZERO } from '../credits/micros.ts';
 import { refreshPeriod } from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
 import { type AllowanceSnapshot, type LotSnapshot, lotTransitionAt } from '../wallet/snapshot.ts';
-import { NO_ATTRIBUTION, type TransactionDetails, type TransactionKind } from './records.ts';
+import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
 import type { DraftLot, WalletBook } from './wallet-book.ts';
 
 const ACTOR = systemActor('purser');
@@ -119,18 +119,5 @@ export function refresh(book: WalletBook, allowance: AllowanceSnapshot): void {
 }
 
 function details(kind: TransactionKind, reasonCode: string, effectiveAt: Instant): TransactionDetails {
-  return {
-    kind,
-    reasonCode,
-    idempotencyKey: null,
-    actor: ACTOR,
-    attribution: NO_ATTRIBUTION,
-    lines: [],
-    rateCardVersion: null,
-    description: null,
-    metadata: null,
-    occurredAt: null,
-    effectiveAt,
-    purchaseId: null,
-  };
+  return transactionDetails({ kind, reasonCode, actor: ACTOR, effectiveAt });
 }

@@ -224,8 +224,11 @@ describe('metered usage', () => {
     expect(books.post(aDebitOf([usageOf('scrape', '2'), usageOf('crawl', '1')]))).toMatchObject({
       status: 'posted',
       available: credits('5'),
-      lines: [{ credits: credits('3') }, { credits: credits('2') }],
-      transaction: { amount: credits('-5'), rateCardVersion: 1 },
+      transaction: {
+        amount: credits('-5'),
+        rateCardVersion: 1,
+        lines: [{ credits: credits('3') }, { credits: credits('2') }],
+      },
     });
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ZERO } from '../../../src/domain/credits/micros.ts';
 import { GENESIS_HASH } from '../../../src/domain/ledger/hash-chain.ts';
-import { NO_ATTRIBUTION, type TransactionDetails } from '../../../src/domain/posting/records.ts';
+import { type TransactionDetails, transactionDetails } from '../../../src/domain/posting/records.ts';
 import { LotsNotLoaded, type NewLot, WalletBook } from '../../../src/domain/posting/wallet-book.ts';
 import { hashOf } from '../../support/builders-audit.ts';
 import { aWallet, type WalletBuilder } from '../../support/builders-books.ts';
@@ -15,21 +15,8 @@ function bookOf(wallet: WalletBuilder): WalletBook {
   return new WalletBook(wallet.at(NOW).books().snapshot(), () => `new-${++ids}`);
 }
 
-const details = (change: Partial<TransactionDetails> = {}): TransactionDetails => ({
-  kind: 'DEBIT',
-  reasonCode: 'USAGE',
-  idempotencyKey: null,
-  actor: A_KEY,
-  attribution: NO_ATTRIBUTION,
-  lines: [],
-  rateCardVersion: null,
-  description: null,
-  metadata: null,
-  occurredAt: null,
-  effectiveAt: NOW,
-  purchaseId: null,
-  ...change,
-});
+const details = (change: Partial<TransactionDetails> = {}): TransactionDetails =>
+  transactionDetails({ kind: 'DEBIT', reasonCode: 'USAGE', actor: A_KEY, effectiveAt: NOW, ...change });
 
 const aLot = (book: WalletBook, bucket: string, amount: string, change: Partial<NewLot> = {}): NewLot => ({
   bucket: book.requireBucket(bucket),
