@@ -4,14 +4,46 @@
  */
 import type { Micros } from './credits/micros.ts';
 import type { JsonObject } from './ledger/canonical.ts';
+import type { HoldStatus } from './holds/hold.ts';
+import type { CheckedLimit } from './limits/spend-limit.ts';
+import type { PricedLine } from './pricing/price.ts';
+import type { Instant } from './time/instant.ts';
 import type { SubscriptionStatus } from './wallet/snapshot.ts';
+
+/** Why a charge was refused: how it was priced, what there was to spend and which limits it met (requirement X1). */
+export interface Explanation {
+  readonly walletId: string;
+  readonly rateCardVersion: number | null;
+  readonly lines: readonly PricedLine[];
+  readonly limits: readonly CheckedLimit[];
+  /** The first lots of the burn order, with what could be spent of each. */
+  readonly lots: readonly { readonly lotId: string; readonly available: Micros }[];
+}
 
 export type InsufficientCredits = {
   readonly code: 'INSUFFICIENT_CREDITS';
   readonly required: Micros;
   readonly available: Micros;
   readonly held: Micros;
+  /** Null for what is no charge, as an adjustment. */
+  readonly explanation: Explanation | null;
 };
+export type SpendLimitReached = {
+  readonly code: 'SPEND_LIMIT_REACHED';
+  readonly limitCode: string;
+  readonly limit: Micros;
+  readonly used: Micros;
+  readonly resetsAt: Instant;
+  readonly explanation: Explanation;
+};
+export type HoldNotOpen = { readonly code: 'HOLD_NOT_OPEN'; readonly status: HoldStatus };
+export type CaptureExceedsHold = {
+  readonly code: 'CAPTURE_EXCEEDS_HOLD';
+  readonly required: Micros;
+  readonly held: Micros;
+};
+export type RefundExceedsOriginal = { readonly code: 'REFUND_EXCEEDS_ORIGINAL'; readonly refundable: Micros };
+export type NotAttempted = { readonly code: 'NOT_ATTEMPTED' };
 export type SubscriptionRequired = {
   readonly code: 'SUBSCRIPTION_REQUIRED';
   /** Null where there never was a subscription. */
@@ -35,6 +67,11 @@ export type InvalidInput = {
 
 export type Refusal =
   | InsufficientCredits
+  | SpendLimitReached
+  | HoldNotOpen
+  | CaptureExceedsHold
+  | RefundExceedsOriginal
+  | NotAttempted
   | SubscriptionRequired
   | IdempotencyKeyReused
   | UnknownMeter
@@ -47,7 +84,12 @@ export type Refusal =
 export type RefusalCode = Refusal['code'];
 
 /** Refusals that a retry under the same key gets again, whatever has changed since (semantics: Idempotency). */
-const STICKY: ReadonlySet<RefusalCode> = new Set<RefusalCode>(['INSUFFICIENT_CREDITS', 'PAYMENT_FAILED']);
+const STICKY: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
+  'INSUFFICIENT_CREDITS',
+  'SPEND_LIMIT_REACHED',
+  'CAPTURE_EXCEEDS_HOLD',
+  'PAYMENT_FAILED',
+]);
 
 export const isSticky = (refusal: Refusal): boolean => STICKY.has(refusal.code);
 

@@ -2,9 +2,11 @@
 import { z } from 'zod';
 import { formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
 import { micros } from '../domain/credits/micros.ts';
+import type { Reservation } from '../domain/holds/hold.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
 import type { CheckedLimit } from '../domain/limits/spend-limit.ts';
 import type { PricedLine } from '../domain/pricing/price.ts';
+import { formatInstant, instant } from '../domain/time/instant.ts';
 
 const amount = z.string().transform((text) => micros(BigInt(text)));
 
@@ -52,4 +54,18 @@ const checkedLimit = z.object({ limitCode: z.string(), limit: amount, used: amou
 
 export function decodeLimits(stored: unknown): CheckedLimit[] {
   return z.array(checkedLimit).parse(stored ?? []);
+}
+
+/** Where a hold has taken room, as JSON. */
+export function encodeReservations(reservations: readonly Reservation[]): JsonObject[] {
+  return reservations.map(({ limitCode, windowStart }) => ({ limitCode, windowStart: formatInstant(windowStart) }));
+}
+
+const reservation = z.object({
+  limitCode: z.string(),
+  windowStart: z.string().transform((text) => instant(Date.parse(text))),
+});
+
+export function decodeReservations(stored: unknown): Reservation[] {
+  return z.array(reservation).parse(stored);
 }

@@ -5,34 +5,43 @@
  */
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
-import type { Command } from '../domain/posting/commands.ts';
-import { isKeyed } from '../domain/posting/commands.ts';
-import type { BatchInput } from '../domain/posting/decide-batch.ts';
+import type { HoldSnapshot } from '../domain/holds/hold.ts';
+import type { SpendCount } from '../domain/limits/spend-limit.ts';
+import { type Command, type KeyedCommand, keyedCommands } from '../domain/posting/commands.ts';
+import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
-import { type Instant, instant, later } from '../domain/time/instant.ts';
+import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
 import type {
   AllowanceSnapshot,
   BucketKind,
   BucketSnapshot,
-  LotSnapshot,
-  LotSource,
   RefreshInterval,
   SubscriptionStatus,
+  TierCount,
   WalletSnapshot,
 } from '../domain/wallet/snapshot.ts';
 import { decodeAnswer } from './answer-codec.ts';
-import { fragment, type Queryable } from './connection.ts';
+import type { Queryable } from './connection.ts';
+import { loadSpendCounts, loadTierCounts } from './load-counters.ts';
+import { loadHolds } from './load-holds.ts';
 import { type LoadedPurchase, loadPurchases } from './load-purchases.ts';
+import { loadRefundables } from './load-refundables.ts';
+import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */
 export interface LoadLimits {
   /** Lots loaded per bucket, in burn order. */
   readonly lotsPerBucket: number;
-  /** Due lots loaded per wallet. */
-  readonly dueLotsPerWallet: number;
+  /** Due lots, and as many lapsed holds, loaded per wallet. */
+  readonly duePerWallet: number;
 }
 
-export type LoadedBatch = Pick<BatchInput, 'wallets' | 'records'> & { readonly purchases: readonly LoadedPurchase[] };
+export type LoadedBatch = Pick<BatchInput, 'wallets' | 'records' | 'refundables'> & {
+  readonly purchases: readonly LoadedPurchase[];
+};
+
+/** Counters that the catalog makes worth loading. */
+export type CounterNeeds = Pick<Policies, 'countsUnits' | 'countsSpending'>;
 
 interface WalletRow {
   id: string;
@@ -46,7 +55,10 @@ interface WalletRow {
   next_transition_at: Instant | null;
   frozen: boolean;
   time_zone: string;
+  subscription_id: string | null;
   subscription_status: SubscriptionStatus | null;
+  plan_key: string | null;
+  anchor_day: number | null;
   organization_clock: bigint;
 }
 
@@ -66,22 +78,6 @@ interface BucketRow {
   next_refresh_at: Instant | null;
 }
 
-interface LotRow {
-  id: string;
-  wallet_id: string;
-  bucket_id: string;
-  source: LotSource;
-  granted_micros: bigint;
-  remaining_micros: bigint;
-  pinned_micros: bigint;
-  paid: boolean;
-  effective_at: Instant;
-  expires_at: Instant | null;
-  in_force: boolean;
-  frozen: boolean;
-  purchase_id: string | null;
-}
-
 interface RecordRow {
   organization_id: string;
   key: string;
@@ -96,31 +92,56 @@ export async function beginAndLoad(
   sql: Queryable,
   commands: readonly Command[],
   limits: LoadLimits,
+  needs: CounterNeeds,
 ): Promise<LoadedBatch> {
   const walletIds = [...new Set(commands.map((command) => command.walletId))].sort();
-  const [, , wallets, buckets, lots, records, purchases] = await Promise.all([
-    sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
-    sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
-    loadWallets(sql, walletIds),
-    loadBuckets(sql, walletIds),
-    loadLots(sql, walletIds, limits.lotsPerBucket),
-    loadRecords(sql, commands),
-    loadPurchases(
-      sql,
-      commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
-    ),
-  ]);
-  // Nothing is due on most wallets most of the time: those where something is pay for another round trip.
-  const dueIds = wallets.filter(isDue).map((row) => row.id);
-  const dueLots = dueIds.length === 0 ? [] : await loadDueLots(sql, dueIds, limits.dueLotsPerWallet);
+  const keyed = keyedCommands(commands);
+  const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
+  const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
+  const [, , wallets, buckets, lots, records, purchases, holds, refundables, spendCounts, tierCounts] =
+    await Promise.all([
+      sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
+      sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
+      loadWallets(sql, walletIds),
+      loadBuckets(sql, walletIds),
+      loadLots(sql, walletIds, limits.lotsPerBucket),
+      loadRecords(sql, keyed),
+      loadPurchases(
+        sql,
+        commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
+      ),
+      loadHolds(sql, namedHolds, walletIds),
+      loadRefundables(sql, refunded, walletIds),
+      needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
+      needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
+    ]);
+  // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
+  const due = wallets.filter(isDue);
+  const [dueLots, lapsed] =
+    due.length === 0
+      ? [[], []]
+      : await Promise.all([loadDueLots(sql, due, limits.duePerWallet), findLapsed(sql, due, limits.duePerWallet)]);
+  const missing = lapsed.map((row) => row.id).filter((id) => !namedHolds.includes(id));
+  const allHolds = [...holds, ...(await loadHolds(sql, missing, walletIds))];
   const assembly: Assembly = {
     buckets: groupBy(buckets, (row) => row.wallet_id),
     lots: groupBy(lots, (row) => row.bucket_id),
     dueLots: groupBy(dueLots, (row) => row.wallet_id),
+    holds: groupBy(allHolds, (hold) => hold.facts.walletId),
+    lapsed: groupBy(lapsed, (row) => row.wallet_id),
+    spendCounts: groupBy(spendCounts, (row) => row.wallet_id),
+    tierCounts: groupBy(tierCounts, (row) => row.wallet_id),
     limits,
   };
-  return { wallets: wallets.map((row) => walletSnapshot(row, assembly)), records: records.map(recordOf), purchases };
+  return {
+    wallets: wallets.map((row) => walletSnapshot(row, assembly)),
+    records: records.map(recordOf),
+    purchases,
+    refundables,
+  };
 }
+
+const NO_COUNTS: readonly never[] = [];
 
 const nowOf = (row: WalletRow): Instant => later(instant(Number(row.organization_clock)), row.last_posted_at);
 
@@ -130,7 +151,8 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
   return sql<WalletRow[]>`
     SELECT w.id, w.organization_id, w.balance_micros, w.debt_micros, w.sequence, w.version,
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
-           w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.status AS subscription_status,
+           w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.id AS subscription_id, s.status AS subscription_status,
+           s.plan_key, s.anchor_day,
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
              AS organization_clock
     FROM wallet w
@@ -154,8 +176,7 @@ function loadLots(sql: Queryable, walletIds: readonly string[], perBucket: numbe
     SELECT l.*
     FROM bucket b
     CROSS JOIN LATERAL (
-      SELECT id, wallet_id, bucket_id, source, granted_micros, remaining_micros, pinned_micros, paid, effective_at,
-             expires_at, in_force, frozen, purchase_id
+      SELECT ${LOT_COLUMNS}
       FROM lot
       WHERE bucket_id = b.id AND spendable
       ORDER BY expires_at NULLS LAST, paid, effective_at, id
@@ -164,31 +185,49 @@ function loadLots(sql: Queryable, walletIds: readonly string[], perBucket: numbe
     WHERE b.wallet_id = ANY(${walletIds}::uuid[])`;
 }
 
-/** Lots to expire or start, in the order of domain/posting/transitions.ts; one beyond the bound tells of more. */
-function loadDueLots(sql: Queryable, walletIds: readonly string[], perWallet: number) {
-  return sql<LotRow[]>`
-    SELECT l.*
-    FROM wallet w
-    JOIN organization o ON o.id = w.organization_id
-    CROSS JOIN LATERAL (
-      SELECT id, wallet_id, bucket_id, source, granted_micros, remaining_micros, pinned_micros, paid, effective_at,
-             expires_at, in_force, frozen, purchase_id
-      FROM lot
-      WHERE wallet_id = w.id AND NOT frozen
-        AND next_transition_at <= ${ORGANIZATION_NOW}
-      ORDER BY next_transition_at, in_force DESC, id
-      LIMIT ${perWallet + 1}
-    ) l
-    WHERE w.id = ANY(${walletIds}::uuid[])`;
+interface DueWallets {
+  readonly ids: readonly string[];
+  readonly nows: readonly string[];
 }
 
-/** The organization's clock when the statement began, which is after the locks, and never before the newest posting. */
-const ORGANIZATION_NOW = fragment`greatest(w.last_posted_at,
-    statement_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
+/** What is due is judged by the clock that the decision uses. */
+const clocksOf = (rows: readonly WalletRow[]): DueWallets => ({
+  ids: rows.map((row) => row.id),
+  nows: rows.map((row) => formatInstant(nowOf(row))),
+});
+
+/** Lots to expire or start, in the order of domain/posting/transitions.ts; one beyond the bound tells of more. */
+function loadDueLots(sql: Queryable, wallets: readonly WalletRow[], perWallet: number) {
+  const { ids, nows } = clocksOf(wallets);
+  return sql<LotRow[]>`
+    SELECT l.*
+    FROM unnest(${ids}::uuid[], ${nows}::timestamptz[]) AS due (wallet_id, now)
+    CROSS JOIN LATERAL (
+      SELECT ${LOT_COLUMNS}
+      FROM lot
+      WHERE wallet_id = due.wallet_id AND NOT frozen AND next_transition_at <= due.now
+      ORDER BY next_transition_at, in_force DESC, id
+      LIMIT ${perWallet + 1}
+    ) l`;
+}
+
+/** Open holds past their expiry, earliest first; one beyond the bound tells of more. */
+function findLapsed(sql: Queryable, wallets: readonly WalletRow[], perWallet: number) {
+  const { ids, nows } = clocksOf(wallets);
+  return sql<{ id: string; wallet_id: string }[]>`
+    SELECT h.id, h.wallet_id
+    FROM unnest(${ids}::uuid[], ${nows}::timestamptz[]) AS due (wallet_id, now)
+    CROSS JOIN LATERAL (
+      SELECT id, wallet_id
+      FROM hold
+      WHERE wallet_id = due.wallet_id AND status = 'OPEN' AND expires_at <= due.now
+      ORDER BY expires_at, id
+      LIMIT ${perWallet + 1}
+    ) h`;
+}
 
 /** One index probe per key; a plain join would scan the table where PostgreSQL has no statistics of it yet. */
-function loadRecords(sql: Queryable, commands: readonly Command[]) {
-  const keyed = commands.filter(isKeyed);
+function loadRecords(sql: Queryable, keyed: readonly KeyedCommand[]) {
   return sql<RecordRow[]>`
     SELECT r.organization_id, r.key, r.operation, encode(r.request_hash, 'hex') AS request_hash, r.outcome, r.created_at
     FROM unnest(${keyed.map((command) => command.organizationId)}::uuid[],
@@ -204,10 +243,15 @@ interface Assembly {
   readonly buckets: ReadonlyMap<string, readonly BucketRow[]>;
   readonly lots: ReadonlyMap<string, readonly LotRow[]>;
   readonly dueLots: ReadonlyMap<string, readonly LotRow[]>;
+  readonly holds: ReadonlyMap<string, readonly HoldSnapshot[]>;
+  readonly lapsed: ReadonlyMap<string, readonly unknown[]>;
+  readonly spendCounts: ReadonlyMap<string, readonly SpendCount[]>;
+  readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
   readonly limits: LoadLimits;
 }
 
-function walletSnapshot(row: WalletRow, { buckets, lots, dueLots, limits }: Assembly): WalletSnapshot {
+function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
+  const { buckets, lots, dueLots, holds, lapsed, spendCounts, tierCounts, limits } = assembly;
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
   return {
@@ -222,11 +266,18 @@ function walletSnapshot(row: WalletRow, { buckets, lots, dueLots, limits }: Asse
     headHash: row.head_hash,
     frozen: row.frozen,
     nextTransitionAt: row.next_transition_at,
+    subscriptionId: row.subscription_id,
     subscriptionStatus: row.subscription_status,
+    planKey: row.plan_key,
+    anchorDay: row.anchor_day ?? 1,
     buckets: ofWallet.map((bucket) => bucketSnapshot(bucket, lots.get(bucket.id) ?? [], limits)),
     allowances: ofWallet.flatMap(allowanceSnapshot),
-    dueLots: due.slice(0, limits.dueLotsPerWallet).map(lotSnapshot),
-    moreDue: due.length > limits.dueLotsPerWallet,
+    dueLots: due.slice(0, limits.duePerWallet).map(lotSnapshot),
+    moreDue: due.length > limits.duePerWallet,
+    holds: holds.get(row.id) ?? [],
+    moreLapsed: (lapsed.get(row.id) ?? []).length > limits.duePerWallet,
+    spendCounts: spendCounts.get(row.id) ?? [],
+    tierCounts: tierCounts.get(row.id) ?? [],
   };
 }
 
@@ -257,23 +308,6 @@ function allowanceSnapshot(row: BucketRow): AllowanceSnapshot[] {
       nextRefreshAt,
     },
   ];
-}
-
-function lotSnapshot(row: LotRow): LotSnapshot {
-  return {
-    id: row.id,
-    bucketId: row.bucket_id,
-    source: row.source,
-    granted: micros(row.granted_micros),
-    remaining: micros(row.remaining_micros),
-    pinned: micros(row.pinned_micros),
-    paid: row.paid,
-    effectiveAt: row.effective_at,
-    expiresAt: row.expires_at,
-    inForce: row.in_force,
-    frozen: row.frozen,
-    purchaseId: row.purchase_id,
-  };
 }
 
 function recordOf(row: RecordRow): IdempotencyRecord {

@@ -2,14 +2,17 @@
  * Writes what a batch decided: one set-based statement per table, all sent at once and followed by COMMIT, one round trip.
  * If one of them fails PostgreSQL refuses the rest and the COMMIT rolls back; the caller learns of the first failure.
  */
-import type { Micros } from '../domain/credits/micros.ts';
 import type { BatchDecision } from '../domain/posting/decide-batch.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
-import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
+import { amounts, instants, jsonOrNull } from './columns.ts';
 import type { Queryable } from './connection.ts';
 import { encodeLimits, encodeLines } from './line-codec.ts';
+import { writeCounters } from './write-counters.ts';
+import { writeHolds } from './write-holds.ts';
+import { addRollups } from './write-rollups.ts';
+import { writeAllowances, writeSubscriptions } from './write-subscriptions.ts';
 
 export async function writeAndCommit(sql: Queryable, decision: BatchDecision): Promise<void> {
   const books = decision.books.filter(hasChanged);
@@ -17,10 +20,14 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     insertTransactions(sql, books),
     insertLots(sql, books),
     updateLots(sql, books),
+    ...writeHolds(sql, books),
+    ...writeCounters(sql, books),
+    addRollups(sql, books),
+    ...writeSubscriptions(sql, books),
     insertEntries(sql, books),
     insertChanges(sql, books),
     updateBuckets(sql, books),
-    updateAllowances(sql, books),
+    writeAllowances(sql, books),
     updatePurchases(sql, decision),
     insertRecords(sql, decision),
     insertAudits(sql, decision),
@@ -38,7 +45,7 @@ export async function rollBack(sql: Queryable): Promise<void> {
 }
 
 function hasChanged(book: WalletBook): boolean {
-  return book.transactions.length > 0 || book.transitionsChanged || book.changes.length > 0;
+  return book.active || book.transactions.length > 0 || book.transitionsChanged || book.changes.length > 0;
 }
 
 function insertTransactions(sql: Queryable, books: readonly WalletBook[]) {
@@ -190,22 +197,6 @@ function updateBuckets(sql: Queryable, books: readonly WalletBook[]) {
     WHERE bucket.id = changed.id`;
 }
 
-function updateAllowances(sql: Queryable, books: readonly WalletBook[]) {
-  const rows = books.flatMap((book) =>
-    book.allowances.filter((allowance) => book.refreshedBuckets.has(allowance.bucketId)),
-  );
-  if (rows.length === 0) return null;
-  return sql`
-    UPDATE allowance
-    SET last_refreshed_at = changed.last_refreshed_at, next_refresh_at = changed.next_refresh_at
-    FROM unnest(
-      ${rows.map((row) => row.bucketId)}::uuid[],
-      ${instants(rows.map((row) => row.lastRefreshedAt))}::timestamptz[],
-      ${instants(rows.map((row) => row.nextRefreshAt))}::timestamptz[]
-    ) AS changed (bucket_id, last_refreshed_at, next_refresh_at)
-    WHERE allowance.bucket_id = changed.bucket_id`;
-}
-
 function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
@@ -249,43 +240,29 @@ function insertAudits(sql: Queryable, { audits: rows }: BatchDecision) {
       ${instants(rows.map((row) => row.occurredAt))}::timestamptz[])`;
 }
 
-/** The next transition is looked up again only where one was posted or a lot or allowance was added. */
+/** The next transition is looked up again only where one was posted or a lot, hold or allowance has changed. */
 function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
   if (books.length === 0) return null;
   return sql`
     UPDATE wallet
-    SET balance_micros = changed.balance, sequence = changed.sequence, version = changed.version,
-        head_hash = decode(changed.head_hash, 'hex'), last_posted_at = changed.posted_at,
+    SET balance_micros = changed.balance, debt_micros = changed.debt, sequence = changed.sequence,
+        version = changed.version, head_hash = decode(changed.head_hash, 'hex'), last_posted_at = changed.posted_at,
+        last_active_at = CASE WHEN changed.active THEN changed.posted_at ELSE last_active_at END,
         next_transition_at = CASE WHEN changed.transitions THEN least(
           (SELECT min(next_transition_at) FROM lot WHERE lot.wallet_id = changed.id AND NOT frozen),
+          (SELECT min(expires_at) FROM hold WHERE hold.wallet_id = changed.id AND status = 'OPEN'),
           (SELECT min(next_refresh_at) FROM allowance WHERE allowance.wallet_id = changed.id))
           ELSE next_transition_at END
     FROM unnest(
       ${books.map((book) => book.snapshot.id)}::uuid[],
       ${amounts(books.map((book) => book.balance))}::bigint[],
+      ${amounts(books.map((book) => book.debt))}::bigint[],
       ${amounts(books.map((book) => book.sequence))}::bigint[],
       ${amounts(books.map((book) => book.version))}::bigint[],
       ${books.map((book) => book.headHash)}::text[],
       ${instants(books.map((book) => book.now))}::timestamptz[],
+      ${books.map((book) => book.active)}::boolean[],
       ${books.map((book) => book.transitionsChanged)}::boolean[]
-    ) AS changed (id, balance, sequence, version, head_hash, posted_at, transitions)
+    ) AS changed (id, balance, debt, sequence, version, head_hash, posted_at, active, transitions)
     WHERE wallet.id = changed.id`;
-}
-
-const jsonOrNull = (value: object | null): string | null => (value === null ? null : JSON.stringify(value));
-
-const amounts = (values: readonly (Micros | bigint)[]): string[] => values.map(String);
-
-/** As text, each distinct instant written once: a batch has few. */
-function instants(values: readonly (Instant | null)[]): (string | null)[] {
-  const texts = new Map<Instant, string>();
-  return values.map((at) => {
-    if (at === null) return null;
-    let text = texts.get(at);
-    if (text === undefined) {
-      text = formatInstant(at);
-      texts.set(at, text);
-    }
-    return text;
-  });
 }

@@ -29,7 +29,7 @@ CREATE TABLE "hold" (
   "remaining_micros" BIGINT NOT NULL,
   "idempotency_key" TEXT NOT NULL,
   "lines" JSONB NOT NULL,
-  "rate_card_version" INTEGER,
+  "rate_card_version" INTEGER NOT NULL,
   "actor_kind" "ActorKind" NOT NULL,
   "actor_id" TEXT NOT NULL,
   "user_id" TEXT,

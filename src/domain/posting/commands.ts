@@ -7,7 +7,9 @@ import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
 import type { PurchaseOutcome } from '../purchases/purchase.ts';
+import { isRefusal, type Refusal } from '../refusals.ts';
 import type { Instant } from '../time/instant.ts';
+import type { RefreshInterval } from '../wallet/snapshot.ts';
 
 interface OnWallet {
   readonly walletId: string;
@@ -40,14 +42,85 @@ export type Charge =
   | { readonly kind: 'amount'; readonly amount: Micros }
   | { readonly kind: 'usage'; readonly usage: readonly UsageQuantity[] };
 
+/** What happens to a charge that is more than what is there: refused, charged as far as it goes, or owed. */
+export type OveragePolicy = 'REJECT' | 'CAP' | 'DEBT';
+
 export interface DebitCommand extends OnWallet, Keyed {
   readonly kind: 'debit';
   readonly charge: Charge;
+  readonly overage: OveragePolicy;
   readonly reasonCode: string;
   readonly description: string | null;
   readonly attribution: Attribution;
   readonly occurredAt: Instant | null;
   readonly metadata: JsonObject | null;
+}
+
+export interface AuthorizeCommand extends OnWallet, Keyed {
+  readonly kind: 'authorize';
+  readonly charge: Charge;
+  /** In milliseconds; null takes the catalog's default. */
+  readonly life: number | null;
+  readonly attribution: Attribution;
+  readonly metadata: JsonObject | null;
+}
+
+export interface CaptureCommand extends OnWallet, Keyed {
+  readonly kind: 'capture';
+  readonly holdId: string;
+  /** Null takes all that is left of the hold. */
+  readonly charge: Charge | null;
+  /** True releases what is left after it. */
+  readonly final: boolean;
+  readonly overage: OveragePolicy;
+}
+
+export interface ReleaseCommand extends OnWallet, Keyed {
+  readonly kind: 'release';
+  readonly holdId: string;
+}
+
+export interface ExtendCommand extends OnWallet, Keyed {
+  readonly kind: 'extend';
+  readonly holdId: string;
+  /** Milliseconds from now to its new expiry. */
+  readonly life: number;
+}
+
+export interface RefundCommand extends OnWallet, Keyed {
+  readonly kind: 'refund';
+  readonly transactionId: string;
+  /** Null gives back all that has not been given back. */
+  readonly amount: Micros | null;
+  readonly description: string | null;
+}
+
+/** A plan as it is subscribed to. */
+export interface SubscribedPlan {
+  readonly key: string;
+  readonly interval: 'MONTH' | 'YEAR';
+  readonly allowances: readonly {
+    readonly bucketKey: string;
+    readonly interval: RefreshInterval;
+    readonly credits: Micros;
+  }[];
+}
+
+export interface SubscribeCommand extends OnWallet, Keyed, Audited {
+  readonly kind: 'subscribe';
+  readonly plan: SubscribedPlan;
+}
+
+export type EventsMode = 'EACH' | 'UNTIL_BLOCKED' | 'ALL_OR_NOTHING';
+
+/**
+ * Usage events of one wallet, decided one after the other in one transaction, each with a key of its own. An event that was
+ * found invalid before stands as its refusal.
+ */
+export interface EventsCommand extends OnWallet {
+  readonly kind: 'events';
+  readonly mode: EventsMode;
+  readonly events: readonly (DebitCommand | Refusal)[];
 }
 
 export interface GrantCommand extends OnWallet, Keyed, Audited {
@@ -79,9 +152,29 @@ export interface SettleCommand extends OnWallet {
   readonly kind: 'settle';
 }
 
-export type KeyedCommand = DebitCommand | GrantCommand | AdjustCommand;
-export type Command = KeyedCommand | ResolvePurchaseCommand | SettleCommand;
+/** Commands upon a hold that is there. */
+export type HoldCommand = CaptureCommand | ReleaseCommand | ExtendCommand;
+export type KeyedCommand =
+  | DebitCommand
+  | AuthorizeCommand
+  | HoldCommand
+  | RefundCommand
+  | SubscribeCommand
+  | GrantCommand
+  | AdjustCommand;
+export type Command = KeyedCommand | EventsCommand | ResolvePurchaseCommand | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {
   return 'idempotencyKey' in command;
 }
+
+/** The keyed commands of a batch, events one by one. */
+export function keyedCommands(commands: readonly Command[]): readonly KeyedCommand[] {
+  return commands.flatMap((command): readonly KeyedCommand[] => {
+    if (command.kind === 'events') return command.events.filter((event) => !isRefusal(event));
+    return isKeyed(command) ? [command] : [];
+  });
+}
+
+/** How much of a batch's bound a command takes. */
+export const weightOf = (command: Command): number => (command.kind === 'events' ? command.events.length : 1);

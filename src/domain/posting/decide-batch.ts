@@ -2,21 +2,26 @@
  * The decision over one batch: every command in order, each against the state that the earlier ones left. Pure: the same
  * input gives the same decision, so that the engine may decide again with more lots loaded.
  */
-
 import { formatCredits } from '../credits/micros.ts';
-import { isSticky } from '../refusals.ts';
+import type { JsonObject } from '../ledger/canonical.ts';
+import { type InvalidInput, isRefusal, isSticky } from '../refusals.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
-import { type AdjustCommand, type Command, type GrantCommand, isKeyed, type KeyedCommand } from './commands.ts';
-import { type ChargingPolicies, checkOccurredAt, decideDebit } from './decide-charge.ts';
+import { type Command, type EventsCommand, isKeyed, type KeyedCommand } from './commands.ts';
+import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
+import { checkLife, decideAuthorize, decideCapture, decideExtend, decideRelease, type HoldingPolicies } from './decide-hold.ts';
 import { type DraftPurchase, decideResolvePurchase } from './decide-purchase.ts';
+import { type DraftRefundable, decideRefund, type RefundableTransaction, type RefundPolicies } from './decide-refund.ts';
+import { decideSubscribe } from './decide-subscribe.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './idempotency.ts';
-import { type Outcome, type Posted, refused } from './outcomes.ts';
+import { LotsNotLoaded } from './lot-drafts.ts';
+import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
 import type { PostedAudit } from './records.ts';
 import { postDueTransitions } from './transitions.ts';
-import { LotsNotLoaded, WalletBook } from './wallet-book.ts';
+import { WalletBook } from './wallet-book.ts';
 
-export interface Policies extends ChargingPolicies, BucketPolicies {}
+/** What the catalog says about posting. */
+export interface Policies extends HoldingPolicies, BucketPolicies, RefundPolicies {}
 
 export interface BatchInput {
   readonly commands: readonly Command[];
@@ -24,6 +29,8 @@ export interface BatchInput {
   /** Records found for the commands' keys. */
   readonly records: readonly IdempotencyRecord[];
   readonly purchases: readonly Omit<DraftPurchase, 'status' | 'paidAt'>[];
+  /** The transactions that refunds name. */
+  readonly refundables: readonly RefundableTransaction[];
   readonly policies: Policies;
   /** Gives fresh ids, ascending. */
   readonly newId: () => string;
@@ -52,20 +59,45 @@ interface BatchState {
   readonly audits: PostedAudit[];
   readonly newId: () => string;
   readonly purchases: ReadonlyMap<string, DraftPurchase>;
+  readonly refundables: ReadonlyMap<string, DraftRefundable>;
+  /** Calls of all or nothing that are nothing, by the place of their command in the batch. */
+  readonly blocked: ReadonlyMap<number, BlockedCall>;
   readonly busy: ReadonlySet<string>;
   readonly policies: Policies;
 }
 
-export function decideBatch(input: BatchInput): BatchDecision | NeedsLots {
-  try {
-    return decide(input);
-  } catch (error) {
-    if (error instanceof LotsNotLoaded) return { kind: 'needs-lots', bucketId: error.bucketId };
-    throw error;
+/** An event was refused whose call asked for all or nothing. */
+interface BlockedCall {
+  readonly event: number;
+  readonly outcome: Refused;
+}
+
+/** Thrown to decide the batch anew without the effects of that call; it never leaves `decideBatch`. */
+class CallBlocked extends Error {
+  readonly command: number;
+  readonly call: BlockedCall;
+  constructor(command: number, call: BlockedCall) {
+    super('an event of all or nothing was refused');
+    this.command = command;
+    this.call = call;
   }
 }
 
-function decide(input: BatchInput): BatchDecision {
+export function decideBatch(input: BatchInput): BatchDecision | NeedsLots {
+  const blocked = new Map<number, BlockedCall>();
+  // Every round but the last finds one more call that is blocked.
+  for (;;) {
+    try {
+      return decide(input, blocked);
+    } catch (error) {
+      if (error instanceof LotsNotLoaded) return { kind: 'needs-lots', bucketId: error.bucketId };
+      if (!(error instanceof CallBlocked)) throw error;
+      blocked.set(error.command, error.call);
+    }
+  }
+}
+
+function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecision {
   const books = new Map(input.wallets.map((wallet) => [wallet.id, new WalletBook(wallet, input.newId)]));
   const purchases = input.purchases.map(
     (loaded): DraftPurchase => ({
@@ -85,10 +117,12 @@ function decide(input: BatchInput): BatchDecision {
     audits: [],
     newId: input.newId,
     purchases: new Map(purchases.map((purchase) => [purchase.facts.id, purchase])),
+    refundables: new Map(input.refundables.map((facts) => [facts.id, { facts, refunded: facts.refunded }])),
+    blocked,
     busy,
     policies: input.policies,
   };
-  const outcomes = input.commands.map((command) => decideCommand(state, command));
+  const outcomes = input.commands.map((command, index) => decideCommand(state, command, index));
   return {
     kind: 'decided',
     outcomes,
@@ -99,43 +133,20 @@ function decide(input: BatchInput): BatchDecision {
   };
 }
 
-function decideCommand(state: BatchState, command: Command): Outcome {
+function decideCommand(state: BatchState, command: Command, index: number): Outcome {
   const book = state.books.get(command.walletId);
   if (!book) throw new Error(`wallet ${command.walletId} was not loaded`);
-  if (!isKeyed(command)) return decideUnkeyed(state, book, command);
-  const earlier = state.records.get(idempotencyId(command));
-  if (earlier) return answerAgain(earlier, command, book);
+  if (isKeyed(command)) return decideOnce(state, book, command);
   if (state.busy.has(command.walletId)) return { status: 'busy' };
-  const outcome = decideFirst(state, book, command);
-  if (outcome.status === 'posted' || (outcome.status === 'refused' && isSticky(outcome.refusal))) {
-    const record = recordOf(command, outcome, book.now);
-    state.records.set(idempotencyId(command), record);
-    state.newRecords.push(record);
-  }
-  if (outcome.status === 'posted' && command.kind !== 'debit')
-    state.audits.push(auditOf(state, command, outcome, book));
-  return outcome;
-}
-
-/**
- * A command whose key is new. What is invalid by the clock or the books comes after the replay, unlike what is invalid by
- * itself: an answer that was given stays given when its command has grown too old.
- */
-function decideFirst(state: BatchState, book: WalletBook, command: KeyedCommand): Outcome {
-  const invalid = command.kind === 'debit' ? checkOccurredAt(book, command, state.policies) : checkGrant(book, command);
-  if (invalid) return refused(invalid, book.available);
-  if (book.snapshot.frozen) return refused({ code: 'WALLET_FROZEN' }, book.available);
-  return decideKeyed(state, book, command);
-}
-
-function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand): Outcome {
   switch (command.kind) {
-    case 'debit':
-      return decideDebit(book, command, state.policies);
-    case 'grant':
-      return decideGrant(book, command, state.policies);
-    case 'adjust':
-      return decideAdjust(book, command, state.policies);
+    case 'events':
+      return { status: 'events', outcomes: decideEvents(state, book, command, index) };
+    case 'settle':
+      return { status: 'settled' };
+    case 'resolve-purchase':
+      // Only payment moves credits; a checkout that ended otherwise ends on a frozen wallet too.
+      if (book.snapshot.frozen && command.outcome === 'PAID') return refused({ code: 'WALLET_FROZEN' }, book.available);
+      return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId));
     default: {
       const never: never = command;
       throw new Error(`unknown command ${JSON.stringify(never)}`);
@@ -143,22 +154,151 @@ function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand)
   }
 }
 
-function decideUnkeyed(state: BatchState, book: WalletBook, command: Exclude<Command, KeyedCommand>): Outcome {
+/** The first command under a key is decided; the same again gets the same answer. */
+function decideOnce(state: BatchState, book: WalletBook, command: KeyedCommand): Outcome {
+  const earlier = state.records.get(idempotencyId(command));
+  if (earlier) return answerAgain(earlier, command, book);
   if (state.busy.has(command.walletId)) return { status: 'busy' };
-  if (command.kind === 'settle') return { status: 'settled' };
-  // Only payment moves credits; a checkout that ended otherwise ends on a frozen wallet too.
-  if (book.snapshot.frozen && command.outcome === 'PAID') return refused({ code: 'WALLET_FROZEN' }, book.available);
-  return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId));
+  const outcome = decideFirst(state, book, command);
+  record(state, book, command, outcome);
+  const audited = auditOf(command, outcome);
+  if (audited) state.audits.push(auditRecord(state, book, command, audited));
+  if (outcome.status !== 'refused') book.active = true;
+  return outcome;
 }
 
-/** Grants and adjustments are audited in the transaction that posts them. */
-function auditOf(
-  { newId }: BatchState,
-  { organizationId, kind, actor, credits, bucketKey, description, requestId }: GrantCommand | AdjustCommand,
-  { transaction }: Posted,
-  { now: occurredAt }: WalletBook,
-): PostedAudit {
-  const after = { transactionId: transaction.id, credits: formatCredits(credits), bucketKey, reason: description };
-  const action = kind === 'grant' ? 'grantCredits' : 'adjustBalance';
-  return { id: newId(), organizationId, action, actor, after, requestId, occurredAt };
+function record(state: BatchState, book: WalletBook, command: KeyedCommand, outcome: Outcome): void {
+  const isDone = outcome.status === 'posted' || outcome.status === 'held' || outcome.status === 'subscribed';
+  if (!isDone && !(outcome.status === 'refused' && isSticky(outcome.refusal))) return;
+  const answer = recordOf(command, outcome, book.now);
+  state.records.set(idempotencyId(command), answer);
+  state.newRecords.push(answer);
+}
+
+/**
+ * A command whose key is new. What is invalid by the clock or the books comes after the replay, unlike what is invalid by
+ * itself: an answer that was given stays given when its command has grown too old.
+ */
+function decideFirst(state: BatchState, book: WalletBook, command: KeyedCommand): Outcome {
+  const invalid = checkNow(state, book, command);
+  if (invalid) return refused(invalid, book.available);
+  if (book.snapshot.frozen) return refused({ code: 'WALLET_FROZEN' }, book.available);
+  return decideKeyed(state, book, command);
+}
+
+function checkNow({ policies }: BatchState, book: WalletBook, command: KeyedCommand): InvalidInput | null {
+  switch (command.kind) {
+    case 'debit':
+      return checkOccurredAt(book, command, policies);
+    case 'authorize':
+      return checkLife(book, command, policies);
+    case 'grant':
+    case 'adjust':
+      return checkGrant(book, command);
+    default:
+      return null;
+  }
+}
+
+function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand): Outcome {
+  const { policies } = state;
+  switch (command.kind) {
+    case 'debit':
+      return decideDebit(book, command, policies);
+    case 'authorize':
+      return decideAuthorize(book, command, policies);
+    case 'capture':
+      return decideCapture(book, command, policies);
+    case 'release':
+      return decideRelease(book, command);
+    case 'extend':
+      return decideExtend(book, command, policies);
+    case 'refund':
+      return decideRefund(book, command, state.refundables.get(command.transactionId), policies);
+    case 'subscribe':
+      return decideSubscribe(book, command, state.newId);
+    case 'grant':
+      return decideGrant(book, command, policies);
+    case 'adjust':
+      return decideAdjust(book, command, policies);
+    default: {
+      const never: never = command;
+      throw new Error(`unknown command ${JSON.stringify(never)}`);
+    }
+  }
+}
+
+/** Events in their order; after a refusal the mode says whether the others are tried. */
+function decideEvents(
+  state: BatchState,
+  book: WalletBook,
+  command: EventsCommand,
+  index: number,
+): readonly EventOutcome[] {
+  const call = state.blocked.get(index);
+  if (call) return nothingOf(state, book, command, call);
+  let isBlocked = false;
+  return command.events.map((event, position) => {
+    if (isBlocked && command.mode !== 'EACH') return refused({ code: 'NOT_ATTEMPTED' }, book.available);
+    const outcome = isRefusal(event) ? refused(event, book.available) : eventOutcome(decideOnce(state, book, event));
+    if (outcome.status === 'refused') {
+      if (command.mode === 'ALL_OR_NOTHING') throw new CallBlocked(index, { event: position, outcome });
+      isBlocked = true;
+    }
+    return outcome;
+  });
+}
+
+/** A call of all or nothing with a refused event: that one keeps its refusal, known ones their answers, others nothing. */
+function nothingOf(
+  state: BatchState,
+  book: WalletBook,
+  { events }: EventsCommand,
+  { event: blocking, outcome }: BlockedCall,
+): readonly EventOutcome[] {
+  return events.map((event, position) => {
+    if (position === blocking) {
+      if (!isRefusal(event) && !outcome.replayed) record(state, book, event, outcome);
+      return outcome;
+    }
+    const known = isRefusal(event) ? undefined : state.records.get(idempotencyId(event));
+    if (known && !isRefusal(event)) return answerAgain(known, event, book);
+    return refused({ code: 'NOT_ATTEMPTED' }, book.available);
+  });
+}
+
+function eventOutcome(outcome: Outcome): EventOutcome {
+  if (outcome.status === 'posted' || outcome.status === 'replayed' || outcome.status === 'refused') return outcome;
+  throw new Error(`an event was answered with ${outcome.status}`);
+}
+
+interface Audited {
+  readonly action: PostedAudit['action'];
+  readonly after: JsonObject;
+  readonly requestId: string | null;
+}
+
+/** Grants, adjustments and changes of plan are audited in the transaction that posts them. */
+function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
+  switch (command.kind) {
+    case 'grant':
+    case 'adjust': {
+      if (outcome.status !== 'posted') return null;
+      const { credits, bucketKey, description: reason, requestId } = command;
+      const after = { transactionId: outcome.transaction.id, credits: formatCredits(credits), bucketKey, reason };
+      return { action: command.kind === 'grant' ? 'grantCredits' : 'adjustBalance', after, requestId };
+    }
+    case 'subscribe': {
+      if (outcome.status !== 'subscribed') return null;
+      const after = { subscriptionId: outcome.subscriptionId, planKey: command.plan.key };
+      return { action: 'selectPlan', after, requestId: command.requestId };
+    }
+    default:
+      return null;
+  }
+}
+
+function auditRecord({ newId }: BatchState, { now }: WalletBook, command: KeyedCommand, audited: Audited): PostedAudit {
+  const { organizationId, actor } = command;
+  return { id: newId(), organizationId, actor, occurredAt: now, ...audited };
 }

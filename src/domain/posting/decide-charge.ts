@@ -1,58 +1,47 @@
 /**
- * Charging: prices what was used and takes it from the wallet, or refuses. The order of refusals is that of semantics.md
- * (Idempotency and refusals); idempotency and frozen wallets are settled before by `decideBatch`.
+ * Charging for work that has been done: prices what was used and takes it from the wallet, or refuses. Idempotency and
+ * frozen wallets are settled before by `decideBatch`.
  */
-import { formatCredits, type Micros, negate, ZERO } from '../credits/micros.ts';
-import { type PricedUsage, priceUsage, rateCardAt } from '../pricing/price.ts';
-import type { RateCard } from '../pricing/rate-card.ts';
-import { type InvalidInput, invalidInput, isRefusal, type UnknownMeter } from '../refusals.ts';
-import { maySpend } from '../wallet/snapshot.ts';
+import { negate, plus } from '../credits/micros.ts';
+import { rateCardAt } from '../pricing/price.ts';
+import { type InvalidInput, invalidInput, isRefusal } from '../refusals.ts';
+import { assess, type ChargingPolicies, limitsOf, priceCharge, take } from './assess-charge.ts';
 import type { DebitCommand } from './commands.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
 
-/** What the catalog says about charging. */
-export interface ChargingPolicies {
-  readonly rateCards: readonly RateCard[];
-  /** The most that one command may charge. */
-  readonly commandCeiling: Micros;
-  /** How old `occurredAt` may be. */
-  readonly latenessMilliseconds: number;
-}
-
 /** How far ahead of the organization's clock `occurredAt` may be. */
 const MAX_AHEAD_MILLISECONDS = 5 * 60_000;
 
-type Priced = Omit<PricedUsage, 'rateCardVersion'> & { readonly rateCardVersion: number | null };
-
 export function decideDebit(book: WalletBook, command: DebitCommand, policies: ChargingPolicies): Outcome {
-  const { available } = book;
-  const priced = price(book, command, policies);
-  if (isRefusal(priced)) return refused(priced, available);
-  if (!maySpend(book.subscriptionStatus)) {
-    return refused({ code: 'SUBSCRIPTION_REQUIRED', status: book.subscriptionStatus }, available);
-  }
-  if (priced.total > available) {
-    return refused({ code: 'INSUFFICIENT_CREDITS', required: priced.total, available, held: book.held }, available);
-  }
+  const card = rateCardAt(policies.rateCards, command.occurredAt ?? book.now);
+  const priced = priceCharge(book, command.charge, card, policies);
+  if (isRefusal(priced)) return refused(priced, book.available);
+  const { sources, lines, limits, refusal } = assess(book, priced, command.overage, policies);
+  if (refusal) return refused(refusal, book.available);
+  const { reasonCode, idempotencyKey, actor, attribution, description, metadata, occurredAt } = command;
   const transaction = book.post(
     transactionDetails({
       kind: 'DEBIT',
-      reasonCode: command.reasonCode,
-      idempotencyKey: command.idempotencyKey,
-      actor: command.actor,
-      attribution: command.attribution,
-      lines: priced.lines,
+      reasonCode,
+      idempotencyKey,
+      actor,
+      attribution,
+      lines,
+      limits,
       rateCardVersion: priced.rateCardVersion,
-      description: command.description,
-      metadata: command.metadata,
-      occurredAt: command.occurredAt,
+      description,
+      metadata,
+      occurredAt,
       effectiveAt: book.now,
     }),
-    ({ spend }) => spend(priced.total, command.reasonCode),
+    (movements) => take(sources, movements, reasonCode),
   );
-  if (transaction.amount !== negate(priced.total)) throw new Error('a debit must move exactly what was priced');
+  const charged = plus(sources.spent, sources.borrowed);
+  if (transaction.amount !== negate(charged)) throw new Error('a debit must move exactly what was priced');
+  for (const limit of limitsOf(book, policies)) book.counters.spend(limit, charged);
+  book.counters.countUnits(priced.counted, book.windows.billing.start);
   return posted(book, transaction);
 }
 
@@ -70,22 +59,4 @@ export function checkOccurredAt(
     return invalidInput(['occurredAt'], 'is older than the lateness that the catalog allows');
   }
   return null;
-}
-
-function price(
-  book: WalletBook,
-  command: DebitCommand,
-  policies: ChargingPolicies,
-): Priced | UnknownMeter | InvalidInput {
-  const { charge } = command;
-  const priced: Priced | UnknownMeter | InvalidInput =
-    charge.kind === 'amount'
-      ? { total: charge.amount, lines: [], rateCardVersion: null }
-      : priceUsage(rateCardAt(policies.rateCards, command.occurredAt ?? book.now), charge.usage);
-  if (isRefusal(priced)) return priced;
-  if (priced.total > policies.commandCeiling) {
-    const ceiling = formatCredits(policies.commandCeiling);
-    return invalidInput([charge.kind], `costs more than the ${ceiling} credits that one command may charge`);
-  }
-  return priced.total < ZERO ? invalidInput([charge.kind], 'must not be negative') : priced;
 }

@@ -4,9 +4,10 @@ import { type InvalidInput, invalidInput } from '../refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AdjustCommand, GrantCommand } from './commands.ts';
+import type { DraftBucket, DraftLot, NewLot } from './lot-drafts.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
-import type { DraftBucket, DraftLot, NewLot, WalletBook } from './wallet-book.ts';
+import type { WalletBook } from './wallet-book.ts';
 
 /** What the catalog says about a bucket's credits. */
 export interface BucketPolicies {
@@ -35,6 +36,7 @@ export function decideGrant(book: WalletBook, command: GrantCommand, policies: B
     effectiveAt: book.now,
     expiresAt: command.expiresAt ?? defaultExpiry(book, bucket, policies),
     purchaseId: null,
+    repaysDebt: true,
   });
 }
 
@@ -49,12 +51,14 @@ export function decideAdjust(book: WalletBook, command: AdjustCommand, policies:
       effectiveAt: book.now,
       expiresAt: defaultExpiry(book, bucket, policies),
       purchaseId: null,
+    repaysDebt: true,
     });
   }
   const required = negate(command.credits);
   if (required > bucket.available) {
     const { available, pinned: held } = bucket;
-    return refused({ code: 'INSUFFICIENT_CREDITS', required, available, held }, book.available);
+    const insufficient = { code: 'INSUFFICIENT_CREDITS' as const, required, available, held, explanation: null };
+    return refused(insufficient, book.available);
   }
   const transaction = book.post(byOperator(book, command, 'ADJUSTMENT', 'ADJUSTMENT'), ({ spendFrom }) =>
     spendFrom(bucket, required, 'ADJUSTMENT'),

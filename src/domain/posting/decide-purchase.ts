@@ -42,6 +42,7 @@ function fulfil(book: WalletBook, { facts, buyer }: DraftPurchase): PostedTransa
     effectiveAt: book.now,
     expiresAt: days === null ? null : addDays(book.now, days, book.snapshot.timeZone),
     purchaseId: facts.id,
+    repaysDebt: true,
   };
   return book.post(
     transactionDetails({

@@ -3,15 +3,26 @@
  * another payload under the key is refused without telling what was stored.
  */
 import type { Micros } from '../credits/micros.ts';
+import type { HoldState } from '../holds/hold.ts';
 import type { Refusal } from '../refusals.ts';
 import type { Instant } from '../time/instant.ts';
 import type { Keyed, KeyedCommand } from './commands.ts';
-import { type Outcome, type Posted, type Refused, refused } from './outcomes.ts';
+import { type Held, type HoldView, type Posted, type Refused, type Replayed, refused, type Subscribed } from './outcomes.ts';
 import type { WalletBook } from './wallet-book.ts';
 
-/** The part of an answer that is the same at every replay. What else it shows is read from the books. */
+/** What was done, by its ids, and what of the answer changes later. What else it shows is read from the books. */
+export type GivenAnswer =
+  | { readonly transactionId: string; readonly lotId: string | null; readonly hold: AnsweredHold | null }
+  | { readonly hold: AnsweredHold }
+  | { readonly subscriptionId: string };
+
+export interface AnsweredHold extends HoldState {
+  readonly id: string;
+}
+
+/** The part of an answer that is the same at every replay. */
 export type StoredAnswer =
-  | { readonly transactionId: string; readonly lotId: string | null; readonly available: Micros }
+  | (GivenAnswer & { readonly available: Micros })
   | { readonly refusal: Refusal; readonly available: Micros };
 
 export interface IdempotencyRecord extends Keyed {
@@ -29,24 +40,51 @@ export function idempotencyId({
   return `${organizationId}:${idempotencyKey}`;
 }
 
-export function answerAgain(record: IdempotencyRecord, command: KeyedCommand, book: WalletBook): Outcome {
+export function answerAgain(
+  record: IdempotencyRecord,
+  command: KeyedCommand,
+  book: WalletBook,
+): Refused | Replayed {
   const { idempotencyKey, requestHash } = command;
   const { answer } = record;
   if (record.requestHash !== requestHash || 'purchaseId' in answer) {
     return refused({ code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey }, book.available);
   }
   const { available: availableNow } = book;
+  const { available } = answer;
   return 'refusal' in answer
     ? { status: 'refused', replayed: true, ...answer, availableNow }
-    : { status: 'replayed', ...answer, availableNow };
+    : { status: 'replayed', answer, available, availableNow };
 }
 
-export function recordOf(command: KeyedCommand, outcome: Posted | Refused, createdAt: Instant): IdempotencyRecord {
+/** What may be answered again: everything that was done, and refusals that stick. */
+export type Recordable = Posted | Held | Subscribed | Refused;
+
+export function recordOf(command: KeyedCommand, outcome: Recordable, createdAt: Instant): IdempotencyRecord {
   const { organizationId, idempotencyKey, requestHash, kind: operation } = command;
   const { available } = outcome;
-  const answer =
-    outcome.status === 'posted'
-      ? { transactionId: outcome.transaction.id, lotId: outcome.lotId, available }
-      : { refusal: outcome.refusal, available };
-  return { organizationId, idempotencyKey, requestHash, operation, answer, createdAt };
+  return { organizationId, idempotencyKey, requestHash, operation, answer: { ...answered(outcome), available }, createdAt };
 }
+
+function answered(outcome: Recordable): GivenAnswer | { readonly refusal: Refusal } {
+  switch (outcome.status) {
+    case 'posted':
+      return {
+        transactionId: outcome.transaction.id,
+        lotId: outcome.lotId,
+        hold: outcome.hold && answeredHold(outcome.hold),
+      };
+    case 'held':
+      return { hold: answeredHold(outcome.hold) };
+    case 'subscribed':
+      return { subscriptionId: outcome.subscriptionId };
+    case 'refused':
+      return { refusal: outcome.refusal };
+    default: {
+      const never: never = outcome;
+      throw new Error(`an answer that cannot be stored: ${JSON.stringify(never)}`);
+    }
+  }
+}
+
+const answeredHold = ({ facts, state }: HoldView): AnsweredHold => ({ id: facts.id, ...state });

@@ -1,7 +1,10 @@
 /** What the engine answers: what was posted, the first answer again, or a refusal. */
 import type { Micros } from '../credits/micros.ts';
+import type { HoldFacts, HoldState } from '../holds/hold.ts';
 import type { PurchaseStatus } from '../purchases/purchase.ts';
 import type { Refusal } from '../refusals.ts';
+import { type DraftHold, stateOf } from './hold-drafts.ts';
+import type { GivenAnswer } from './idempotency.ts';
 import type { PostedTransaction } from './records.ts';
 
 export interface Posted {
@@ -13,13 +16,44 @@ export interface Posted {
   readonly availableNow: Micros;
   /** The lot that a grant or positive adjustment made. */
   readonly lotId: string | null;
+  /** The hold that a capture used, as this left it. */
+  readonly hold: HoldView | null;
 }
+
+/** A hold as an answer shows it; later commands of the same batch do not change it any more. */
+export interface HoldView {
+  readonly facts: HoldFacts;
+  readonly state: HoldState;
+}
+
+/** A hold was made, extended or released: no credits moved. */
+export interface Held {
+  readonly status: 'held';
+  readonly hold: HoldView;
+  readonly available: Micros;
+  readonly availableNow: Micros;
+}
+
+/** A subscription was begun. */
+export interface Subscribed {
+  readonly status: 'subscribed';
+  readonly subscriptionId: string;
+  readonly available: Micros;
+  readonly availableNow: Micros;
+}
+
+/** What became of each event of a call, in their order. */
+export interface EventsDecided {
+  readonly status: 'events';
+  readonly outcomes: readonly EventOutcome[];
+}
+
+export type EventOutcome = Posted | Replayed | Refused;
 
 /** The stored answer to an earlier command with the same key and payload. */
 export interface Replayed {
   readonly status: 'replayed';
-  readonly transactionId: string;
-  readonly lotId: string | null;
+  readonly answer: GivenAnswer;
   readonly available: Micros;
   readonly availableNow: Micros;
 }
@@ -48,14 +82,39 @@ export interface Busy {
   readonly status: 'busy';
 }
 
-export type Outcome = Posted | Replayed | Refused | PurchaseResolved | Settled | Busy;
+export type Outcome =
+  | Posted
+  | Held
+  | Subscribed
+  | EventsDecided
+  | Replayed
+  | Refused
+  | PurchaseResolved
+  | Settled
+  | Busy;
 
 /** Posted now: the answer shows the wallet as this left it. */
 export const posted = (
   { available }: { readonly available: Micros },
   transaction: PostedTransaction,
-  { lotId = null }: { readonly lotId?: string | null } = {},
-): Posted => ({ status: 'posted', transaction, available, availableNow: available, lotId });
+  { lotId = null, hold }: { readonly lotId?: string | null; readonly hold?: DraftHold } = {},
+): Posted => ({
+  status: 'posted',
+  transaction,
+  available,
+  availableNow: available,
+  lotId,
+  hold: hold === undefined ? null : viewOf(hold),
+});
+
+export const held = ({ available }: { readonly available: Micros }, hold: DraftHold): Held => ({
+  status: 'held',
+  hold: viewOf(hold),
+  available,
+  availableNow: available,
+});
+
+const viewOf = (hold: DraftHold): HoldView => ({ facts: hold.facts, state: stateOf(hold) });
 
 /** Refused now. */
 export const refused = (refusal: Refusal, available: Micros): Refused => ({

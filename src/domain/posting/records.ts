@@ -104,11 +104,11 @@ export interface PostedChange {
 
 export const NO_ATTRIBUTION: Attribution = { userId: null, projectId: null, taskId: null, executionId: null };
 
-/** What an operator did by hand, for the audit trail. */
+/** What somebody changed by hand, for the audit trail. */
 export interface PostedAudit {
   readonly id: string;
   readonly organizationId: string;
-  readonly action: 'grantCredits' | 'adjustBalance';
+  readonly action: 'grantCredits' | 'adjustBalance' | 'selectPlan';
   readonly actor: Actor;
   readonly after: JsonObject;
   readonly requestId: string | null;

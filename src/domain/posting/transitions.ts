@@ -1,26 +1,28 @@
 /**
- * Transitions: what happens to a wallet by the passing of time. Lots start and expire, allowances refresh. They are due
+ * Transitions: what happens to a wallet by the passing of time. Holds lapse, lots start and expire, allowances refresh. They are due
  * at an instant and posted in that order, each effective at the instant it was due, before anything else that touches the
  * wallet; so balances are true at every instant although nothing runs at that instant.
  */
 import { systemActor } from '../actor.ts';
-import { minus, ZERO } from '../credits/micros.ts';
+import { ZERO } from '../credits/micros.ts';
+import type { HoldSnapshot } from '../holds/hold.ts';
 import { refreshPeriod } from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
-import { type AllowanceSnapshot, type LotSnapshot, lotTransitionAt } from '../wallet/snapshot.ts';
+import { type AllowanceSnapshot, type LotSnapshot, lotTransitionAt, type WalletSnapshot } from '../wallet/snapshot.ts';
 import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
-import type { DraftLot, WalletBook } from './wallet-book.ts';
+import { endUnused } from './decide-hold.ts';
+import { expireLot } from './expire-lot.ts';
+import type { DraftLot } from './lot-drafts.ts';
+import type { WalletBook } from './wallet-book.ts';
 
 const ACTOR = systemActor('purser');
 
 /** Posts everything due at the book's instant. False where more is due than was loaded; the rest needs another batch. */
 export function postDueTransitions(book: WalletBook): boolean {
-  const { nextTransitionAt, moreDue } = book.snapshot;
+  const { nextTransitionAt, moreDue, moreLapsed } = book.snapshot;
   if (nextTransitionAt === null || nextTransitionAt > book.now) return true;
   const lots = book.snapshot.dueLots.map((facts) => book.lot(facts));
-  // What lies beyond the loaded lots is due after the last of them: nothing later than that one may be posted yet.
-  const lastLoaded = book.snapshot.dueLots.at(-1);
-  const horizon = moreDue && lastLoaded ? placeOf(lastLoaded) : null;
+  const horizon = horizonOf(book.snapshot);
   for (;;) {
     const next = earliestDue(book, lots);
     if (next === null) break;
@@ -29,11 +31,32 @@ export function postDueTransitions(book: WalletBook): boolean {
   }
   // Recomputed even if nothing was posted: the stored instant may be of a lot that has been spent since.
   book.transitionsChanged = true;
-  return !moreDue;
+  return !moreDue && !moreLapsed;
 }
 
-/** At one instant what expires leaves before what refreshes arrives, and that before what starts. */
-const RANK = { expiry: 0, refresh: 1, start: 2 } as const;
+/** What was not loaded is due after the last of its kind that was: nothing later than that may be posted yet. */
+function horizonOf({ dueLots, moreDue, holds, moreLapsed, now }: WalletSnapshot): Place | null {
+  const lastLot = moreDue ? dueLots.at(-1) : undefined;
+  const lastLapse = moreLapsed ? latest(holds.filter(isOpen).map(({ state }) => state.expiresAt), now) : undefined;
+  const places = [
+    ...(lastLot ? [placeOf(lastLot)] : []),
+    ...(lastLapse === undefined ? [] : [{ at: lastLapse, rank: RANK.lapse }]),
+  ];
+  return places.toSorted((a, b) => (isBefore(a, b) ? -1 : 1))[0] ?? null;
+}
+
+const isOpen = ({ state }: HoldSnapshot): boolean => state.status === 'OPEN';
+
+/** The latest of these instants that is not after now. */
+function latest(instants: readonly Instant[], now: Instant): Instant | undefined {
+  return instants.filter((at) => at <= now).reduce<Instant | undefined>((a, b) => (a === undefined ? b : later(a, b)), undefined);
+}
+
+/**
+ * At one instant a hold lapses before its lots expire, what expires leaves before what refreshes arrives, and that before
+ * what starts.
+ */
+const RANK = { lapse: 0, expiry: 1, refresh: 2, start: 3 } as const;
 
 interface Place {
   readonly at: Instant;
@@ -63,21 +86,18 @@ function earliestDue(book: WalletBook, lots: readonly DraftLot[]): Due | null {
     if (!lot.inForce) {
       consider({ at: effectiveAt, rank: RANK.start, post: () => book.start(lot, effectiveAt) });
     } else if (expiresAt !== null) {
-      consider({ at: expiresAt, rank: RANK.expiry, post: () => expire(book, lot, expiresAt) });
+      consider({ at: expiresAt, rank: RANK.expiry, post: () => expireLot(book, lot, expiresAt) });
     }
+  }
+  for (const hold of book.holds.all) {
+    const { status, expiresAt } = hold;
+    if (status !== 'OPEN') continue;
+    consider({ at: expiresAt, rank: RANK.lapse, post: () => endUnused(book, hold, 'EXPIRED', expiresAt) });
   }
   for (const allowance of book.allowances) {
     consider({ at: dueAt(book, allowance), rank: RANK.refresh, post: () => refresh(book, allowance) });
   }
   return first;
-}
-
-function expire(book: WalletBook, lot: DraftLot, at: Instant): void {
-  const lapsed = minus(lot.remaining, lot.pinned);
-  if (lapsed > ZERO) {
-    book.post(details('EXPIRY', 'EXPIRY', at), ({ debitLot }) => debitLot(lot, lapsed, 'EXPIRY'));
-  }
-  book.close(lot);
 }
 
 /**
@@ -110,6 +130,7 @@ export function refresh(book: WalletBook, allowance: AllowanceSnapshot): void {
           effectiveAt: at,
           expiresAt: period.end,
           purchaseId: null,
+          repaysDebt: allowance.interval !== 'DAY',
         },
         source,
       ),

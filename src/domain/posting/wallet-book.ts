@@ -1,64 +1,28 @@
 /**
  * The draft of one wallet within a batch: starts as the snapshot read under the lock, is changed by the decisions in
- * order, and ends as the rows to write. It keeps the invariants of the wallet (aggregates equal the lots, balances chain,
- * sequence and version without gaps); it does not know why credits move.
+ * order, and ends as the rows to write. It keeps the invariants of the wallet (balance equals lots less debt, every change
+ * of what can be spent has a version without gaps); it does not know why credits move.
  */
 import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
-import { chainHash } from '../ledger/hash-chain.ts';
+import type { HoldFacts } from '../holds/hold.ts';
+import { anchoredMonthPeriod, dayPeriod, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
-import { compareBuckets, compareBurnOrder } from '../wallet/burn-order.ts';
-import type {
-  AllowanceSnapshot,
-  BucketSnapshot,
-  LotSnapshot,
-  LotSource,
-  SubscriptionStatus,
-  WalletSnapshot,
-} from '../wallet/snapshot.ts';
-import type { Direction, PostedChange, PostedEntry, PostedTransaction, TransactionDetails } from './records.ts';
+import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
+import { CounterDrafts } from './counter-drafts.ts';
+import { EntryLog } from './entry-log.ts';
+import { type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
+import {
+  type DraftBucket,
+  type DraftLot,
+  LotDrafts,
+  LotsNotLoaded,
+  type NewLot,
+  spendable,
+} from './lot-drafts.ts';
+import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
 
-/** A lot being changed. Everything about it that cannot change stays in `facts`. */
-export interface DraftLot {
-  readonly facts: LotSnapshot;
-  readonly isNew: boolean;
-  remaining: Micros;
-  pinned: Micros;
-  inForce: boolean;
-  /** True once it has expired in this batch. */
-  closed: boolean;
-}
-
-export interface DraftBucket {
-  readonly facts: BucketSnapshot;
-  available: Micros;
-  pinned: Micros;
-  frozen: Micros;
-  /** Loaded spendable lots in burn order; those that run empty stay. */
-  readonly lots: DraftLot[];
-  readonly truncated: boolean;
-}
-
-export interface NewLot {
-  readonly bucket: DraftBucket;
-  readonly source: LotSource;
-  readonly amount: Micros;
-  readonly paid: boolean;
-  readonly effectiveAt: Instant;
-  readonly expiresAt: Instant | null;
-  readonly purchaseId: string | null;
-}
-
-/**
- * Thrown when a decision needs lots of a bucket beyond the loaded prefix. The batch is then decided anew with more of
- * them; it never leaves `decideBatch`.
- */
-export class LotsNotLoaded extends Error {
-  readonly bucketId: string;
-  constructor(bucketId: string) {
-    super('the loaded lots do not cover the demand');
-    this.bucketId = bucketId;
-  }
-}
+/** The reason code of what new credits pay back of a debt. */
+export const DEBT_REPAYMENT = 'DEBT_REPAYMENT';
 
 /** Makes the movements of one transaction; exists only while that transaction is being posted. */
 export interface Movements {
@@ -66,51 +30,93 @@ export interface Movements {
   spend(amount: Micros, reasonCode: string): void;
   /** Takes `amount` out of one bucket in burn order. */
   spendFrom(bucket: DraftBucket, amount: Micros, reasonCode: string): void;
+  /** Takes `amount` of what a hold has pinned, in the order of its pins. */
+  spendHeld(hold: DraftHold, amount: Micros, reasonCode: string): void;
   /** Takes `amount` out of one lot. */
   debitLot(lot: DraftLot, amount: Micros, reasonCode: string): void;
   /** Puts a new lot into the wallet. */
   grant(lot: NewLot, reasonCode: string): DraftLot;
+  /** Puts `amount` back into a lot. */
+  creditLot(lot: DraftLot, amount: Micros, reasonCode: string): void;
+  /** Spends `amount` that the wallet does not have. */
+  borrow(amount: Micros, reasonCode: string): void;
+  /** Takes `amount` off what the wallet owes. */
+  repay(amount: Micros, reasonCode: string): void;
+  /** Ends a hold's claim on what it has not used. */
+  unpin(hold: DraftHold): void;
+}
+
+/** The windows that contain an instant; each is cut only when it is asked for. */
+class Windows {
+  readonly #now: Instant;
+  readonly #timeZone: string;
+  readonly #anchorDay: number;
+  #day: Period | null = null;
+  #billing: Period | null = null;
+
+  constructor({ now, timeZone }: WalletSnapshot, anchorDay: number) {
+    this.#now = now;
+    this.#timeZone = timeZone;
+    this.#anchorDay = anchorDay;
+  }
+
+  /** The local calendar day, of daily caps. */
+  get day(): Period {
+    this.#day ??= dayPeriod(this.#now, this.#timeZone);
+    return this.#day;
+  }
+
+  /** The month from anchor day to anchor day, in which tiers and free units count. */
+  get billing(): Period {
+    this.#billing ??= anchoredMonthPeriod(this.#now, this.#anchorDay, this.#timeZone);
+    return this.#billing;
+  }
+}
+
+/** A subscription that the batch begins. */
+export interface DraftSubscription {
+  readonly id: string;
+  readonly planKey: string;
+  readonly status: SubscriptionStatus;
+  readonly anchorDay: number;
+  readonly period: Period;
 }
 
 export class WalletBook {
   readonly snapshot: WalletSnapshot;
-  readonly buckets: readonly DraftBucket[];
-  readonly allowances: AllowanceSnapshot[];
   readonly transactions: PostedTransaction[] = [];
-  readonly entries: PostedEntry[] = [];
   readonly changes: PostedChange[] = [];
-  readonly newLots: DraftLot[] = [];
-  readonly changedLots = new Set<DraftLot>();
   readonly refreshedBuckets = new Set<string>();
-  /** True once lots were added, started or expired, so that the next transition must be looked up again. */
+  readonly lots: LotDrafts;
+  readonly holds: HoldDrafts;
+  readonly counters: CounterDrafts;
+  allowances: readonly AllowanceSnapshot[];
+  windows: Windows;
+  /** Set once the batch has begun a subscription, with allowances that replace all there were. */
+  subscription: DraftSubscription | null = null;
+  /** True once lots, allowances or holds changed, so that the next transition must be looked up again. */
   transitionsChanged = false;
-  balance: Micros;
-  sequence: bigint;
+  /** True once a command that somebody asked for was posted. */
+  active = false;
+  debt: Micros;
   version: bigint;
-  headHash: string;
   readonly #newId: () => string;
-  readonly #bucketsById: ReadonlyMap<string, DraftBucket>;
-  readonly #lotsById = new Map<string, DraftLot>();
-  #announced: Micros;
+  readonly #log: EntryLog;
+  /** What the newest version announced. */
+  #announced: { readonly available: Micros; readonly held: Micros; readonly sequence: bigint };
 
   constructor(snapshot: WalletSnapshot, newId: () => string) {
     this.snapshot = snapshot;
     this.#newId = newId;
-    this.balance = snapshot.balance;
-    this.sequence = snapshot.sequence;
+    this.debt = snapshot.debt;
     this.version = snapshot.version;
-    this.headHash = snapshot.headHash;
-    this.allowances = [...snapshot.allowances];
-    this.buckets = snapshot.buckets.toSorted(compareBuckets).map((facts) => ({
-      facts,
-      available: facts.available,
-      pinned: facts.pinned,
-      frozen: facts.frozen,
-      lots: facts.lots.map((lot) => this.#draft(lot)),
-      truncated: facts.truncated,
-    }));
-    this.#bucketsById = new Map(this.buckets.map((bucket) => [bucket.facts.id, bucket]));
-    this.#announced = this.available;
+    this.allowances = snapshot.allowances;
+    this.lots = new LotDrafts(snapshot.buckets);
+    this.holds = new HoldDrafts(snapshot.holds, this.lots);
+    this.counters = new CounterDrafts(snapshot);
+    this.windows = new Windows(snapshot, snapshot.anchorDay);
+    this.#log = new EntryLog(snapshot);
+    this.#announced = this.#spendableState();
   }
 
   get now(): Instant {
@@ -118,14 +124,46 @@ export class WalletBook {
   }
 
   get subscriptionStatus(): SubscriptionStatus | null {
-    return this.snapshot.subscriptionStatus;
+    return this.subscription?.status ?? this.snapshot.subscriptionStatus;
+  }
+
+  get planKey(): string | null {
+    return this.subscription?.planKey ?? this.snapshot.planKey;
+  }
+
+  get balance(): Micros {
+    return this.#log.balance;
+  }
+
+  get sequence(): bigint {
+    return this.#log.sequence;
+  }
+
+  get headHash(): string {
+    return this.#log.headHash;
+  }
+
+  get entries() {
+    return this.#log.entries;
+  }
+
+  get buckets(): readonly DraftBucket[] {
+    return this.lots.buckets;
+  }
+
+  get newLots(): readonly DraftLot[] {
+    return this.lots.newLots;
+  }
+
+  get changedLots(): ReadonlySet<DraftLot> {
+    return this.lots.changedLots;
   }
 
   /** What can be spent now. */
   get available(): Micros {
     let inBuckets = 0n;
     for (const bucket of this.buckets) inBuckets += bucket.available;
-    return atLeastZero(micros(inBuckets - this.snapshot.debt));
+    return atLeastZero(micros(inBuckets - this.debt));
   }
 
   get held(): Micros {
@@ -146,21 +184,18 @@ export class WalletBook {
   }
 
   bucketById(id: string): DraftBucket {
-    const bucket = this.#bucketsById.get(id);
-    if (!bucket) throw new Error(`wallet ${this.snapshot.id} has no bucket ${id}`);
-    return bucket;
+    return this.lots.bucketById(id);
   }
 
   /** The draft of a lot that was loaded outside the burn-order prefix, as due ones are. */
   lot(facts: LotSnapshot): DraftLot {
-    return this.#lotsById.get(facts.id) ?? this.#draft(facts);
+    return this.lots.draft(facts);
   }
 
-  /** Posts one transaction: what `move` moves, chained and numbered, and one version for live clients if anything moved. */
+  /** Posts one transaction: what `move` moves, chained and numbered, and one version if it changed what can be spent. */
   post(details: TransactionDetails, move: (movements: Movements) => void): PostedTransaction {
     const id = this.#newId();
     const balanceBefore = this.balance;
-    const sequenceBefore = this.sequence;
     move(this.#movements(id, details));
     const transaction: PostedTransaction = {
       ...details,
@@ -170,190 +205,158 @@ export class WalletBook {
       postedAt: this.now,
     };
     this.transactions.push(transaction);
-    if (this.sequence !== sequenceBefore) this.#announce(details.reasonCode, id, details.effectiveAt);
+    this.#announce(details.reasonCode, id, details.effectiveAt);
     return transaction;
+  }
+
+  /** Opens a hold that pins its amount in burn order. The caller has checked that it is available. */
+  hold(facts: Omit<HoldFacts, 'id'>, expiresAt: Instant): DraftHold {
+    const hold = this.holds.open({ id: this.#newId(), ...facts }, expiresAt);
+    this.#takeInBurnOrder(facts.amount, (lot, amount) => this.holds.pin(hold, lot, amount));
+    this.transitionsChanged = true;
+    this.#announce('HOLD', null, this.now);
+    return hold;
+  }
+
+  /** A hold ends without using what is left of it: no credits move, more can be spent. */
+  endHold(hold: DraftHold, status: 'RELEASED' | 'EXPIRED', at: Instant): void {
+    this.#unpin(hold);
+    this.holds.resolve(hold, status, at);
+    this.#announce(status === 'RELEASED' ? 'RELEASE' : 'HOLD_EXPIRY', null, at);
   }
 
   /** A scheduled lot comes into force: no credits move, more can be spent. */
   start(lot: DraftLot, at: Instant): void {
-    lot.inForce = true;
-    const bucket = this.bucketById(lot.facts.bucketId);
-    if (!lot.facts.frozen) {
-      bucket.available = plus(bucket.available, minus(lot.remaining, lot.pinned));
-      insertInBurnOrder(bucket, lot);
-    }
-    this.#touch(lot);
+    this.lots.start(lot);
+    this.transitionsChanged = true;
     this.#announce('LOT_STARTED', null, at);
   }
 
-  /** An expired lot leaves the burn order; what was left in it has been taken out by a debit before. */
   close(lot: DraftLot): void {
-    lot.inForce = false;
-    lot.closed = true;
-    this.#touch(lot);
+    this.lots.close(lot);
+    this.transitionsChanged = true;
+  }
+
+  subscribe(subscription: DraftSubscription, allowances: readonly AllowanceSnapshot[]): void {
+    this.subscription = subscription;
+    this.windows = new Windows(this.snapshot, subscription.anchorDay);
+    this.allowances = allowances;
+    this.transitionsChanged = true;
   }
 
   replaceAllowance(next: AllowanceSnapshot): void {
-    const index = this.allowances.findIndex((allowance) => allowance.bucketId === next.bucketId);
-    this.allowances[index] = next;
+    this.allowances = this.allowances.map((allowance) => (allowance.bucketId === next.bucketId ? next : allowance));
     this.refreshedBuckets.add(next.bucketId);
     this.transitionsChanged = true;
   }
 
-  #draft(facts: LotSnapshot): DraftLot {
-    const lot: DraftLot = {
-      facts,
-      isNew: false,
-      remaining: facts.remaining,
-      pinned: facts.pinned,
-      inForce: facts.inForce,
-      closed: false,
-    };
-    this.#lotsById.set(facts.id, lot);
-    return lot;
+  #spendableState() {
+    return { available: this.available, held: this.held, sequence: this.sequence };
   }
 
-  #touch(lot: DraftLot): void {
-    if (!lot.isNew) this.changedLots.add(lot);
-    this.transitionsChanged = true;
-  }
-
+  /** Gives the change since the newest version a version of its own; nothing where nothing changed. */
   #announce(reasonCode: string, transactionId: string | null, occurredAt: Instant): void {
-    const totalAvailable = this.available;
+    const before = this.#announced;
+    const after = this.#spendableState();
+    const isUnchanged =
+      after.sequence === before.sequence && after.held === before.held && after.available === before.available;
+    if (isUnchanged) return;
     this.version += 1n;
     this.changes.push({
       walletId: this.snapshot.id,
       version: this.version,
-      sequence: this.sequence,
-      change: minus(totalAvailable, this.#announced),
+      sequence: after.sequence,
+      change: minus(after.available, before.available),
       reasonCode,
-      totalAvailable,
-      held: this.held,
+      totalAvailable: after.available,
+      held: after.held,
       transactionId,
       occurredAt,
     });
-    this.#announced = totalAvailable;
+    this.#announced = after;
   }
 
   #movements(transactionId: string, details: TransactionDetails): Movements {
+    const enter = (direction: 'CREDIT' | 'DEBIT', amount: Micros, reasonCode: string, lot: DraftLot | null) =>
+      this.#log.enter(transactionId, details, { direction, amount, reasonCode, lot });
     const debitLot = (lot: DraftLot, amount: Micros, reasonCode: string) => {
-      lot.remaining = minus(lot.remaining, amount);
-      if (!lot.isNew) this.changedLots.add(lot);
-      const bucket = this.bucketById(lot.facts.bucketId);
-      if (lot.inForce && !lot.facts.frozen) bucket.available = minus(bucket.available, amount);
-      this.#enter(transactionId, details, 'DEBIT', amount, reasonCode, lot);
+      this.lots.changeRemaining(lot, micros(-amount));
+      enter('DEBIT', amount, reasonCode, lot);
     };
-    const spendFrom = (bucket: DraftBucket, amount: Micros, reasonCode: string) => {
-      let rest = amount;
-      for (const lot of bucket.lots) {
-        if (rest === ZERO) return;
-        const take = smaller(rest, spendable(lot));
-        if (take === ZERO) continue;
-        debitLot(lot, take, reasonCode);
-        rest = minus(rest, take);
-      }
-      if (rest === ZERO) return;
-      if (bucket.truncated) throw new LotsNotLoaded(bucket.facts.id);
-      throw new Error(`bucket ${bucket.facts.id} holds less in its lots than its aggregate says`);
+    const repay = (amount: Micros, reasonCode: string) => {
+      this.debt = minus(this.debt, amount);
+      enter('CREDIT', amount, reasonCode, null);
     };
     return {
       debitLot,
-      spendFrom,
-      spend: (amount, reasonCode) => {
+      repay,
+      spend: (amount, reasonCode) =>
+        this.#takeInBurnOrder(amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
+      spendFrom: (bucket, amount, reasonCode) =>
+        this.#takeFrom(bucket, amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
+      spendHeld: (hold, amount, reasonCode) => {
         let rest = amount;
-        for (const bucket of this.buckets) {
-          const take = smaller(rest, bucket.available);
-          if (take > ZERO) spendFrom(bucket, take, reasonCode);
-          rest = minus(rest, take);
+        for (const pin of hold.pins) {
+          const taken = smaller(rest, pin.pinned);
+          if (taken === ZERO) continue;
+          this.holds.changePin(hold, pin, micros(-taken));
+          debitLot(pin.lot, taken, reasonCode);
+          rest = minus(rest, taken);
         }
-        if (rest !== ZERO) throw new Error('more was spent than is available');
+        if (rest !== ZERO) throw new Error('more was captured than is held');
       },
       grant: (spec, reasonCode) => {
-        const lot = this.#newLot(spec);
-        this.#enter(transactionId, details, 'CREDIT', spec.amount, reasonCode, lot);
+        const lot = this.lots.add(this.#newId(), spec, this.now);
+        this.transitionsChanged = true;
+        enter('CREDIT', spec.amount, reasonCode, lot);
+        const owed = spec.repaysDebt && lot.inForce ? smaller(this.debt, spec.amount) : ZERO;
+        if (owed > ZERO) {
+          debitLot(lot, owed, DEBT_REPAYMENT);
+          repay(owed, DEBT_REPAYMENT);
+        }
         return lot;
       },
+      creditLot: (lot, amount, reasonCode) => {
+        this.lots.changeRemaining(lot, amount);
+        this.transitionsChanged = true;
+        enter('CREDIT', amount, reasonCode, lot);
+      },
+      borrow: (amount, reasonCode) => {
+        this.debt = plus(this.debt, amount);
+        enter('DEBIT', amount, reasonCode, null);
+      },
+      unpin: (hold) => this.#unpin(hold),
     };
   }
 
-  #newLot({ bucket, amount, ...spec }: NewLot): DraftLot {
-    const inForce = spec.effectiveAt <= this.now;
-    const facts: LotSnapshot = {
-      id: this.#newId(),
-      bucketId: bucket.facts.id,
-      granted: amount,
-      remaining: amount,
-      pinned: ZERO,
-      inForce,
-      frozen: false,
-      ...spec,
-    };
-    const lot: DraftLot = { facts, isNew: true, remaining: amount, pinned: ZERO, inForce, closed: false };
-    this.#lotsById.set(facts.id, lot);
-    this.newLots.push(lot);
+  #unpin(hold: DraftHold): void {
+    for (const pin of hold.pins) this.holds.changePin(hold, pin, micros(-pin.pinned));
+    if (remainingOf(hold) !== ZERO) throw new Error('a hold that ends has nothing pinned');
     this.transitionsChanged = true;
-    if (inForce) {
-      bucket.available = plus(bucket.available, amount);
-      insertInBurnOrder(bucket, lot);
+  }
+
+  /** Takes `amount` from the buckets in burn order; what is available in each is known from its aggregate. */
+  #takeInBurnOrder(amount: Micros, take: (lot: DraftLot, amount: Micros) => void): void {
+    let rest = amount;
+    for (const bucket of this.buckets) {
+      const taken = smaller(rest, bucket.available);
+      if (taken > ZERO) this.#takeFrom(bucket, taken, take);
+      rest = minus(rest, taken);
     }
-    return lot;
+    if (rest !== ZERO) throw new Error('more was taken than is available');
   }
 
-  #enter(
-    transactionId: string,
-    details: TransactionDetails,
-    direction: Direction,
-    amount: Micros,
-    reasonCode: string,
-    lot: DraftLot,
-  ): void {
-    this.sequence += 1n;
-    this.balance = direction === 'CREDIT' ? plus(this.balance, amount) : minus(this.balance, amount);
-    const meter = singleMeter(details);
-    const entry = {
-      walletId: this.snapshot.id,
-      sequence: this.sequence,
-      direction,
-      amount,
-      balanceAfter: this.balance,
-      reasonCode,
-      transactionId,
-      lotId: lot.facts.id,
-      meter,
-      postedAt: this.now,
-    };
-    this.headHash = chainHash(this.headHash, {
-      ...entry,
-      kind: details.kind,
-      taskId: details.attribution.taskId,
-      executionId: details.attribution.executionId,
-      actorKind: details.actor.kind,
-      actorId: details.actor.id,
-      effectiveAt: details.effectiveAt,
-      occurredAt: details.occurredAt,
-      metadata: details.metadata,
-    });
-    this.entries.push({ ...entry, bucketId: lot.facts.bucketId, transaction: details, hash: this.headHash });
+  #takeFrom(bucket: DraftBucket, amount: Micros, take: (lot: DraftLot, amount: Micros) => void): void {
+    let rest = amount;
+    for (const lot of bucket.lots) {
+      if (rest === ZERO) return;
+      const taken = smaller(rest, spendable(lot));
+      if (taken === ZERO) continue;
+      take(lot, taken);
+      rest = minus(rest, taken);
+    }
+    if (rest === ZERO) return;
+    if (bucket.truncated) throw new LotsNotLoaded(bucket.facts.id);
+    throw new Error(`bucket ${bucket.facts.id} holds less in its lots than its aggregate says`);
   }
-}
-
-/** The part of a lot that nobody has pinned. */
-function spendable(lot: DraftLot): Micros {
-  return lot.inForce ? minus(lot.remaining, lot.pinned) : ZERO;
-}
-
-/** An entry names a meter where all lines of its transaction share one. */
-function singleMeter(details: TransactionDetails): string | null {
-  const [first, ...rest] = details.lines;
-  return first !== undefined && rest.every((line) => line.meter === first.meter) ? first.meter : null;
-}
-
-/**
- * Keeps the loaded lots in burn order. In a truncated bucket a lot that sorts behind the whole prefix is left out: lots
- * that were not loaded may come before it.
- */
-function insertInBurnOrder(bucket: DraftBucket, lot: DraftLot): void {
-  const position = bucket.lots.findIndex((other) => compareBurnOrder(lot.facts, other.facts) < 0);
-  if (position >= 0) bucket.lots.splice(position, 0, lot);
-  else if (!bucket.truncated) bucket.lots.push(lot);
 }

@@ -68,3 +68,14 @@ export function addDays(at: Instant, days: number, timeZone: string): Instant {
   const moved = Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone).add({ days });
   return instant(moved.epochMilliseconds);
 }
+
+/**
+ * The billing period of a subscription that contains `at`: a month or a year of anchored months. A year is counted from the
+ * anchored month that contains `at`.
+ */
+export function billingPeriod(interval: 'MONTH' | 'YEAR', at: Instant, anchorDay: number, timeZone: string): Period {
+  const month = anchoredMonthPeriod(at, anchorDay, timeZone);
+  if (interval === 'MONTH') return month;
+  const following = localDate(month.start, timeZone).toPlainYearMonth().add({ years: 1 });
+  return { start: month.start, end: startOfDay(anchoredDate(following, anchorDay), timeZone) };
+}

@@ -3,7 +3,10 @@
  * prefix of its spendable lots in burn order, and what is due. A snapshot is read under the wallet's lock and is true
  * until that lock is given up.
  */
+import type { Decimal } from '../credits/decimal.ts';
 import type { Micros } from '../credits/micros.ts';
+import type { HoldSnapshot } from '../holds/hold.ts';
+import type { SpendCount } from '../limits/spend-limit.ts';
 import type { Instant } from '../time/instant.ts';
 
 export type BucketKind = 'ALLOWANCE' | 'PLAN' | 'PURCHASED' | 'PROMOTIONAL';
@@ -31,6 +34,8 @@ export interface LotSnapshot {
   readonly effectiveAt: Instant;
   readonly expiresAt: Instant | null;
   readonly inForce: boolean;
+  /** True once its expiry has been posted; what is left then is pinned. */
+  readonly closed: boolean;
   readonly frozen: boolean;
   readonly purchaseId: string | null;
 }
@@ -58,6 +63,15 @@ export interface AllowanceSnapshot {
   readonly nextRefreshAt: Instant;
 }
 
+/** Units that one rate has charged in one billing period. */
+export interface TierCount {
+  readonly meter: string;
+  /** The rate within its meter, see `rateKey`. */
+  readonly rate: string;
+  readonly periodStart: Instant;
+  readonly quantity: Decimal;
+}
+
 export interface WalletSnapshot {
   readonly id: string;
   readonly organizationId: string;
@@ -72,12 +86,24 @@ export interface WalletSnapshot {
   readonly frozen: boolean;
   readonly nextTransitionAt: Instant | null;
   readonly subscriptionStatus: SubscriptionStatus | null;
+  readonly subscriptionId: string | null;
+  /** The plan subscribed to, now or before; null where there never was one. */
+  readonly planKey: string | null;
+  /** The day of the month on which billing periods begin; 1 where there is no subscription. */
+  readonly anchorDay: number;
   readonly buckets: readonly BucketSnapshot[];
   readonly allowances: readonly AllowanceSnapshot[];
   /** Lots whose start or expiry may be due; at most the batch's bound of them, earliest first. */
   readonly dueLots: readonly LotSnapshot[];
   /** True where more lots are due than were loaded. */
   readonly moreDue: boolean;
+  /** Holds that the batch's commands name, and those that have lapsed: at most the batch's bound, earliest first. */
+  readonly holds: readonly HoldSnapshot[];
+  /** True where more holds have lapsed than were loaded. */
+  readonly moreLapsed: boolean;
+  readonly spendCounts: readonly SpendCount[];
+  /** Of the rates that the batch's usage may meet. */
+  readonly tierCounts: readonly TierCount[];
 }
 
 /** Statuses under which credits may be spent (requirement C6). */

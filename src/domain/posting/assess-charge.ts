@@ -1,0 +1,196 @@
+/**
+ * What a charge costs and whether it may be made. Charges, holds and estimates ask the same questions here in the same
+ * order, so that an estimate followed by the same usage at the same moment costs the same, credit for credit.
+ */
+import { formatCredits, type Micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
+import { type CheckedLimit, checkLimit, DAILY_CREDIT_CAP, type SpendLimit } from '../limits/spend-limit.ts';
+import { type CountedUnits, type PricedLine, priceUsage } from '../pricing/price.ts';
+import type { RateCard } from '../pricing/rate-card.ts';
+import {
+  type Explanation,
+  type InsufficientCredits,
+  type InvalidInput,
+  invalidInput,
+  isRefusal,
+  type SpendLimitReached,
+  type SubscriptionRequired,
+  type UnknownMeter,
+} from '../refusals.ts';
+import { maySpend } from '../wallet/snapshot.ts';
+import type { Charge, OveragePolicy } from './commands.ts';
+import { spendable } from './lot-drafts.ts';
+import type { Movements, WalletBook } from './wallet-book.ts';
+
+/** What a plan says about spending. */
+export interface PlanTerms {
+  /** The most that may be charged a local day; null for no cap. */
+  readonly dailyCreditCap: Micros | null;
+  /** How far spending may go into debt where a call allows it. */
+  readonly overdraft: Micros;
+}
+
+/** What the catalog says about charging. */
+export interface ChargingPolicies {
+  readonly rateCards: readonly RateCard[];
+  /** The most that one command may charge. */
+  readonly commandCeiling: Micros;
+  /** How old `occurredAt` may be. */
+  readonly latenessMilliseconds: number;
+  readonly planTerms: ReadonlyMap<string, PlanTerms>;
+  /** True where some rate's price depends on what its billing period has charged before. */
+  readonly countsUnits: boolean;
+  /** True where some plan caps what may be charged in a window. */
+  readonly countsSpending: boolean;
+}
+
+/** A charge with its price. */
+export interface PricedCharge {
+  readonly total: Micros;
+  readonly lines: readonly PricedLine[];
+  /** Units that count towards tiers and free units. */
+  readonly counted: readonly CountedUnits[];
+  readonly rateCardVersion: number | null;
+}
+
+/** Where the credits of a charge come from. */
+export interface Sources {
+  /** Out of what can be spent. */
+  readonly spent: Micros;
+  /** Beyond it, as debt. */
+  readonly borrowed: Micros;
+  /** Not charged at all. */
+  readonly waived: Micros;
+}
+
+export interface Assessment {
+  readonly sources: Sources;
+  /** The lines with what was waived of them. */
+  readonly lines: readonly PricedLine[];
+  readonly limits: readonly CheckedLimit[];
+  readonly refusal: SubscriptionRequired | SpendLimitReached | InsufficientCredits | null;
+}
+
+const NO_TERMS: PlanTerms = { dailyCreditCap: null, overdraft: ZERO };
+
+export function termsOf(book: WalletBook, { planTerms }: ChargingPolicies): PlanTerms {
+  const { planKey } = book;
+  return (planKey === null ? undefined : planTerms.get(planKey)) ?? NO_TERMS;
+}
+
+/** The limits on credits that every charge of this wallet meets now. */
+export function limitsOf(book: WalletBook, policies: ChargingPolicies): readonly SpendLimit[] {
+  const { dailyCreditCap } = termsOf(book, policies);
+  return dailyCreditCap === null
+    ? []
+    : [{ limitCode: DAILY_CREDIT_CAP, limit: dailyCreditCap, window: book.windows.day }];
+}
+
+/** Prices a charge by a rate card; tiers and free units stand where the billing period has brought them. */
+export function priceCharge(
+  book: WalletBook,
+  charge: Charge,
+  card: RateCard,
+  { commandCeiling }: ChargingPolicies,
+): PricedCharge | UnknownMeter | InvalidInput {
+  const priced: PricedCharge | UnknownMeter | InvalidInput =
+    charge.kind === 'amount'
+      ? { total: charge.amount, lines: [], counted: [], rateCardVersion: null }
+      : priceUsage(card, charge.usage, (meter, rate) => book.counters.units(meter, rate, book.windows.billing.start));
+  if (isRefusal(priced)) return priced;
+  if (priced.total > commandCeiling) {
+    const ceiling = formatCredits(commandCeiling);
+    return invalidInput([charge.kind], `costs more than the ${ceiling} credits that one command may charge`);
+  }
+  return priced.total < ZERO ? invalidInput([charge.kind], 'must not be negative') : priced;
+}
+
+/** Whether a priced charge may be made out of what can be spent, and from where its credits come. */
+export function assess(
+  book: WalletBook,
+  priced: PricedCharge,
+  overage: OveragePolicy,
+  policies: ChargingPolicies,
+): Assessment {
+  const sources = sourcesOf(book, priced.total, overage, policies);
+  const charged = sources === null ? priced.total : plus(sources.spent, sources.borrowed);
+  const limits = limitsOf(book, policies);
+  const checked = limits.map((limit) => checkLimit(limit, book.counters.spent(limit), charged));
+  const blocking = checked.findIndex((limit) => limit.blocked);
+  const explanation = () => explain(book, priced, checked);
+  const refusal = (): Assessment['refusal'] => {
+    if (!maySpend(book.subscriptionStatus)) return { code: 'SUBSCRIPTION_REQUIRED', status: book.subscriptionStatus };
+    const [limit, found] = [limits[blocking], checked[blocking]];
+    if (limit && found) {
+      const { limitCode, used } = found;
+      const { end: resetsAt } = limit.window;
+      const reached = { limitCode, limit: limit.limit, used, resetsAt };
+      return { code: 'SPEND_LIMIT_REACHED', ...reached, explanation: explanation() };
+    }
+    return sources === null ? insufficient(book, priced.total, explanation()) : null;
+  };
+  return {
+    sources: sources ?? { spent: priced.total, borrowed: ZERO, waived: ZERO },
+    lines: waive(priced.lines, sources?.waived ?? ZERO),
+    limits: checked,
+    refusal: refusal(),
+  };
+}
+
+/** Null where the overage policy does not cover what is missing. */
+export function sourcesOf(
+  book: WalletBook,
+  cost: Micros,
+  overage: OveragePolicy,
+  policies: ChargingPolicies,
+): Sources | null {
+  const spent = smaller(cost, book.available);
+  const missing = minus(cost, spent);
+  if (missing === ZERO) return { spent, borrowed: ZERO, waived: ZERO };
+  if (overage === 'CAP') return { spent, borrowed: ZERO, waived: missing };
+  const mayOwe = overage === 'DEBT' && book.debt + missing <= termsOf(book, policies).overdraft;
+  return mayOwe ? { spent, borrowed: missing, waived: ZERO } : null;
+}
+
+export function insufficient(
+  { available, held }: WalletBook,
+  required: Micros,
+  explanation: Explanation | null,
+): InsufficientCredits {
+  return { code: 'INSUFFICIENT_CREDITS', required, available, held, explanation };
+}
+
+/** Lots that an explanation names; more would not help a reader. */
+const EXPLAINED_LOTS = 20;
+
+export function explain(
+  book: WalletBook,
+  { lines, rateCardVersion }: PricedCharge,
+  limits: readonly CheckedLimit[],
+): Explanation {
+  const lots = book.buckets
+    .flatMap((bucket) => bucket.lots)
+    .map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }))
+    .filter((lot) => lot.available > ZERO)
+    .slice(0, EXPLAINED_LOTS);
+  return { walletId: book.snapshot.id, rateCardVersion, lines, limits, lots };
+}
+
+/** Takes what is not charged off the last lines, so that the lines add up to what is. */
+export function waive(lines: readonly PricedLine[], amount: Micros): readonly PricedLine[] {
+  let rest = amount;
+  if (rest === ZERO) return lines;
+  return lines
+    .toReversed()
+    .map((line) => {
+      const waived = smaller(rest, line.credits);
+      rest = minus(rest, waived);
+      return { ...line, credits: minus(line.credits, waived), waived: plus(line.waived, waived) };
+    })
+    .toReversed();
+}
+
+/** Takes the credits of a charge from where they come. */
+export function take({ spent, borrowed }: Sources, { spend, borrow }: Movements, reasonCode: string): void {
+  spend(spent, reasonCode);
+  if (borrowed > ZERO) borrow(borrowed, reasonCode);
+}

@@ -1,0 +1,110 @@
+/** The holds of one wallet within a batch: those that were loaded and those that it makes. */
+import { type Micros, micros, plus, ZERO } from '../credits/micros.ts';
+import type { HoldFacts, HoldSnapshot, HoldState, HoldStatus } from '../holds/hold.ts';
+import type { Instant } from '../time/instant.ts';
+import type { DraftLot, LotDrafts } from './lot-drafts.ts';
+
+export interface DraftPin {
+  readonly lot: DraftLot;
+  /** Its place in the burn order of when the hold was made, from 0. */
+  readonly position: number;
+  pinned: Micros;
+}
+
+export interface DraftHold {
+  readonly facts: HoldFacts;
+  readonly isNew: boolean;
+  readonly pins: DraftPin[];
+  status: HoldStatus;
+  captured: Micros;
+  expiresAt: Instant;
+  /** When it ended; null while it is open. */
+  resolvedAt: Instant | null;
+}
+
+export function remainingOf({ pins }: DraftHold): Micros {
+  let pinned = 0n;
+  for (const pin of pins) pinned += pin.pinned;
+  return micros(pinned);
+}
+
+export function stateOf(hold: DraftHold): HoldState {
+  const { status, captured, expiresAt } = hold;
+  return { status, captured, remaining: remainingOf(hold), expiresAt };
+}
+
+export class HoldDrafts {
+  readonly #byId: Map<string, DraftHold>;
+  readonly #changed = new Set<DraftHold>();
+  readonly #lots: LotDrafts;
+
+  constructor(snapshots: readonly HoldSnapshot[], lots: LotDrafts) {
+    this.#lots = lots;
+    this.#byId = new Map(snapshots.map((snapshot) => [snapshot.facts.id, this.#draft(snapshot)]));
+  }
+
+  get all(): Iterable<DraftHold> {
+    return this.#byId.values();
+  }
+
+  find(id: string): DraftHold | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Holds to insert, with all their pins. */
+  get opened(): readonly DraftHold[] {
+    return [...this.#changed].filter((hold) => hold.isNew);
+  }
+
+  /** Loaded holds to update, with their pins. */
+  get changed(): readonly DraftHold[] {
+    return [...this.#changed].filter((hold) => !hold.isNew);
+  }
+
+  open(facts: HoldFacts, expiresAt: Instant): DraftHold {
+    const state = { status: 'OPEN' as const, captured: ZERO, expiresAt, resolvedAt: null };
+    const hold: DraftHold = { facts, isNew: true, pins: [], ...state };
+    this.#byId.set(facts.id, hold);
+    this.#changed.add(hold);
+    return hold;
+  }
+
+  pin(hold: DraftHold, lot: DraftLot, amount: Micros): void {
+    this.#lots.changePinned(lot, amount);
+    hold.pins.push({ lot, position: hold.pins.length, pinned: amount });
+  }
+
+  changePin(hold: DraftHold, pin: DraftPin, amount: Micros): void {
+    this.#lots.changePinned(pin.lot, amount);
+    pin.pinned = plus(pin.pinned, amount);
+    this.#changed.add(hold);
+  }
+
+  capture(hold: DraftHold, amount: Micros): void {
+    hold.captured = plus(hold.captured, amount);
+    this.#changed.add(hold);
+  }
+
+  extend(hold: DraftHold, expiresAt: Instant): void {
+    hold.expiresAt = expiresAt;
+    this.#changed.add(hold);
+  }
+
+  resolve(hold: DraftHold, status: Exclude<HoldStatus, 'OPEN'>, at: Instant): void {
+    hold.status = status;
+    hold.resolvedAt = at;
+    this.#changed.add(hold);
+  }
+
+  #draft({ facts, state, pins }: HoldSnapshot): DraftHold {
+    return {
+      facts,
+      isNew: false,
+      pins: pins.map(({ lot, pinned }, position) => ({ lot: this.#lots.draft(lot), position, pinned })),
+      status: state.status,
+      captured: state.captured,
+      expiresAt: state.expiresAt,
+      resolvedAt: null,
+    };
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Usage rollups: what was used, summed up by quarter hour and by day (UTC) and by everything that reports group by most.
+ * They are kept by the transaction that charges, so that a report reads few rows however long the history is. Every time
+ * zone is a whole number of quarter hours off UTC, so that local days and months are sums of them.
+ */
+import { add, type Decimal, ZERO_DECIMAL } from '../credits/decimal.ts';
+import { type Micros, negate, plus, ZERO } from '../credits/micros.ts';
+import type { JsonObject, JsonValue } from '../ledger/canonical.ts';
+import type { PostedTransaction } from '../posting/records.ts';
+import type { PricedLine } from '../pricing/price.ts';
+import { type Instant, instant } from '../time/instant.ts';
+
+export const QUARTER_HOUR_MILLISECONDS = 15 * 60_000;
+export const DAY_MILLISECONDS = 24 * 60 * 60_000;
+
+export type RollupGrain = 'QUARTER_HOUR' | 'DAY';
+
+const LENGTHS: Readonly<Record<RollupGrain, number>> = {
+  QUARTER_HOUR: QUARTER_HOUR_MILLISECONDS,
+  DAY: DAY_MILLISECONDS,
+};
+
+/** What usage is summed up by; empty text stands for none. */
+export interface RollupKey {
+  readonly walletId: string;
+  readonly grain: RollupGrain;
+  readonly startsAt: Instant;
+  /** Empty for a charge by amount. */
+  readonly meter: string;
+  readonly model: string;
+  readonly modality: string;
+  readonly operation: string;
+  readonly userId: string;
+  readonly projectId: string;
+  readonly apiKeyId: string;
+}
+
+export interface Rollup extends RollupKey {
+  quantity: Decimal;
+  credits: Micros;
+  /** Usage lines, and charges by amount. */
+  events: bigint;
+}
+
+/** What a batch adds to the rollups, one row per key. */
+export function rollUp(transactions: Iterable<PostedTransaction>): readonly Rollup[] {
+  const rollups = new Map<string, Rollup>();
+  for (const transaction of transactions) {
+    if (transaction.kind !== 'DEBIT' && transaction.kind !== 'CAPTURE') continue;
+    for (const used of usedBy(transaction)) {
+      for (const grain of ['QUARTER_HOUR', 'DAY'] as const) count(rollups, transaction, used, grain);
+    }
+  }
+  return [...rollups.values()];
+}
+
+interface Used {
+  readonly meter: string;
+  readonly quantity: Decimal;
+  readonly credits: Micros;
+  readonly dimensions: JsonObject | null;
+}
+
+/** The lines of a charge; one of no meter where an amount was charged. */
+function usedBy({ lines, amount }: PostedTransaction): readonly (Used | PricedLine)[] {
+  if (lines.length > 0) return lines;
+  return [{ meter: '', quantity: ZERO_DECIMAL, credits: negate(amount), dimensions: null }];
+}
+
+function count(rollups: Map<string, Rollup>, transaction: PostedTransaction, used: Used, grain: RollupGrain): void {
+  const { walletId, attribution, actor, occurredAt, effectiveAt } = transaction;
+  const at = occurredAt ?? effectiveAt;
+  const key: RollupKey = {
+    walletId,
+    grain,
+    startsAt: instant(at - (at % LENGTHS[grain])),
+    meter: used.meter,
+    model: dimension(used.dimensions, 'model'),
+    modality: dimension(used.dimensions, 'modality'),
+    operation: dimension(used.dimensions, 'operation'),
+    userId: attribution.userId ?? '',
+    projectId: attribution.projectId ?? '',
+    apiKeyId: actor.kind === 'API_KEY' ? actor.id : '',
+  };
+  const id = JSON.stringify(Object.values(key));
+  const rollup = rollups.get(id) ?? { ...key, quantity: ZERO_DECIMAL, credits: ZERO, events: 0n };
+  rollup.quantity = add(rollup.quantity, used.quantity);
+  rollup.credits = plus(rollup.credits, used.credits);
+  rollup.events += 1n;
+  rollups.set(id, rollup);
+}
+
+/** A dimension's value as reports show it: text as it is, other scalars as JSON writes them. */
+export function dimension(dimensions: JsonObject | null, name: string): string {
+  const value: JsonValue = dimensions !== null && Object.hasOwn(dimensions, name) ? (dimensions[name] ?? null) : null;
+  if (value === null) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

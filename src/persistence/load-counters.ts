@@ -1,0 +1,35 @@
+/** Counters of caps and of rates, read under the wallets' locks. */
+import { parseDecimalSum } from '../domain/credits/decimal.ts';
+import { micros } from '../domain/credits/micros.ts';
+import type { SpendCount } from '../domain/limits/spend-limit.ts';
+import type { Instant } from '../domain/time/instant.ts';
+import type { TierCount } from '../domain/wallet/snapshot.ts';
+import type { Queryable } from './connection.ts';
+
+type OfWallet<Row> = Row & { readonly wallet_id: string };
+
+export async function loadSpendCounts(sql: Queryable, walletIds: readonly string[]): Promise<OfWallet<SpendCount>[]> {
+  const rows = await sql<{ wallet_id: string; limit_code: string; window_start: Instant; used_micros: bigint }[]>`
+    SELECT wallet_id, limit_code, window_start, used_micros
+    FROM spend_counter WHERE wallet_id = ANY(${walletIds}::uuid[])`;
+  return rows.map((row) => ({
+    wallet_id: row.wallet_id,
+    limitCode: row.limit_code,
+    windowStart: row.window_start,
+    used: micros(row.used_micros),
+  }));
+}
+
+/** One row per rate that has counted units: as many as the catalog has such rates. */
+export async function loadTierCounts(sql: Queryable, walletIds: readonly string[]): Promise<OfWallet<TierCount>[]> {
+  const rows = await sql<
+    { wallet_id: string; meter: string; rate: string; period_start: Instant; quantity: string }[]
+  >`SELECT wallet_id, meter, rate, period_start, quantity::text AS quantity
+    FROM tier_counter WHERE wallet_id = ANY(${walletIds}::uuid[])`;
+  return rows.map((row) => {
+    const quantity = parseDecimalSum(row.quantity);
+    if (!quantity) throw new Error(`a tier counter holds ${row.quantity}`);
+    const { wallet_id, meter, rate, period_start: periodStart } = row;
+    return { wallet_id, meter, rate, periodStart, quantity };
+  });
+}
