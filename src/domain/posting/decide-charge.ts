@@ -2,8 +2,9 @@
  * Charging: prices what was used and takes it from the wallet, or refuses. The order of refusals is that of semantics.md
  * (Idempotency and refusals); idempotency and frozen wallets are settled before by `decideBatch`.
  */
+import { ZERO_DECIMAL } from '../credits/decimal.ts';
 import { formatCredits, type Micros, negate, ZERO } from '../credits/micros.ts';
-import { type PricedUsage, priceUsage, rateCardAt } from '../pricing/price.ts';
+import { type PricedUsage, priceUsage, rateCardAt, type UnitsCharged } from '../pricing/price.ts';
 import type { RateCard } from '../pricing/rate-card.ts';
 import { type InvalidInput, invalidInput, isRefusal, type UnknownMeter } from '../refusals.ts';
 import { maySpend } from '../wallet/snapshot.ts';
@@ -23,6 +24,9 @@ export interface ChargingPolicies {
 
 /** How far ahead of the organization's clock `occurredAt` may be. */
 const MAX_AHEAD_MILLISECONDS = 5 * 60_000;
+
+/** Billing periods are not counted: tiers and free units begin anew with every command. */
+const UNITS_CHARGED: UnitsCharged = () => ZERO_DECIMAL;
 
 type Priced = Omit<PricedUsage, 'rateCardVersion'> & { readonly rateCardVersion: number | null };
 
@@ -80,8 +84,8 @@ function price(
   const { charge } = command;
   const priced: Priced | UnknownMeter | InvalidInput =
     charge.kind === 'amount'
-      ? { total: charge.amount, lines: [], rateCardVersion: null }
-      : priceUsage(rateCardAt(policies.rateCards, command.occurredAt ?? book.now), charge.usage);
+      ? { total: charge.amount, lines: [], counted: [], rateCardVersion: null }
+      : priceUsage(rateCardAt(policies.rateCards, command.occurredAt ?? book.now), charge.usage, UNITS_CHARGED);
   if (isRefusal(priced)) return priced;
   if (priced.total > policies.commandCeiling) {
     const ceiling = formatCredits(policies.commandCeiling);
