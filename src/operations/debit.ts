@@ -35,6 +35,7 @@ export interface UsageInput {
   readonly meter: string;
   readonly quantity?: Decimal | null | undefined;
   readonly dimensions?: JsonValue | undefined;
+  readonly preview?: boolean | null | undefined;
 }
 
 export interface DebitInput extends AttributionInput {
@@ -108,9 +109,9 @@ export function checkUsage(line: UsageInput, path: readonly string[]): InvalidIn
   );
 }
 
-export function quantityOf({ meter, quantity, dimensions }: UsageInput): UsageQuantity {
+export function quantityOf({ meter, quantity, dimensions, preview }: UsageInput): UsageQuantity {
   const given = dimensions !== undefined && isJsonObject(dimensions ?? null) ? (dimensions as JsonObject) : null;
-  return { meter, quantity: quantity ?? ONE, dimensions: given };
+  return { meter, quantity: quantity ?? ONE, dimensions: given, preview: preview ?? false };
 }
 
 interface DebitParts {
@@ -153,8 +154,13 @@ export function debitCommand(
   };
 }
 
+/** A line that is no preview says nothing about it: absent and false are one payload. */
 function canonicalCharge(charge: Charge): JsonValue {
-  return charge.kind === 'amount'
-    ? formatCredits(charge.amount)
-    : charge.usage.map(({ meter, quantity, dimensions }) => ({ meter, quantity: formatDecimal(quantity), dimensions }));
+  if (charge.kind === 'amount') return formatCredits(charge.amount);
+  return charge.usage.map(({ meter, quantity, dimensions, preview }) => ({
+    meter,
+    quantity: formatDecimal(quantity),
+    dimensions,
+    preview: preview || null,
+  }));
 }

@@ -22,6 +22,8 @@ const line = z.object({
   credits: amount,
   waived: amount,
   dimensions: z.record(z.string(), z.json()).nullable(),
+  /** Rows without it are lines of no preview. */
+  preview: z.boolean().default(false),
 });
 
 export function decodeLines(stored: unknown): PricedLine[] {
@@ -29,13 +31,14 @@ export function decodeLines(stored: unknown): PricedLine[] {
 }
 
 export function encodeLines(lines: readonly PricedLine[]): JsonObject[] {
-  return lines.map(({ meter, quantity, rate, credits, waived, dimensions }) => ({
+  return lines.map(({ meter, quantity, rate, credits, waived, dimensions, preview }) => ({
     meter,
     quantity: formatDecimal(quantity),
     rate,
     credits: credits.toString(),
     waived: waived.toString(),
     dimensions,
+    preview,
   }));
 }
 

@@ -64,10 +64,11 @@ export function aDebit(amount: string, options: DebitOptions = {}): DebitCommand
 
 /** A debit of metered usage. */
 export function aDebitOf(usage: readonly UsageQuantity[], options: DebitOptions = {}): DebitCommand {
-  const lines = usage.map(({ meter, quantity, dimensions }) => ({
+  const lines = usage.map(({ meter, quantity, dimensions, preview }) => ({
     meter,
     quantity: formatDecimal(quantity),
     dimensions,
+    preview: preview || null,
   }));
   return debitBy({ kind: 'usage', usage }, { usage: lines }, options);
 }

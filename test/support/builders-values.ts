@@ -3,7 +3,7 @@ import { type Decimal, parseDecimal } from '../../src/domain/credits/decimal.ts'
 import { type Micros, parseCredits } from '../../src/domain/credits/micros.ts';
 import type { JsonObject } from '../../src/domain/ledger/canonical.ts';
 import type { UsageQuantity } from '../../src/domain/pricing/price.ts';
-import type { Rate, RateShape } from '../../src/domain/pricing/rate-card.ts';
+import type { Rate, RateShape, RoundingMode } from '../../src/domain/pricing/rate-card.ts';
 import { type Instant, instant } from '../../src/domain/time/instant.ts';
 
 export function credits(text: string): Micros {
@@ -29,16 +29,57 @@ export const after = (start: Instant, milliseconds: number): Instant => instant(
 
 export interface RateOptions {
   readonly match?: JsonObject | null;
+  readonly preview?: boolean;
   readonly per?: string;
   readonly shape?: RateShape;
   readonly unit?: string;
+  readonly freeUnits?: string;
+  readonly minimum?: string;
+  readonly roundTo?: string;
+  readonly rounding?: RoundingMode;
 }
 
 export function aRate(meter: string, price: string, options: RateOptions = {}): Rate {
-  const { match = null, per = '1', shape = 'PER_UNIT', unit = 'unit' } = options;
-  return { meter, description: null, unit, shape, match, credits: decimal(price), per: decimal(per) };
+  const { match = null, preview = false, per = '1', shape = 'PER_UNIT', unit = 'unit' } = options;
+  const { freeUnits = '0', minimum = '0', roundTo = '0.000001', rounding = 'HALF_UP' } = options;
+  return {
+    meter,
+    description: null,
+    unit,
+    shape,
+    match,
+    preview,
+    credits: decimal(price),
+    per: decimal(per),
+    tiers: [],
+    freeUnits: decimal(freeUnits),
+    minimum: credits(minimum),
+    rounding: { increment: credits(roundTo), mode: rounding },
+  };
 }
 
-export function usageOf(meter: string, quantity: string, dimensions: JsonObject | null = null): UsageQuantity {
-  return { meter, quantity: decimal(quantity), dimensions };
+/** Tiers as pairs of the last unit and the price; the last one has no bound. */
+export type Tiers = readonly (readonly [upTo: string | null, price: string])[];
+
+export function aTieredRate(
+  meter: string,
+  shape: 'GRADUATED' | 'VOLUME',
+  tiers: Tiers,
+  options: Omit<RateOptions, 'shape'> = {},
+): Rate {
+  const [[, first] = [null, '0']] = tiers;
+  const priced = tiers.map(([upTo, price]) => ({
+    upTo: upTo === null ? null : decimal(upTo),
+    credits: decimal(price),
+  }));
+  return { ...aRate(meter, first, { ...options, shape }), tiers: priced };
+}
+
+export function usageOf(
+  meter: string,
+  quantity: string,
+  dimensions: JsonObject | null = null,
+  preview = false,
+): UsageQuantity {
+  return { meter, quantity: decimal(quantity), dimensions, preview };
 }

@@ -2,7 +2,7 @@
  * The catalog: everything that an operator decides about a credits product, as data. Buckets, plans, packages, rates and
  * policies come from one YAML file and nothing of them is in code.
  */
-import { type Decimal, quotient } from '../credits/decimal.ts';
+import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts';
 import { type Micros, plus } from '../credits/micros.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import type { Rate, RateCard } from '../pricing/rate-card.ts';
@@ -79,17 +79,19 @@ export function cheapestFirst<T extends { readonly price: Money; readonly key: s
 
 export const totalCredits = (offer: Package): Micros => plus(offer.credits, offer.bonusCredits);
 
-const micrometric = (amount: Micros): Decimal => ({ coefficient: amount, scale: 6 });
-
 /** What one credit costs, bonus included, in major units of the currency; six fraction digits, half away from zero. */
 export function costPerCredit(offer: Package, minorDigits: number): Decimal {
-  return quotient({ coefficient: offer.price.amountMinor, scale: minorDigits }, micrometric(totalCredits(offer)), 6);
+  return quotient(
+    { coefficient: offer.price.amountMinor, scale: minorDigits },
+    decimalFromMicros(totalCredits(offer)),
+    6,
+  );
 }
 
 /** The bonus as a percentage of the credits paid for; two fraction digits, half away from zero. */
 export function bonusPercent(offer: Package): Decimal {
   const hundredfold = { coefficient: offer.bonusCredits * 100n, scale: 6 };
-  return quotient(hundredfold, micrometric(offer.credits), 2);
+  return quotient(hundredfold, decimalFromMicros(offer.credits), 2);
 }
 
 /** The part of the catalog that posting decisions need. */

@@ -4,10 +4,20 @@
  */
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
-import { type Decimal, parseDecimal } from '../credits/decimal.ts';
-import { MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZERO } from '../credits/micros.ts';
+import {
+  compareDecimals,
+  type Decimal,
+  decimalFromMicros,
+  formatDecimal,
+  ONE,
+  parseDecimal,
+  TO_THE_MICRO,
+  toMicros,
+  ZERO_DECIMAL,
+} from '../credits/decimal.ts';
+import { formatCredits, MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZERO } from '../credits/micros.ts';
 import { groupBy } from '../group-by.ts';
-import { canonicalJson } from '../ledger/canonical.ts';
+import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
 import type { Rate } from '../pricing/rate-card.ts';
 import type { Catalog, Package } from './catalog.ts';
 
@@ -32,6 +42,11 @@ const MAX_CREDITS = micros(1_000_000_000n * MICROS_PER_CREDIT);
 
 /** A century: enough for any promise, and within every calendar. */
 const MAX_DAYS = 36_500;
+
+/** The dimensions of a rate are part of the key of its counters, which a database index holds. */
+const MAX_MATCH_BYTES = 1_000;
+
+const MAX_TIERS = 50;
 
 const key = z.string().regex(/^[a-z][a-z0-9_.-]{0,62}$/, 'must be a key: a letter, then up to 62 of a–z 0–9 _ . -');
 const label = z.string().min(1, 'must not be empty').max(200);
@@ -96,14 +111,30 @@ const offer = z.strictObject({
   expiresAfterDays: days.nullable().default(null),
 });
 
+const positiveDecimal = decimal.refine((value) => value.coefficient > 0n, 'must be more than 0');
+
+const tier = z.strictObject({ upTo: positiveDecimal.nullable().default(null), credits: decimal });
+
+const isShort = (match: JsonObject): boolean => Buffer.byteLength(canonicalJson(match)) <= MAX_MATCH_BYTES;
+
 const rate = z.strictObject({
   meter: key,
   description: z.string().max(2_000).nullable().default(null),
   unit: label,
-  shape: z.enum(['FLAT', 'PER_UNIT']).default('PER_UNIT'),
-  match: z.record(z.string().min(1).max(64), dimensionValue).nullable().default(null),
-  credits: decimal,
-  per: decimal.refine((value) => value.coefficient > 0n, 'must be more than 0').default({ coefficient: 1n, scale: 0 }),
+  shape: z.enum(['FLAT', 'PER_UNIT', 'PACKAGE', 'GRADUATED', 'VOLUME']).default('PER_UNIT'),
+  match: z
+    .record(z.string().min(1).max(64), dimensionValue)
+    .refine(isShort, `must have at most ${MAX_MATCH_BYTES} bytes as JSON`)
+    .nullable()
+    .default(null),
+  preview: z.boolean().default(false),
+  credits: decimal.optional(),
+  per: positiveDecimal.default(ONE),
+  tiers: z.array(tier).min(1, 'needs at least one tier').max(MAX_TIERS).optional(),
+  freeUnits: decimal.default(ZERO_DECIMAL),
+  minimumCredits: credits.default(ZERO),
+  roundTo: credits.refine((amount) => amount > ZERO, 'must be more than 0').default(TO_THE_MICRO.increment),
+  rounding: z.enum(['HALF_UP', 'UP', 'DOWN']).default(TO_THE_MICRO.mode),
 });
 
 const document = z.strictObject({
@@ -217,6 +248,7 @@ function checkReferences(raw: RawCatalog): Problem[] {
       raw.packages.map((item) => item.key),
       'packages',
     ),
+    ...raw.rates.flatMap((item, index) => [...checkPrice(item, index), ...checkMinimum(item, index)]),
     ...checkAmbiguity(raw.rates),
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
     ...raw.packages.flatMap((item, index) => checkOffer(item, index, raw, bucketsByKey)),
@@ -261,6 +293,43 @@ function checkOffer(
 }
 
 type RawRate = RawCatalog['rates'][number];
+type RawTier = NonNullable<RawRate['tiers']>[number];
+
+/** A price stands in one place: in the tiers of a rate that has them, in `credits` otherwise. */
+function checkPrice({ shape, credits: price, tiers }: RawRate, index: number): Problem[] {
+  const path = ['rates', index];
+  if (shape === 'GRADUATED' || shape === 'VOLUME') {
+    const problems: Problem[] = tiers ? checkTiers(tiers, [...path, 'tiers']) : [];
+    if (!tiers) problems.push({ path: [...path, 'tiers'], message: `a ${shape} rate needs tiers` });
+    if (price) problems.push({ path: [...path, 'credits'], message: `the tiers of a ${shape} rate have its prices` });
+    return problems;
+  }
+  const problems: Problem[] = [];
+  if (!price) problems.push({ path: [...path, 'credits'], message: `a ${shape} rate needs credits` });
+  if (tiers) problems.push({ path: [...path, 'tiers'], message: `a ${shape} rate has no tiers` });
+  return problems;
+}
+
+/** Bounds rise, and only the last tier has none: every unit then stands in exactly one tier. */
+function checkTiers(tiers: readonly RawTier[], path: Path): Problem[] {
+  return tiers.flatMap(({ upTo }, index): Problem[] => {
+    const isLast = index === tiers.length - 1;
+    const at = [...path, index, 'upTo'];
+    if (isLast) return upTo === null ? [] : [{ path: at, message: 'the last tier has no end: leave upTo out' }];
+    if (upTo === null) return [{ path: at, message: 'every tier but the last needs upTo' }];
+    const before = tiers[index - 1]?.upTo ?? ZERO_DECIMAL;
+    if (compareDecimals(upTo, before) > 0) return [];
+    return [{ path: at, message: `must be more than ${formatDecimal(before)}, where the tier before ends` }];
+  });
+}
+
+/** A minimum that rounding would lower is none. */
+function checkMinimum({ minimumCredits, roundTo, rounding }: RawRate, index: number): Problem[] {
+  const rounded = toMicros(decimalFromMicros(minimumCredits), ONE, { increment: roundTo, mode: rounding });
+  if (rounded === undefined || rounded >= minimumCredits) return [];
+  const message = `would be rounded to ${formatCredits(rounded)}: make it a multiple of roundTo`;
+  return [{ path: ['rates', index, 'minimumCredits'], message }];
+}
 
 /** Two rates of one meter that can match the same usage with equally many dimensions: neither is the most specific. */
 function checkAmbiguity(rates: readonly RawRate[]): Problem[] {
@@ -269,12 +338,13 @@ function checkAmbiguity(rates: readonly RawRate[]): Problem[] {
     const others = byMeter.get(later.meter) ?? [];
     const earlier = others.slice(0, others.indexOf(later)).find((other) => isAmbiguous(other, later));
     if (!earlier) return [];
-    const dimensions = canonicalJson(earlier.match ?? {});
+    const dimensions = `${canonicalJson(earlier.match ?? {})}${earlier.preview ? ' as a preview' : ''}`;
     return [{ path: ['rates', index], message: `is ambiguous with the rate for ${later.meter} ${dimensions} above` }];
   });
 }
 
 function isAmbiguous(a: RawRate, b: RawRate): boolean {
+  if (a.preview !== b.preview) return false;
   const [first, second] = [Object.entries(a.match ?? {}), b.match ?? {}];
   if (first.length !== Object.keys(second).length) return false;
   return first.every(([name, value]) => !Object.hasOwn(second, name) || second[name] === value);
@@ -289,10 +359,20 @@ function build(raw: RawCatalog): Catalog {
       allowances: item.allowances.map(({ bucket: bucketKey, ...allowance }) => ({ bucketKey, ...allowance })),
     })),
     packages: raw.packages.map(({ bucket: bucketKey = defaultBucket, ...item }): Package => ({ ...item, bucketKey })),
-    rates: raw.rates satisfies Rate[],
+    rates: raw.rates.map(buildRate),
     policies: {
       commandCeiling: raw.policies.commandCeiling ?? DEFAULT_COMMAND_CEILING,
       latenessDays: raw.policies.latenessDays ?? DEFAULT_LATENESS_DAYS,
     },
+  };
+}
+
+function buildRate({ credits: price, tiers = [], minimumCredits, roundTo, rounding, ...item }: RawRate): Rate {
+  return {
+    ...item,
+    credits: price ?? tiers[0]?.credits ?? ZERO_DECIMAL,
+    tiers,
+    minimum: minimumCredits,
+    rounding: { increment: roundTo, mode: rounding },
   };
 }

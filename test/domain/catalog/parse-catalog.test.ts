@@ -24,6 +24,10 @@ function problemsOf(yaml: string): readonly CatalogProblem[] {
   return result.ok ? [] : result.problems;
 }
 
+/** A catalog with one rate, whose properties beside meter and unit stand on a line each. */
+const rateWith = (...lines: readonly string[]): string =>
+  `${BUCKETS}rates:\n  - meter: m\n    unit: u\n${lines.map((line) => `    ${line}\n`).join('')}`;
+
 /** The line of a document that ends in `# here`. */
 const markedLine = (yaml: string): number => yaml.split('\n').findIndex((line) => line.endsWith('# here')) + 1;
 
@@ -69,8 +73,13 @@ describe('a valid catalog', () => {
       unit: 'page',
       shape: 'PER_UNIT',
       match: { render_js: true },
+      preview: false,
       credits: decimal('2'),
       per: decimal('1'),
+      tiers: [],
+      freeUnits: decimal('0'),
+      minimum: 0n,
+      rounding: { increment: 1n, mode: 'HALF_UP' },
     });
   });
 
@@ -249,6 +258,149 @@ describe('a problem', () => {
       'rates.0.shape',
       /FLAT/,
     ],
+    ...['FLAT', 'PER_UNIT', 'PACKAGE'].flatMap((shape): [string, string, string, RegExp][] => [
+      [
+        `a ${shape} rate without credits`,
+        `${BUCKETS}rates:\n  - meter: m # here\n    unit: u\n    shape: ${shape}\n`,
+        'rates.0.credits',
+        new RegExp(`${shape} rate needs credits`),
+      ],
+      [
+        `a ${shape} rate with tiers`,
+        rateWith(`shape: ${shape}`, 'credits: 1', 'tiers: # here', '  - { credits: 1 }'),
+        'rates.0.tiers',
+        /no tiers/,
+      ],
+    ]),
+    ...['GRADUATED', 'VOLUME'].flatMap((shape): [string, string, string, RegExp][] => [
+      [
+        `a ${shape} rate without tiers`,
+        `${BUCKETS}rates:\n  - meter: m # here\n    unit: u\n    shape: ${shape}\n`,
+        'rates.0.tiers',
+        new RegExp(`${shape} rate needs tiers`),
+      ],
+      [
+        `a ${shape} rate with a price of its own`,
+        rateWith(`shape: ${shape}`, 'credits: 1 # here', 'tiers: [{ credits: 1 }]'),
+        'rates.0.credits',
+        /tiers .* have its prices/,
+      ],
+    ]),
+    ['no tier at all', rateWith('shape: VOLUME', 'tiers: [] # here'), 'rates.0.tiers', /at least one tier/],
+    [
+      'more than 50 tiers',
+      rateWith(
+        'shape: VOLUME',
+        'tiers: # here',
+        ...Array.from({ length: 50 }, (_, index) => `  - { upTo: ${index + 1}, credits: 1 }`),
+        '  - { credits: 1 }',
+      ),
+      'rates.0.tiers',
+      /50/,
+    ],
+    [
+      'a bound below the one before',
+      rateWith(
+        'shape: GRADUATED',
+        'tiers:',
+        '  - { upTo: 10, credits: 1 }',
+        '  - { upTo: 9.5, credits: 1 } # here',
+        '  - { credits: 1 }',
+      ),
+      'rates.0.tiers.1.upTo',
+      /more than 10,/,
+    ],
+    [
+      'a bound equal to the one before',
+      rateWith(
+        'shape: VOLUME',
+        'tiers:',
+        '  - { upTo: 10, credits: 1 }',
+        '  - { upTo: 10.0, credits: 1 } # here',
+        '  - { credits: 1 }',
+      ),
+      'rates.0.tiers.1.upTo',
+      /more than 10,/,
+    ],
+    [
+      'a bound of 0',
+      rateWith('shape: VOLUME', 'tiers:', '  - { upTo: 0, credits: 1 } # here', '  - { credits: 1 }'),
+      'rates.0.tiers.0.upTo',
+      /more than 0/,
+    ],
+    [
+      'a negative bound',
+      rateWith('shape: VOLUME', 'tiers:', '  - { upTo: -5, credits: 1 } # here', '  - { credits: 1 }'),
+      'rates.0.tiers.0.upTo',
+      /negative/,
+    ],
+    [
+      'a last tier with a bound',
+      rateWith('shape: GRADUATED', 'tiers:', '  - { upTo: 10, credits: 1 }', '  - { upTo: 20, credits: 1 } # here'),
+      'rates.0.tiers.1.upTo',
+      /last tier/,
+    ],
+    [
+      'a tier without a bound that is not the last',
+      rateWith('shape: GRADUATED', 'tiers:', '  - { credits: 2 } # here', '  - { credits: 1 }'),
+      'rates.0.tiers.0.upTo',
+      /needs upTo/,
+    ],
+    [
+      'a tier without a price',
+      rateWith('shape: GRADUATED', 'tiers:', '  - { upTo: 10 } # here', '  - { credits: 1 }'),
+      'rates.0.tiers.0.credits',
+      /./,
+    ],
+    [
+      'a negative price of a tier',
+      rateWith('shape: GRADUATED', 'tiers:', '  - credits: -1 # here'),
+      'rates.0.tiers.0.credits',
+      /negative/,
+    ],
+    [
+      'an unknown key of a tier',
+      rateWith('shape: GRADUATED', 'tiers:', '  - credits: 1', '    flat: 5 # here'),
+      'rates.0.tiers.0.flat',
+      /not known/,
+    ],
+    ['tiers that are no list', rateWith('shape: VOLUME', 'tiers: 5 # here'), 'rates.0.tiers', /./],
+    ['negative free units', rateWith('credits: 1', 'freeUnits: -1 # here'), 'rates.0.freeUnits', /negative/],
+    ['free units that are no number', rateWith('credits: 1', 'freeUnits: 1k # here'), 'rates.0.freeUnits', /decimal/],
+    ['a negative minimum', rateWith('credits: 1', 'minimumCredits: -1 # here'), 'rates.0.minimumCredits', /negative/],
+    [
+      'a minimum finer than a micro',
+      rateWith('credits: 1', 'minimumCredits: 0.0000001 # here'),
+      'rates.0.minimumCredits',
+      /6 fraction/,
+    ],
+    [
+      'a minimum that rounding down would lower',
+      rateWith('credits: 1', 'roundTo: 0.1', 'rounding: DOWN', 'minimumCredits: 0.25 # here'),
+      'rates.0.minimumCredits',
+      /rounded to 0.2: make it a multiple/,
+    ],
+    [
+      'a minimum that rounding to the nearest would lower',
+      rateWith('credits: 1', 'roundTo: 1', 'minimumCredits: 0.4 # here'),
+      'rates.0.minimumCredits',
+      /rounded to 0:/,
+    ],
+    ['rounding to nothing', rateWith('credits: 1', 'roundTo: 0 # here'), 'rates.0.roundTo', /more than 0/],
+    [
+      'rounding finer than a micro',
+      rateWith('credits: 1', 'roundTo: 0.0000001 # here'),
+      'rates.0.roundTo',
+      /6 fraction/,
+    ],
+    ['a rounding that is none', rateWith('credits: 1', 'rounding: HALF_EVEN # here'), 'rates.0.rounding', /HALF_UP/],
+    ['a preview that is neither true nor false', rateWith('credits: 1', 'preview: yes # here'), 'rates.0.preview', /./],
+    [
+      'dimensions too long for the key of a counter',
+      rateWith('credits: 1', 'match: # here', `  model: ${'ü'.repeat(500)}`),
+      'rates.0.match',
+      /1000 bytes/,
+    ],
     [
       'a match of lists',
       `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 1\n    match:\n      model: [a] # here\n`,
@@ -371,6 +523,12 @@ describe('a problem', () => {
       /ambiguous/,
     ],
     [
+      'two rates of previews that can match one line equally well',
+      `${BUCKETS}rates:\n  - { meter: m, unit: u, credits: 1, preview: true, match: { a: 1 } }\n  - { meter: m, unit: u, credits: 2, preview: true, match: { b: 1 } } # here\n`,
+      'rates.1',
+      /m \{"a":1\} as a preview above/,
+    ],
+    [
       'a match on __proto__',
       `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 1\n    match:\n      __proto__: 1 # here\n`,
       '',
@@ -490,5 +648,86 @@ describe('rates of one meter', () => {
   - { meter: n, unit: u, credits: 6, match: { a: 1 } }
 `;
     expect(parsed(yaml).rates).toHaveLength(6);
+  });
+
+  it('may be alike where one is for previews', () => {
+    const yaml = `${BUCKETS}rates:
+  - { meter: m, unit: u, credits: 1 }
+  - { meter: m, unit: u, credits: 2, preview: true }
+  - { meter: m, unit: u, credits: 3, match: { a: 1 }, preview: false }
+  - { meter: m, unit: u, credits: 4, match: { b: 1 }, preview: true }
+`;
+    expect(parsed(yaml).rates.map((rate) => rate.preview)).toEqual([false, true, false, true]);
+  });
+});
+
+describe('a rate', () => {
+  const rateOf = (...lines: readonly string[]) => parsed(rateWith(...lines)).rates[0];
+
+  it.each(['FLAT', 'PER_UNIT', 'PACKAGE'])('of shape %s has its price in credits', (shape) => {
+    expect(rateOf(`shape: ${shape}`, 'credits: 2', 'per: 0.5')).toMatchObject({
+      shape,
+      credits: decimal('2'),
+      per: decimal('0.5'),
+      tiers: [],
+    });
+  });
+
+  it.each(['GRADUATED', 'VOLUME'])('of shape %s has its price in tiers, the first of which stands for it', (shape) => {
+    const rate = rateOf(
+      `shape: ${shape}`,
+      'per: 1000',
+      'tiers:',
+      '  - { upTo: 0.000000000000000001, credits: 0.3 }',
+      '  - { upTo: 999999999999999999999999, credits: 0.25 }',
+      '  - { upTo: , credits: 0 }',
+    );
+    expect(rate).toMatchObject({ shape, per: decimal('1000'), credits: decimal('0.3') });
+    expect(rate?.tiers).toEqual([
+      { upTo: decimal('0.000000000000000001'), credits: decimal('0.3') },
+      { upTo: decimal('999999999999999999999999'), credits: decimal('0.25') },
+      { upTo: null, credits: decimal('0') },
+    ]);
+  });
+
+  it('may have one tier, or fifty', () => {
+    expect(rateOf('shape: VOLUME', 'tiers: [{ credits: 5 }]')?.credits).toEqual(decimal('5'));
+    const tiers = Array.from({ length: 49 }, (_, index) => `{ upTo: ${index + 1}, credits: 1 }`).join(', ');
+    expect(rateOf('shape: VOLUME', `tiers: [${tiers}, { credits: 1 }]`)?.tiers).toHaveLength(50);
+  });
+
+  it('has free units, a minimum and a rounding', () => {
+    const rate = rateOf('credits: 1', 'freeUnits: 12.5', 'minimumCredits: 0.5', 'roundTo: 0.25', 'rounding: DOWN');
+    expect(rate).toMatchObject({
+      freeUnits: decimal('12.5'),
+      minimum: credits('0.5'),
+      rounding: { increment: credits('0.25'), mode: 'DOWN' },
+    });
+  });
+
+  it('may have a minimum that is no multiple of roundTo where rounding raises it', () => {
+    expect(rateOf('credits: 1', 'minimumCredits: 0.2', 'roundTo: 1', 'rounding: UP')?.minimum).toBe(credits('0.2'));
+    expect(rateOf('credits: 1', 'minimumCredits: 0.5', 'roundTo: 1')?.minimum).toBe(credits('0.5'));
+  });
+
+  it('may have dimensions of 1,000 bytes', () => {
+    const model = 'x'.repeat(1_000 - '{"model":""}'.length);
+    expect(rateOf('credits: 1', `match: { model: ${model} }`)?.match).toEqual({ model });
+    expect(problemsOf(rateWith('credits: 1', `match: { model: ${model}x }`))).toHaveLength(1);
+  });
+
+  it('has every mistake in it reported at once', () => {
+    const yaml = rateWith(
+      'shape: GRADUATED',
+      'credits: 1',
+      'tiers:',
+      '  - { credits: 1 }',
+      '  - { upTo: 5, credits: 1 }',
+    );
+    expect(problemsOf(yaml).map(({ path }) => path)).toEqual([
+      'rates.0.tiers.0.upTo',
+      'rates.0.tiers.1.upTo',
+      'rates.0.credits',
+    ]);
   });
 });

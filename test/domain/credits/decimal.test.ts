@@ -1,16 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  add,
+  compareDecimals,
   type Decimal,
+  decimalFromMicros,
   divideRounded,
   formatDecimal,
+  isZero,
+  largerDecimal,
   multiply,
   ONE,
   parseDecimal,
+  parseDecimalSum,
   quotient,
+  type RoundingMode,
+  smallerDecimal,
+  startedBlocks,
+  subtract,
   toMicros,
+  ZERO_DECIMAL,
 } from '../../../src/domain/credits/decimal.ts';
-import { decimal } from '../../support/builders-values.ts';
+import { micros } from '../../../src/domain/credits/micros.ts';
+import { credits, decimal } from '../../support/builders-values.ts';
 
 const MAX = 2n ** 63n - 1n;
 
@@ -84,6 +96,34 @@ describe('parseDecimal', () => {
   });
 });
 
+describe('parseDecimalSum', () => {
+  it('reads what parseDecimal reads, alike', () => {
+    fc.assert(
+      fc.property(decimalText, (text) => {
+        expect(parseDecimalSum(text)).toEqual(parseDecimal(text));
+      }),
+    );
+  });
+
+  it('reads any sum back that formatDecimal wrote, however long', () => {
+    const values = fc.array(decimalText, { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(values, (texts) => {
+        const total = texts.map(decimal).reduce((sum, value) => add(multiply(sum, decimal('1000')), value));
+        expect(parseDecimalSum(formatDecimal(total))).toEqual(total);
+      }),
+    );
+    expect(parseDecimalSum(`1${'0'.repeat(400)}.${'0'.repeat(40)}10`)).toEqual({
+      coefficient: 10n ** 441n + 1n,
+      scale: 41,
+    });
+  });
+
+  it.each(['1e400', 'NaN', 'Infinity', ' 5 ', '.5', '5.', '', '-', '5\n'])('refuses %j', (text) => {
+    expect(parseDecimalSum(text)).toBeUndefined();
+  });
+});
+
 describe('formatDecimal', () => {
   it.each([
     [{ coefficient: 5n, scale: 4 }, '0.0005'],
@@ -110,6 +150,73 @@ describe('multiply', () => {
   it('answers in lowest terms, so that equal numbers have equal representations', () => {
     expect(multiply(decimal('0.5'), decimal('2'))).toEqual(ONE);
     expect(multiply(decimal('0.25'), decimal('0.4'))).toEqual(decimal('0.1'));
+  });
+});
+
+describe('sums and comparisons', () => {
+  const pairs = [decimalText, decimalText] as const;
+
+  it.each([
+    ['1', '2', '3'],
+    ['0.1', '0.2', '0.3'],
+    ['0.5', '0.5', '1'],
+    ['-1.25', '1.25', '0'],
+    ['999999999999999999999999', '0.000000000000000001', '999999999999999999999999.000000000000000001'],
+  ])('%s + %s = %s', (a, b, total) => {
+    expect(add(decimal(a), decimal(b))).toEqual(decimal(total));
+    expect(subtract(decimal(total), decimal(b))).toEqual(decimal(a));
+  });
+
+  it('are exact and in lowest terms', () => {
+    fc.assert(
+      fc.property(...pairs, (a, b) => {
+        const [left, right] = [decimal(a), decimal(b)];
+        expect(scaled(add(left, right))).toBe(scaled(left) + scaled(right));
+        expect(scaled(subtract(left, right))).toBe(scaled(left) - scaled(right));
+        expect(subtract(add(left, right), right)).toEqual(left);
+        expect(isZero(subtract(left, left))).toBe(true);
+        expect(subtract(left, left)).toEqual(ZERO_DECIMAL);
+      }),
+    );
+  });
+
+  it('order decimals by value', () => {
+    fc.assert(
+      fc.property(...pairs, (a, b) => {
+        const [left, right] = [decimal(a), decimal(b)];
+        const [x, y] = [scaled(left), scaled(right)];
+        expect(compareDecimals(left, right)).toBe(x < y ? -1 : Number(x > y));
+        const sorted = [smallerDecimal(left, right), largerDecimal(left, right)].map((value) => scaled(value));
+        expect(sorted).toEqual(x < y ? [x, y] : [y, x]);
+      }),
+    );
+  });
+
+  it('go beyond the digits that input may have', () => {
+    const most = decimal('999999999999999999999999');
+    expect(formatDecimal(add(most, most))).toBe('1999999999999999999999998');
+  });
+
+  it('take amounts of credits as they are', () => {
+    expect(
+      ['0', '1', '0.000001', '-2.5', '1200'].map((text) => formatDecimal(decimalFromMicros(credits(text)))),
+    ).toEqual(['0', '1', '0.000001', '-2.5', '1200']);
+    expect(decimalFromMicros(credits('0.5'))).toEqual(decimal('0.5'));
+  });
+});
+
+describe('startedBlocks', () => {
+  it.each([
+    ['0', '10', '0'],
+    ['0.000000000000000001', '10', '1'],
+    ['10', '10', '1'],
+    ['10.1', '10', '2'],
+    ['20', '10', '2'],
+    ['1', '0.3', '4'],
+    ['0.9', '0.3', '3'],
+    ['1000', '999999999999999999999999', '1'],
+  ])('of %s in blocks of %s are %s', (value, size, blocks) => {
+    expect(startedBlocks(decimal(value), decimal(size))).toEqual(decimal(blocks));
   });
 });
 
@@ -140,6 +247,15 @@ describe('divideRounded', () => {
         if (magnitude === denominator) expect(twiceError > 0n).toBe(numerator > 0n);
       }),
     );
+  });
+
+  it.each<[RoundingMode, readonly bigint[]]>([
+    ['HALF_UP', [-2n, -2n, -1n, -1n, 0n, 0n, 0n, 1n, 1n, 2n, 2n]],
+    ['UP', [-2n, -2n, -1n, -1n, -1n, 0n, 1n, 1n, 1n, 2n, 2n]],
+    ['DOWN', [-2n, -1n, -1n, 0n, 0n, 0n, 0n, 0n, 1n, 1n, 2n]],
+  ])('%s rounds −8/4, −6/4, −4/4, −3/4, −1/4, 0, 1/4, 3/4, 4/4, 6/4, 8/4', (mode, expected) => {
+    const numerators = [-8n, -6n, -4n, -3n, -1n, 0n, 1n, 3n, 4n, 6n, 8n];
+    expect(numerators.map((numerator) => divideRounded(numerator, 4n, mode))).toEqual(expected);
   });
 
   it('is symmetric around zero', () => {
@@ -180,6 +296,28 @@ describe('toMicros', () => {
     ).toBeUndefined();
     const huge = decimal('999999999999999999999999');
     expect(toMicros(multiply(huge, decimal('2')), huge)).toBe(2_000_000n);
+  });
+
+  it.each<[string, string, string, RoundingMode, string]>([
+    ['1', '3', '0.01', 'HALF_UP', '0.33'],
+    ['1', '3', '0.01', 'UP', '0.34'],
+    ['2', '3', '0.01', 'DOWN', '0.66'],
+    ['1.25', '1', '0.5', 'HALF_UP', '1.5'],
+    ['1.24', '1', '0.5', 'HALF_UP', '1'],
+    ['1', '1', '0.3', 'UP', '1.2'],
+    ['0.9', '1', '0.3', 'UP', '0.9'],
+    ['0.000000000000000001', '1', '5', 'UP', '5'],
+    ['4.999999', '1', '5', 'DOWN', '0'],
+    ['0', '1', '5', 'UP', '0'],
+  ])('%s credits per %s, to multiples of %s %s, are %s', (price, per, increment, mode, expected) => {
+    const rounding = { increment: credits(increment), mode };
+    expect(toMicros(decimal(price), decimal(per), rounding)).toBe(credits(expected));
+  });
+
+  it('answers undefined where only rounding leaves 64 bits', () => {
+    const rounding = { increment: micros(2n ** 62n), mode: 'UP' } as const;
+    expect(toMicros(ONE, ONE, rounding)).toBe(2n ** 62n);
+    expect(toMicros(decimal('9223372036854'), ONE, rounding)).toBeUndefined();
   });
 
   it('rounds once: it never differs from the exact value by more than half a micro', () => {

@@ -1,22 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
+import { formatDecimal, ZERO_DECIMAL } from '../../../src/domain/credits/decimal.ts';
 import { formatCredits, micros, sum } from '../../../src/domain/credits/micros.ts';
 import type { JsonObject } from '../../../src/domain/ledger/canonical.ts';
-import {
-  describeRate,
-  type PricedUsage,
-  priceUsage,
-  rateCardAt,
-  type UsageQuantity,
-} from '../../../src/domain/pricing/price.ts';
+import { type PricedUsage, priceUsage, rateCardAt, type UsageQuantity } from '../../../src/domain/pricing/price.ts';
 import { type Rate, rateCard } from '../../../src/domain/pricing/rate-card.ts';
 import { isRefusal } from '../../../src/domain/refusals.ts';
 import { instant } from '../../../src/domain/time/instant.ts';
 import { aRate, at, decimal, usageOf } from '../../support/builders-values.ts';
 
 const answer = (rates: readonly Rate[], usage: readonly UsageQuantity[]) =>
-  priceUsage(rateCard(3, instant(0), rates), usage);
+  priceUsage(rateCard(3, instant(0), rates), usage, () => ZERO_DECIMAL);
 
 function priced(rates: readonly Rate[], usage: readonly UsageQuantity[]): PricedUsage {
   const result = answer(rates, usage);
@@ -158,6 +152,7 @@ describe('priced usage', () => {
     expect(priced(rates, [usageOf('n', '2'), usageOf('m', '2000', { model: 'x' })])).toEqual({
       rateCardVersion: 3,
       total: 6_000_000n,
+      counted: [],
       lines: [
         {
           meter: 'n',
@@ -166,6 +161,7 @@ describe('priced usage', () => {
           credits: 5_000_000n,
           waived: 0n,
           dimensions: null,
+          preview: false,
         },
         {
           meter: 'm',
@@ -174,6 +170,7 @@ describe('priced usage', () => {
           credits: 1_000_000n,
           waived: 0n,
           dimensions: { model: 'x' },
+          preview: false,
         },
       ],
     });
@@ -211,14 +208,35 @@ describe('priced usage', () => {
   });
 });
 
-describe('describeRate', () => {
-  it.each([
-    [aRate('m', '1', { unit: 'page' }), '1 credits per page'],
-    [aRate('m', '1.50', { unit: 'page', per: '1.0' }), '1.5 credits per page'],
-    [aRate('m', '0.5', { unit: 'token', per: '1000' }), '0.5 credits per 1000 token'],
-    [aRate('m', '5', { shape: 'FLAT', unit: 'start', per: '10' }), '5 credits flat'],
-  ])('%# says %s', (rate, words) => {
-    expect(describeRate(rate)).toBe(words);
+describe('a preview', () => {
+  const rates = [
+    aRate('scrape', '1'),
+    aRate('scrape', '2', { match: { render_js: true } }),
+    aRate('scrape', '0.1', { preview: true }),
+    aRate('scrape', '0.2', { preview: true, match: { render_js: true } }),
+    aRate('search', '9'),
+    aRate('sketch', '3', { preview: true }),
+  ];
+
+  it.each<[boolean, JsonObject | null, string]>([
+    [false, null, '1'],
+    [false, { render_js: true }, '2'],
+    [true, null, '0.1'],
+    [true, { render_js: true }, '0.2'],
+    // A dimension of that name is no preview.
+    [false, { preview: true }, '1'],
+  ])('(%s, %j) costs its own rate', (preview, dimensions, expected) => {
+    expect(priceOf(rates, usageOf('scrape', '1', dimensions, preview))).toBe(expected);
+  });
+
+  it('without a rate of previews is unknown, and so is other usage of a rate of previews', () => {
+    expect(answer(rates, [usageOf('search', '1', null, true)])).toMatchObject({ code: 'UNKNOWN_METER' });
+    expect(answer(rates, [usageOf('sketch', '1')])).toMatchObject({ code: 'UNKNOWN_METER', meter: 'sketch' });
+  });
+
+  it('says so on its line', () => {
+    const { lines } = priced(rates, [usageOf('scrape', '1', null, true), usageOf('scrape', '1')]);
+    expect(lines.map((line) => line.preview)).toEqual([true, false]);
   });
 });
 
