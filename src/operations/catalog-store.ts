@@ -26,7 +26,7 @@ export class CatalogStore {
   private constructor(versions: readonly (CatalogVersion & { readonly rateCard: RateCard })[]) {
     this.#versions = versions;
     this.rateCards = versions.map((version) => version.rateCard);
-    this.policies = postingPolicies(this.current.catalog, this.rateCards);
+    this.policies = postingPolicies(this.current.catalog, this.#plansEverSold(), this.rateCards);
   }
 
   static async load(sql: Sql): Promise<CatalogStore> {
@@ -57,6 +57,12 @@ export class CatalogStore {
 
   packageByKey(key: string): Package | undefined {
     return this.current.catalog.packages.find((offer) => offer.key === key);
+  }
+
+  /** Every plan in its newest form: subscriptions outlive the plans on sale. */
+  #plansEverSold(): readonly Plan[] {
+    const plans = this.#versions.flatMap(({ catalog }) => catalog.plans);
+    return [...new Map(plans.map((plan) => [plan.key, plan])).values()];
   }
 
   /** Looks in the current catalog first and then back in time: subscriptions outlive the plans on sale. */

@@ -2,56 +2,32 @@
  * Charges an organization for work done, by an amount or by metered usage.
  *
  * Refusals: InvalidInput, NotFound (organization, project, user), IdempotencyKeyReused, WalletFrozen, UnknownMeter,
- * SubscriptionRequired, InsufficientCredits. Throws Forbidden, and the engine's faults.
+ * SubscriptionRequired, SpendLimitReached, InsufficientCredits. Throws Forbidden, and the engine's faults.
  */
-import { type Decimal, formatDecimal, ONE } from '../domain/credits/decimal.ts';
-import { formatCredits, type Micros } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
-import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
-import type { Attribution, Charge, DebitCommand } from '../domain/posting/commands.ts';
-import type { Policies } from '../domain/posting/decide-batch.ts';
+import type { JsonValue } from '../domain/ledger/canonical.ts';
+import type { Attribution, Charge, DebitCommand, OveragePolicy } from '../domain/posting/commands.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import type { UsageQuantity } from '../domain/pricing/price.ts';
-import { type InvalidInput, invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
+import { type InvalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { type AttributionInput, AttributionResolver, checkAttribution } from './attribution.ts';
 import { tenantFor } from './authorize.ts';
-import {
-  checkCeiling,
-  checkDimensions,
-  checkIdempotencyKey,
-  checkJsonObject,
-  checkPositive,
-  checkQuantity,
-  checkReasonCode,
-  checkText,
-  firstProblem,
-  isJsonObject,
-} from './input-rules.ts';
+import { checkIdempotencyKey, checkJsonObject, checkReasonCode, checkText, firstProblem } from './input-rules.ts';
 import { type Answered, answerOf } from './outcome.ts';
 import type { Services } from './services.ts';
+import { canonicalCharge, canonicalOverage, type ChargeInput, chargeOf, objectOrNull } from './usage-input.ts';
 
-export interface UsageInput {
-  readonly meter: string;
-  readonly quantity?: Decimal | null | undefined;
-  readonly dimensions?: JsonValue | undefined;
-  readonly preview?: boolean | null | undefined;
-}
-
-export interface DebitInput extends AttributionInput {
+export interface DebitInput extends AttributionInput, ChargeInput {
   readonly organizationId?: string | null | undefined;
   readonly idempotencyKey: string;
-  readonly amount?: Micros | null | undefined;
-  readonly usage?: readonly UsageInput[] | null | undefined;
+  readonly overage?: OveragePolicy | null | undefined;
   readonly reasonCode?: string | null | undefined;
   readonly description?: string | null | undefined;
   readonly occurredAt?: Instant | null | undefined;
   readonly metadata?: JsonValue | undefined;
 }
 
-const MAX_LINES = 100;
 const MAX_DESCRIPTION_CHARACTERS = 500;
-const MAX_METER_CHARACTERS = 64;
 const DEFAULT_REASON_CODE = 'USAGE';
 
 export async function debit(
@@ -82,38 +58,6 @@ export function checkDebit(input: DebitInput): InvalidInput | null {
   );
 }
 
-/** Exactly one of `amount` and `usage`. */
-export function chargeOf(
-  { amount, usage }: Pick<DebitInput, 'amount' | 'usage'>,
-  policies: Policies,
-): Charge | InvalidInput {
-  const hasAmount = amount !== null && amount !== undefined;
-  const hasUsage = usage !== null && usage !== undefined;
-  if (hasAmount && hasUsage) return invalidInput(['usage'], 'give either amount or usage, not both');
-  if (hasAmount) {
-    const problem = firstProblem(checkPositive(['amount'], amount), checkCeiling(['amount'], amount, policies));
-    return problem ?? { kind: 'amount', amount };
-  }
-  if (!hasUsage) return invalidInput(['amount'], 'give either amount or usage');
-  if (usage.length === 0) return invalidInput(['usage'], 'must have at least one line');
-  if (usage.length > MAX_LINES) return invalidInput(['usage'], `must have at most ${MAX_LINES} lines`);
-  const problem = firstProblem(...usage.map((line, index) => checkUsage(line, ['usage', String(index)])));
-  return problem ?? { kind: 'usage', usage: usage.map(quantityOf) };
-}
-
-export function checkUsage(line: UsageInput, path: readonly string[]): InvalidInput | null {
-  return firstProblem(
-    checkText([...path, 'meter'], line.meter, MAX_METER_CHARACTERS),
-    line.quantity ? checkQuantity([...path, 'quantity'], line.quantity) : null,
-    checkDimensions([...path, 'dimensions'], line.dimensions),
-  );
-}
-
-export function quantityOf({ meter, quantity, dimensions, preview }: UsageInput): UsageQuantity {
-  const given = dimensions !== undefined && isJsonObject(dimensions ?? null) ? (dimensions as JsonObject) : null;
-  return { meter, quantity: quantity ?? ONE, dimensions: given, preview: preview ?? false };
-}
-
 interface DebitParts {
   readonly caller: SignedInCaller;
   readonly tenant: Tenant;
@@ -128,8 +72,8 @@ export function debitCommand(
   { caller, tenant, attribution, charge, input }: DebitParts,
 ): DebitCommand {
   const reasonCode = input.reasonCode ?? DEFAULT_REASON_CODE;
-  const metadata =
-    input.metadata !== undefined && isJsonObject(input.metadata ?? null) ? (input.metadata as JsonObject) : null;
+  const overage = input.overage ?? 'REJECT';
+  const metadata = objectOrNull(input.metadata);
   const occurredAt = input.occurredAt ?? null;
   const description = input.description ?? null;
   return {
@@ -139,6 +83,7 @@ export function debitCommand(
     idempotencyKey: input.idempotencyKey,
     requestHash: requestHash(operation, tenant.organizationId, {
       charge: canonicalCharge(charge),
+      ...canonicalOverage(overage),
       reasonCode,
       description,
       metadata,
@@ -146,21 +91,11 @@ export function debitCommand(
       ...attribution,
     }),
     charge,
+    overage,
     reasonCode,
     description,
     attribution,
     occurredAt,
     metadata,
   };
-}
-
-/** A line that is no preview says nothing about it: absent and false are one payload. */
-function canonicalCharge(charge: Charge): JsonValue {
-  if (charge.kind === 'amount') return formatCredits(charge.amount);
-  return charge.usage.map(({ meter, quantity, dimensions, preview }) => ({
-    meter,
-    quantity: formatDecimal(quantity),
-    dimensions,
-    preview: preview || null,
-  }));
 }

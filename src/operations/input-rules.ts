@@ -32,10 +32,12 @@ const SYSTEM_REASON_CODES = new Set([
   'REVERSAL',
   'ALLOCATION',
   'DEBT',
+  'DEBT_REPAYMENT',
   'DISPUTE',
   'CAPTURE',
   'RELEASE',
   'HOLD',
+  'HOLD_EXPIRY',
   'LAPSE',
   'LOT_STARTED',
   'SNAPSHOT',
@@ -75,6 +77,16 @@ export function checkPositive(path: Path, amount: Micros): InvalidInput | null {
 export function checkCeiling(path: Path, amount: Micros, { commandCeiling }: Policies): InvalidInput | null {
   if (amount <= commandCeiling) return null;
   return invalidInput(path, `is more than the ${formatCredits(commandCeiling)} credits that one command may move`);
+}
+
+/** More seconds than any catalog allows; what a hold may really last is decided with the catalog's policy. */
+const MAX_LIFETIME_SECONDS = 31_536_000;
+
+export function checkLifetime(seconds: number | null | undefined): InvalidInput | null {
+  if (seconds === null || seconds === undefined) return null;
+  const path = ['expiresInSeconds'];
+  if (seconds < 1) return invalidInput(path, 'must be at least 1');
+  return seconds > MAX_LIFETIME_SECONDS ? invalidInput(path, `must be at most ${MAX_LIFETIME_SECONDS}`) : null;
 }
 
 export function checkQuantity(path: Path, quantity: Decimal): InvalidInput | null {

@@ -1,22 +1,24 @@
 /**
  * Ingests usage events, each with its own key and its own outcome. Events of one wallet are decided in the order given.
  *
- * Refusals of the call: InvalidInput (none or too many events), NotFound (organization). Refusals of an event: those of
- * `debit`. Throws Forbidden, and the engine's faults.
+ * Refusals of the call: InvalidInput (none or too many events, all or nothing of several organizations), NotFound
+ * (organization). Refusals of an event: those of `debit`, and NotAttempted. Throws Forbidden, and the engine's faults.
  */
 import { type Micros, plus, ZERO } from '../domain/credits/micros.ts';
-import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';
-import type { DebitCommand } from '../domain/posting/commands.ts';
-import type { Outcome } from '../domain/posting/outcomes.ts';
+import { groupBy } from '../domain/group-by.ts';
+import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
+import type { DebitCommand, EventsMode } from '../domain/posting/commands.ts';
+import type { EventOutcome } from '../domain/posting/outcomes.ts';
 import type { PricedLine } from '../domain/pricing/price.ts';
 import { type InvalidInput, invalidInput, isRefusal, type NotFound, type Refusal } from '../domain/refusals.ts';
 import { decodeLines } from '../persistence/line-codec.ts';
 import { findTransactions, type TransactionRow } from '../persistence/transactions.ts';
 import { AttributionResolver } from './attribution.ts';
 import { tenantFor } from './authorize.ts';
-import { chargeOf, checkDebit, type DebitInput, debitCommand, type UsageInput } from './debit.ts';
-import { postedAnswer, replayedAnswer, WalletBusy } from './outcome.ts';
+import { checkDebit, type DebitInput, debitCommand } from './debit.ts';
+import { postedAnswer, replayedAnswer, transactionIdOf, WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
+import { chargeOf, type UsageInput } from './usage-input.ts';
 
 export interface UsageEventInput extends Omit<DebitInput, 'amount' | 'usage' | 'reasonCode' | 'description'> {
   readonly usage: UsageInput;
@@ -25,11 +27,12 @@ export interface UsageEventInput extends Omit<DebitInput, 'amount' | 'usage' | '
 export interface RecordUsageInput {
   readonly organizationId?: string | null | undefined;
   readonly events: readonly UsageEventInput[];
+  readonly mode?: EventsMode | null | undefined;
 }
 
 export type EventStatus = 'ACCEPTED' | 'DUPLICATE' | 'REJECTED';
 
-export interface EventOutcome {
+export interface EventResult {
   readonly idempotencyKey: string;
   readonly status: EventStatus;
   readonly credits: Micros;
@@ -38,15 +41,17 @@ export interface EventOutcome {
 }
 
 export interface RecordedUsage {
-  readonly results: readonly EventOutcome[];
+  readonly results: readonly EventResult[];
   /** Lines of accepted events only. */
   readonly lines: readonly PricedLine[];
   readonly credits: Micros;
-  /** Null where the events were of more than one organization, or none was decided. */
+  /** Null where the events were of more than one organization. */
   readonly available: Micros | null;
 }
 
 const MAX_EVENTS = 5_000;
+/** Events that are posted in one transaction unless they must be all or nothing. */
+const EVENTS_PER_TRANSACTION = 500;
 
 export async function recordUsage(
   services: Services,
@@ -54,25 +59,64 @@ export async function recordUsage(
   input: RecordUsageInput,
 ): Promise<RecordedUsage | NotFound | InvalidInput> {
   const { events } = input;
+  const mode = input.mode ?? 'EACH';
   if (events.length === 0) return invalidInput(['events'], 'must have at least one event');
   if (events.length > MAX_EVENTS) return invalidInput(['events'], `must have at most ${MAX_EVENTS} events`);
   const tenants = await resolveTenants(services, caller, input);
   if (isRefusal(tenants)) return tenants;
+  const wallets = new Set([...tenants.values()].map((tenant) => tenant.walletId));
+  if (mode === 'ALL_OR_NOTHING' && wallets.size > 1) {
+    return invalidInput(['mode'], 'ALL_OR_NOTHING takes the events of one organization');
+  }
   const attributions = new AttributionResolver(services, caller);
-  const commands = await Promise.all(
-    events.map((event) => commandFor(services, caller, attributions, tenants.get(event.organizationId ?? null), event)),
+  const given = await Promise.all(
+    events.map(async (event, index): Promise<GivenEvent> => {
+      const tenant = tenants.get(event.organizationId ?? null);
+      if (!tenant) throw new Error('every event has an organization');
+      return { index, tenant, event: await commandFor(services, caller, attributions, tenant, event) };
+    }),
   );
-  const outcomes = await Promise.all(
-    commands.map((command) => (isRefusal(command) ? command : services.engine.execute(command))),
-  );
-  const replays = await findTransactions(
-    services.prisma,
-    outcomes.filter(isDecided).flatMap((outcome) => (outcome.status === 'replayed' ? [outcome.transactionId] : [])),
-  );
-  const results = outcomes.map((outcome, index) =>
-    eventOutcome(events[index]?.idempotencyKey ?? '', index, outcome, replays),
-  );
-  return summarize(results, outcomes, new Set([...tenants.values()].map((tenant) => tenant.walletId)).size);
+  const outcomes = new Map<number, EventOutcome>();
+  const byWallet = [...groupBy(given, ({ tenant }) => tenant.walletId).values()];
+  await Promise.all(byWallet.map((ofWallet) => post(services, caller, mode, ofWallet, outcomes)));
+  return report(services, input, outcomes, wallets.size);
+}
+
+interface GivenEvent {
+  readonly index: number;
+  readonly tenant: Tenant;
+  readonly event: DebitCommand | Refusal;
+}
+
+/** Posts the events of one wallet in their order, in as many transactions as the mode allows. */
+async function post(
+  { engine }: Services,
+  caller: SignedInCaller,
+  mode: EventsMode,
+  given: readonly GivenEvent[],
+  outcomes: Map<number, EventOutcome>,
+): Promise<void> {
+  const size = mode === 'ALL_OR_NOTHING' ? given.length : EVENTS_PER_TRANSACTION;
+  const chunks = Array.from({ length: Math.ceil(given.length / size) }, (_, n) => given.slice(n * size, (n + 1) * size));
+  const execute = async (chunk: readonly GivenEvent[]): Promise<boolean> => {
+    const [first] = chunk;
+    if (!first) return false;
+    const events = chunk.map(({ event }) => event);
+    const outcome = await engine.execute({ kind: 'events', ...first.tenant, actor: actorOf(caller), mode, events });
+    if (outcome.status === 'busy') throw new WalletBusy();
+    if (outcome.status !== 'events') throw new Error(`events were answered with ${outcome.status}`);
+    for (const [place, { index }] of chunk.entries()) {
+      const found = outcome.outcomes[place];
+      if (!found) throw new Error('every event has an outcome');
+      outcomes.set(index, found);
+    }
+    return outcome.outcomes.some(({ status }) => status === 'refused');
+  };
+  if (mode === 'EACH') {
+    await Promise.all(chunks.map(execute));
+    return;
+  }
+  for (const chunk of chunks) if (await execute(chunk)) return;
 }
 
 type Tenants = ReadonlyMap<string | null, Tenant>;
@@ -96,10 +140,9 @@ async function commandFor(
   services: Services,
   caller: SignedInCaller,
   attributions: AttributionResolver,
-  tenant: Tenant | undefined,
+  tenant: Tenant,
   event: UsageEventInput,
 ): Promise<DebitCommand | Refusal> {
-  if (!tenant) throw new Error('every event has an organization');
   const input: DebitInput = { ...event, usage: [event.usage] };
   const problem = checkDebit(input);
   if (problem) return problem;
@@ -111,32 +154,39 @@ async function commandFor(
     : debitCommand('recordUsage', { caller, tenant, attribution, charge, input });
 }
 
-function eventOutcome(
+/** Events without an outcome come after one that was refused, and were not tried. */
+async function report(
+  { prisma }: Services,
+  { events }: RecordUsageInput,
+  outcomes: ReadonlyMap<number, EventOutcome>,
+  wallets: number,
+): Promise<RecordedUsage> {
+  const replayed = [...outcomes.values()].flatMap((outcome) =>
+    outcome.status === 'replayed' ? [transactionIdOf(outcome.answer)] : [],
+  );
+  const replays = await findTransactions(prisma, replayed);
+  const results = events.map(({ idempotencyKey }, index) => resultOf(idempotencyKey, index, outcomes.get(index), replays));
+  const inOrder = events.flatMap((_, index) => outcomes.get(index) ?? []);
+  const lines = inOrder.flatMap((outcome) => (outcome.status === 'posted' ? outcome.transaction.lines : []));
+  const available = inOrder.at(-1)?.availableNow ?? null;
+  return { results, lines, credits: creditsOf(lines), available: wallets === 1 ? available : null };
+}
+
+function resultOf(
   idempotencyKey: string,
   index: number,
-  outcome: Outcome | Refusal,
+  outcome: EventOutcome | undefined,
   replays: ReadonlyMap<string, TransactionRow>,
-): EventOutcome {
-  const rejected = (refusal: Refusal, status: EventStatus = 'REJECTED'): EventOutcome => ({
-    idempotencyKey,
-    status,
-    credits: ZERO,
-    transaction: null,
-    refusal: ofEvent(index, refusal),
-  });
-  if (isRefusal(outcome)) return rejected(outcome);
-  if (outcome.status === 'busy') throw new WalletBusy();
-  if (outcome.status === 'refused') return rejected(outcome.refusal, outcome.replayed ? 'DUPLICATE' : 'REJECTED');
-  if (outcome.status !== 'posted' && outcome.status !== 'replayed') throw new Error(`unexpected ${outcome.status}`);
+): EventResult {
+  if (outcome === undefined || outcome.status === 'refused') {
+    const refusal = outcome?.refusal ?? { code: 'NOT_ATTEMPTED' };
+    const status = outcome?.replayed ? 'DUPLICATE' : 'REJECTED';
+    return { idempotencyKey, status, credits: ZERO, transaction: null, refusal: ofEvent(index, refusal) };
+  }
   const answer = outcome.status === 'posted' ? postedAnswer(outcome) : replayedAnswer(outcome, replays);
-  const { transaction, replayed } = answer;
-  return {
-    idempotencyKey,
-    status: replayed ? 'DUPLICATE' : 'ACCEPTED',
-    credits: creditsOf(decodeLines(transaction.lines)),
-    transaction,
-    refusal: null,
-  };
+  const lines = outcome.status === 'posted' ? outcome.transaction.lines : decodeLines(answer.transaction.lines);
+  const status = answer.replayed ? 'DUPLICATE' : 'ACCEPTED';
+  return { idempotencyKey, status, credits: creditsOf(lines), transaction: answer.transaction, refusal: null };
 }
 
 /** The refusal of a debit as that of an event: an event is an item of a list and has one usage line, not a list of them. */
@@ -149,16 +199,3 @@ function ofEvent(index: number, refusal: Refusal): Refusal {
 
 const creditsOf = (lines: readonly PricedLine[]): Micros =>
   lines.reduce((total, line) => plus(total, line.credits), ZERO);
-
-const isDecided = (outcome: Outcome | Refusal): outcome is Outcome => !isRefusal(outcome);
-
-function summarize(
-  results: readonly EventOutcome[],
-  outcomes: readonly (Outcome | Refusal)[],
-  wallets: number,
-): RecordedUsage {
-  const decided = outcomes.filter(isDecided);
-  const lines = decided.flatMap((outcome) => (outcome.status === 'posted' ? outcome.transaction.lines : []));
-  const available = decided.findLast((outcome) => 'availableNow' in outcome)?.availableNow ?? null;
-  return { results, lines, credits: creditsOf(lines), available: wallets === 1 ? available : null };
-}

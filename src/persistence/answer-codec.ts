@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { micros } from '../domain/credits/micros.ts';
 import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
-import type { Refusal } from '../domain/refusals.ts';
+import type { Explanation } from '../domain/refusals.ts';
+import { formatInstant, instant } from '../domain/time/instant.ts';
+import { checkedLimit, encodeLimits, encodeLines, line } from './line-codec.ts';
 
 type Answer = IdempotencyRecord['answer'];
 
@@ -11,16 +13,55 @@ const amount = z
   .string()
   .regex(/^-?\d+$/)
   .transform((text) => micros(BigInt(text)));
+const at = z.string().transform((text) => instant(Date.parse(text)));
+
+const explanation = z.object({
+  walletId: z.string(),
+  rateCardVersion: z.number().nullable(),
+  lines: z.array(line),
+  limits: z.array(checkedLimit),
+  lots: z.array(z.object({ lotId: z.string(), available: amount })),
+});
 
 /** Only sticky refusals are ever stored. */
 const stickyRefusal = z.discriminatedUnion('code', [
-  z.object({ code: z.literal('INSUFFICIENT_CREDITS'), required: amount, available: amount, held: amount }),
+  z.object({
+    code: z.literal('INSUFFICIENT_CREDITS'),
+    required: amount,
+    available: amount,
+    held: amount,
+    explanation: explanation.nullable().default(null),
+  }),
+  z.object({
+    code: z.literal('SPEND_LIMIT_REACHED'),
+    limitCode: z.string(),
+    limit: amount,
+    used: amount,
+    resetsAt: at,
+    explanation,
+  }),
+  z.object({ code: z.literal('CAPTURE_EXCEEDS_HOLD'), required: amount, held: amount }),
   z.object({ code: z.literal('PAYMENT_FAILED'), declineCode: z.string().nullable() }),
 ]);
 
+const hold = z.object({
+  id: z.string(),
+  status: z.enum(['OPEN', 'CAPTURED', 'RELEASED', 'EXPIRED']),
+  captured: amount,
+  remaining: amount,
+  expiresAt: at,
+});
+
 const answer = z.union([
-  z.object({ transactionId: z.string(), lotId: z.string().nullable(), available: amount }),
+  z.object({
+    transactionId: z.string(),
+    lotId: z.string().nullable(),
+    hold: hold.nullable().default(null),
+    available: amount,
+  }),
   z.object({ refusal: stickyRefusal, available: amount }),
+  z.object({ subscriptionId: z.string(), available: amount }),
+  z.object({ hold, available: amount }),
   z.object({ purchaseId: z.string() }),
 ]);
 
@@ -32,11 +73,24 @@ export function encodeAnswer(value: Answer): JsonObject {
   return encode(value);
 }
 
-function encode(value: Answer | Refusal): JsonObject {
+function encode(value: object): JsonObject {
   return Object.fromEntries(
-    Object.entries(value).map(([name, member]): [string, JsonValue] => {
-      if (typeof member === 'bigint') return [name, member.toString()];
-      return typeof member === 'object' && member !== null ? [name, encode(member)] : [name, member];
-    }),
+    Object.entries(value).map(([name, member]: [string, unknown]): [string, JsonValue] => [name, encodeMember(name, member)]),
   );
+}
+
+function encodeMember(name: string, member: unknown): JsonValue {
+  if (typeof member === 'bigint') return member.toString();
+  if (name === 'explanation' && member !== null) return encodeExplanation(member as Explanation);
+  if (name === 'resetsAt' || name === 'expiresAt') return formatInstant(instant(Number(member)));
+  return typeof member === 'object' && member !== null ? encode(member) : (member as JsonValue);
+}
+
+function encodeExplanation({ lines, limits, lots, ...rest }: Explanation): JsonObject {
+  return {
+    ...rest,
+    lines: encodeLines(lines),
+    limits: encodeLimits(limits) ?? [],
+    lots: lots.map(({ lotId, available }) => ({ lotId, available: available.toString() })),
+  };
 }

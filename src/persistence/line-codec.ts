@@ -10,7 +10,7 @@ import { formatInstant, instant } from '../domain/time/instant.ts';
 
 const amount = z.string().transform((text) => micros(BigInt(text)));
 
-const line = z.object({
+export const line = z.object({
   meter: z.string(),
   quantity: z.string().transform((text, context) => {
     const value = parseDecimal(text);
@@ -53,7 +53,7 @@ export function encodeLimits(limits: readonly CheckedLimit[]): JsonObject[] | nu
   }));
 }
 
-const checkedLimit = z.object({ limitCode: z.string(), limit: amount, used: amount, blocked: z.boolean() });
+export const checkedLimit = z.object({ limitCode: z.string(), limit: amount, used: amount, blocked: z.boolean() });
 
 export function decodeLimits(stored: unknown): CheckedLimit[] {
   return z.array(checkedLimit).parse(stored ?? []);

@@ -1,7 +1,9 @@
 /** Transactions as rows: read back for replays, or made from what was just posted without asking the database. */
+import type { Tenant } from '../domain/identity/caller.ts';
 import type { PostedTransaction } from '../domain/posting/records.ts';
 import { dateOf } from '../domain/time/instant.ts';
 import type { Prisma, Transaction } from '../generated/prisma/client.ts';
+import type { Queryable } from './connection.ts';
 import { encodeLimits, encodeLines } from './line-codec.ts';
 import type { Prisma as PrismaClient } from './prisma.ts';
 
@@ -33,4 +35,16 @@ export async function findTransactions(
   if (ids.length === 0) return new Map();
   const rows = await prisma.transaction.findMany({ where: { id: { in: [...ids] } } });
   return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** Whose a transaction is, and for which project it was made. */
+export interface TransactionOwner extends Tenant {
+  readonly projectId: string | null;
+}
+
+export async function findTransactionOwner(sql: Queryable, id: string): Promise<TransactionOwner | null> {
+  const [row] = await sql<{ organization_id: string; wallet_id: string; project_id: string | null }[]>`
+    SELECT w.organization_id, t.wallet_id, t.project_id
+    FROM ledger_transaction t JOIN wallet w ON w.id = t.wallet_id WHERE t.id = ${id}`;
+  return row ? { organizationId: row.organization_id, walletId: row.wallet_id, projectId: row.project_id } : null;
 }

@@ -7,7 +7,7 @@
  * again, and `PostingFailed`, which is a defect.
  */
 import type { Logger } from 'pino';
-import type { Command } from '../domain/posting/commands.ts';
+import { type Command, weightOf } from '../domain/posting/commands.ts';
 import type { Policies } from '../domain/posting/decide-batch.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
 import type { Sql } from '../persistence/connection.ts';
@@ -52,15 +52,16 @@ export class PostingEngine implements Poster {
 
   async execute(command: Command): Promise<Outcome> {
     if (this.#stopped) throw new EngineStopped();
+    const weight = weightOf(command);
     if (this.#waiting >= this.#maxQueued) throw new EngineBusy();
-    this.#waiting += 1;
+    this.#waiting += weight;
     try {
       return await new Promise<Outcome>((resolve, reject) => {
         const pending: PendingCommand = { command, resolve, reject };
         this.#laneOf(command.walletId).push(pending);
       });
     } finally {
-      this.#waiting -= 1;
+      this.#waiting -= weight;
     }
   }
 

@@ -1,5 +1,5 @@
 /** A queue with one batch in flight: what arrives meanwhile is the next batch. */
-import type { Command } from '../domain/posting/commands.ts';
+import { type Command, weightOf } from '../domain/posting/commands.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
 
 export interface PendingCommand {
@@ -35,12 +35,22 @@ export class Lane {
     await Promise.resolve();
     try {
       while (this.#queue.length > 0) {
-        const batch = this.#queue.slice(0, this.#maxBatch);
+        const batch = this.#queue.slice(0, this.#batchLength());
         this.#queue = this.#queue.slice(batch.length);
         await this.#run(batch).catch((error: unknown) => batch.forEach((pending) => void pending.reject(error)));
       }
     } finally {
       this.#draining = null;
     }
+  }
+
+  /** As many commands as the bound allows, and one at least: a call of all or nothing is never split. */
+  #batchLength(): number {
+    let weight = 0;
+    const over = this.#queue.findIndex(({ command }) => {
+      weight += weightOf(command);
+      return weight > this.#maxBatch;
+    });
+    return over < 0 ? this.#queue.length : Math.max(over, 1);
   }
 }

@@ -6,7 +6,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type BatchDecision, decideBatch, type Policies } from '../domain/posting/decide-batch.ts';
-import type { Outcome } from '../domain/posting/outcomes.ts';
+import type { HoldState } from '../domain/holds/hold.ts';
+import type { GivenAnswer } from '../domain/posting/idempotency.ts';
+import type { EventOutcome, Outcome } from '../domain/posting/outcomes.ts';
 import type { PostedChange } from '../domain/posting/records.ts';
 import type { Queryable, Sql } from '../persistence/connection.ts';
 import { isConnectionLoss, isRetryable, isUnavailable } from '../persistence/errors.ts';
@@ -28,7 +30,7 @@ export interface BatchRunner {
   readonly logger: Logger;
 }
 
-const FIRST_LIMITS: LoadLimits = { lotsPerBucket: 16, dueLotsPerWallet: 500 };
+const FIRST_LIMITS: LoadLimits = { lotsPerBucket: 16, duePerWallet: 500 };
 const MORE_LOTS_FACTOR = 16;
 const ATTEMPTS = 6;
 const FIRST_PAUSE_MILLISECONDS = 20;
@@ -68,12 +70,31 @@ class CommitUnknown extends Error {
 
 /** Whoever never got the first answer gets it as such, although the books gave it to us as a replay. */
 function firstAnswer(outcome: Outcome, decided: Outcome | undefined): Outcome {
-  if (outcome.status === 'replayed' && decided?.status === 'posted') {
-    return decided.transaction.id === outcome.transactionId ? decided : outcome;
+  if (outcome.status === 'events' && decided?.status === 'events') {
+    const outcomes = outcome.outcomes.map((event, index) => firstAnswer(event, decided.outcomes[index]) as EventOutcome);
+    return { ...outcome, outcomes };
   }
+  if (outcome.status === 'replayed') return decided && isAnswerOf(decided, outcome.answer) ? decided : outcome;
   const isOwnRefusal = outcome.status === 'refused' && outcome.replayed && decided?.status === 'refused';
   return isOwnRefusal ? { ...outcome, replayed: decided.replayed } : outcome;
 }
+
+/** Whether the stored answer is that of the decision: it was then our own commit whose answer was lost. */
+function isAnswerOf(decided: Outcome, answer: GivenAnswer): boolean {
+  switch (decided.status) {
+    case 'posted':
+      return 'transactionId' in answer && answer.transactionId === decided.transaction.id;
+    case 'held':
+      // A hold is made under one key and changed under others: the change is ours where it left the same state.
+      return 'hold' in answer && answer.hold?.id === decided.hold.facts.id && isSameState(answer.hold, decided.hold.state);
+    case 'subscribed':
+      return 'subscriptionId' in answer && answer.subscriptionId === decided.subscriptionId;
+    default:
+      return false;
+  }
+}
+
+const isSameState = (a: HoldState, b: HoldState): boolean => a.status === b.status && a.expiresAt === b.expiresAt;
 
 async function bisect(runner: BatchRunner, batch: readonly PendingCommand[], error: unknown): Promise<void> {
   runner.logger.error({ err: error, commands: batch.length }, 'posting batch failed');
@@ -112,8 +133,9 @@ async function decideAndWrite(
   limits: LoadLimits,
 ) {
   const commands = batch.map((pending) => pending.command);
-  const loaded = await beginAndLoad(sql, commands, limits);
-  const decision = decideBatch({ ...loaded, commands, policies: policies(), newId });
+  const current = policies();
+  const loaded = await beginAndLoad(sql, commands, limits, current);
+  const decision = decideBatch({ ...loaded, commands, policies: current, newId });
   if (decision.kind === 'needs-lots') {
     await rollBack(sql);
     return decision;

@@ -5,7 +5,7 @@
 import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts';
 import { type Micros, plus } from '../credits/micros.ts';
 import type { Policies } from '../posting/decide-batch.ts';
-import type { Rate, RateCard } from '../pricing/rate-card.ts';
+import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
 
 /** An amount of money in minor units (cents) of an ISO 4217 currency. Never negative in a catalog. */
@@ -38,6 +38,10 @@ export interface Plan {
   readonly interval: 'MONTH' | 'YEAR';
   readonly trialDays: number;
   readonly allowances: readonly PlanAllowance[];
+  /** The most that may be charged a local day; null for no cap. */
+  readonly dailyCreditCap: Micros | null;
+  /** How far spending may go into debt where a call allows it. */
+  readonly overdraft: Micros;
   readonly features: readonly string[];
 }
 
@@ -63,9 +67,24 @@ export interface Catalog {
     readonly commandCeiling: Micros;
     /** How old `occurredAt` may be. */
     readonly latenessDays: number;
+    readonly holds: {
+      /** Life of a hold where a caller does not say. */
+      readonly defaultSeconds: number;
+      /** Life of a hold at most, extensions included. */
+      readonly maxSeconds: number;
+      /** How long after a pinned lot's expiry a hold may be extended. */
+      readonly graceSeconds: number;
+    };
+    readonly refunds: {
+      /** What becomes of a refund whose lot has expired. */
+      readonly expiredLots: 'NEW_LOT' | 'FORFEIT';
+      /** Life of the new lot. */
+      readonly graceDays: number;
+    };
   };
 }
 
+const MILLISECONDS_PER_SECOND = 1_000;
 const MILLISECONDS_PER_DAY = 86_400_000;
 
 /** Cheapest first: by price, then credits, then key. Prices of different currencies sort by currency. */
@@ -94,15 +113,33 @@ export function bonusPercent(offer: Package): Decimal {
   return quotient(hundredfold, decimalFromMicros(offer.credits), 2);
 }
 
-/** The part of the catalog that posting decisions need. */
-export function postingPolicies(catalog: Catalog, rateCards: readonly RateCard[]): Policies {
-  const withExpiry = catalog.buckets.flatMap(({ key, expiresAfterDays: days }): [string, number][] =>
+/**
+ * The part of a catalog that posting decisions need. `plans` are all that somebody may be subscribed to, those no longer on
+ * sale included.
+ */
+export function postingPolicies(
+  { buckets, policies }: Catalog,
+  plans: readonly Plan[],
+  rateCards: readonly RateCard[],
+): Policies {
+  const withExpiry = buckets.flatMap(({ key, expiresAfterDays: days }): [string, number][] =>
     days === null ? [] : [[key, days]],
   );
+  const { holds, refunds } = policies;
   return {
     rateCards,
-    commandCeiling: catalog.policies.commandCeiling,
-    latenessMilliseconds: catalog.policies.latenessDays * MILLISECONDS_PER_DAY,
+    commandCeiling: policies.commandCeiling,
+    latenessMilliseconds: policies.latenessDays * MILLISECONDS_PER_DAY,
     defaultExpiryDays: new Map(withExpiry),
+    planTerms: new Map(plans.map(({ key, dailyCreditCap, overdraft }) => [key, { dailyCreditCap, overdraft }])),
+    countsUnits: rateCards.some((card) => card.rates.some(isCounted)),
+    countsSpending: plans.some((plan) => plan.dailyCreditCap !== null),
+    holds: {
+      defaultLife: holds.defaultSeconds * MILLISECONDS_PER_SECOND,
+      maxLife: holds.maxSeconds * MILLISECONDS_PER_SECOND,
+      heldGrace: holds.graceSeconds * MILLISECONDS_PER_SECOND,
+    },
+    expiredLotRefund:
+      refunds.expiredLots === 'NEW_LOT' ? { kind: 'NEW_LOT', graceDays: refunds.graceDays } : { kind: 'FORFEIT' },
   };
 }

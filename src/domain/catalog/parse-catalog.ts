@@ -48,6 +48,9 @@ const MAX_MATCH_BYTES = 1_000;
 
 const MAX_TIERS = 50;
 
+/** A year: no work takes longer. */
+const MAX_SECONDS = 31_536_000;
+
 const key = z.string().regex(/^[a-z][a-z0-9_.-]{0,62}$/, 'must be a key: a letter, then up to 62 of a–z 0–9 _ . -');
 const label = z.string().min(1, 'must not be empty').max(200);
 const wholeNumber = z
@@ -55,6 +58,7 @@ const wholeNumber = z
   .regex(/^\d{1,9}$/, 'must be a whole number')
   .transform(Number);
 const days = wholeNumber.refine((value) => value >= 1 && value <= MAX_DAYS, `must be 1 to ${MAX_DAYS} days`);
+const seconds = wholeNumber.refine((value) => value >= 1 && value <= MAX_SECONDS, `must be 1 to ${MAX_SECONDS} seconds`);
 const minorUnits = z
   .string()
   .regex(/^\d{1,15}$/, 'must be a whole number of minor units, not negative')
@@ -98,6 +102,8 @@ const plan = z.strictObject({
     .array(z.strictObject({ bucket: key, interval: z.enum(['DAY', 'MONTH']), credits }))
     .max(20)
     .default([]),
+  dailyCreditCap: credits.nullable().default(null),
+  overdraft: credits.default(ZERO),
   features: z.array(label).max(100).default([]),
 });
 
@@ -144,19 +150,33 @@ const document = z.strictObject({
   rates: z.array(rate).max(5_000).default([]),
   policies: z
     .strictObject({
-      commandCeiling: credits.refine((amount) => amount > ZERO, 'must be more than 0'),
-      latenessDays: wholeNumber,
+      commandCeiling: credits.refine((amount) => amount > ZERO, 'must be more than 0').default(MAX_CREDITS),
+      latenessDays: wholeNumber.default(7),
+      holds: z
+        .strictObject({
+          defaultSeconds: seconds.default(15 * 60),
+          maxSeconds: seconds.default(7 * 24 * 60 * 60),
+          graceSeconds: seconds.default(24 * 60 * 60),
+        })
+        .refine((holds) => holds.defaultSeconds <= holds.maxSeconds, {
+          path: ['defaultSeconds'],
+          message: 'must not be more than maxSeconds',
+        })
+        .prefault({}),
+      refunds: z
+        .strictObject({
+          expiredLots: z.enum(['NEW_LOT', 'FORFEIT']).default('NEW_LOT'),
+          graceDays: days.default(30),
+        })
+        .prefault({}),
     })
-    .partial()
-    .default({}),
+    .prefault({}),
 });
 
 type RawCatalog = z.output<typeof document>;
 type Path = readonly PropertyKey[];
 type Problem = { readonly path: Path; readonly message: string };
 
-const DEFAULT_COMMAND_CEILING = MAX_CREDITS;
-const DEFAULT_LATENESS_DAYS = 7;
 
 export function parseCatalog(yaml: string): ParsedCatalog {
   const lines = new LineCounter();
@@ -360,10 +380,7 @@ function build(raw: RawCatalog): Catalog {
     })),
     packages: raw.packages.map(({ bucket: bucketKey = defaultBucket, ...item }): Package => ({ ...item, bucketKey })),
     rates: raw.rates.map(buildRate),
-    policies: {
-      commandCeiling: raw.policies.commandCeiling ?? DEFAULT_COMMAND_CEILING,
-      latenessDays: raw.policies.latenessDays ?? DEFAULT_LATENESS_DAYS,
-    },
+    policies: raw.policies,
   };
 }
 

@@ -171,7 +171,7 @@ export function isKeyed(command: Command): command is KeyedCommand {
 /** The keyed commands of a batch, events one by one. */
 export function keyedCommands(commands: readonly Command[]): readonly KeyedCommand[] {
   return commands.flatMap((command): readonly KeyedCommand[] => {
-    if (command.kind === 'events') return command.events.filter((event) => !isRefusal(event));
+    if (command.kind === 'events') return command.events.flatMap((event) => (isRefusal(event) ? [] : [event]));
     return isKeyed(command) ? [command] : [];
   });
 }
