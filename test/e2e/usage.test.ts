@@ -35,6 +35,19 @@ const RATES = `
   - { meter: render, unit: page, match: { js: true }, credits: 2 }
   - { meter: render, unit: page, match: { js: true, proxy: "home" }, credits: 5 }
   - { meter: speech, unit: second, match: { voice: "anna" }, credits: 3 }
+  - { meter: render, unit: page, preview: true, credits: 0.1 }
+  - { meter: batch, unit: token, shape: PACKAGE, credits: 2, per: 1000, freeUnits: 500 }
+  - { meter: bandwidth, unit: GB, shape: VOLUME, tiers: [{ upTo: 10, credits: 1 }, { credits: 0.5 }] }
+  - meter: storage
+    unit: GB-hour
+    shape: GRADUATED
+    per: 10
+    tiers:
+      - { upTo: 100, credits: 1 }
+      - { credits: 0.5 }
+    minimumCredits: 0.25
+    roundTo: 0.25
+    rounding: UP
 `;
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -146,6 +159,42 @@ describe('debit by usage', () => {
     ['a third, rounded to the millionth', { meter: 'third' }, '0.333333', '1 credits per 3 part'],
     ['two thirds, rounded to the millionth', { meter: 'third', quantity: 2 }, '0.666667', '1 credits per 3 part'],
     ['half a millionth as a whole one', { meter: 'scrape', quantity: '0.0000005' }, '0.000001', '1 credits per page'],
+    [
+      'by started packages',
+      { meter: 'batch', quantity: 2501 },
+      '6',
+      'package of 1000 token for 2 credits, free until 500 token',
+    ],
+    [
+      'nothing within the free units',
+      { meter: 'batch', quantity: 500 },
+      '0',
+      'package of 1000 token for 2 credits, free until 500 token',
+    ],
+    [
+      'by the tiers that the units fall into, rounded as the rate says',
+      { meter: 'storage', quantity: 121 },
+      '11.25',
+      'graduated from 1 credits per 10 GB-hour, at least 0.25 credits',
+    ],
+    [
+      'the minimum',
+      { meter: 'storage', quantity: '0.001' },
+      '0.25',
+      'graduated from 1 credits per 10 GB-hour, at least 0.25 credits',
+    ],
+    [
+      'by the tier that the quantity reaches',
+      { meter: 'bandwidth', quantity: 12 },
+      '6',
+      'volume from 1 credits per GB',
+    ],
+    [
+      'a preview, by a rate of previews',
+      { meter: 'render', quantity: 5, preview: true },
+      '0.5',
+      '0.1 credits per page',
+    ],
     ['less than half a millionth as nothing', { meter: 'scrape', quantity: '0.00000049' }, '0', '1 credits per page'],
   ])('charges %s', async (_what, line, credits, rate) => {
     const { client, slug, id } = await anOrganization(gateway, { credits: { purchased: '1000' } });
@@ -191,6 +240,63 @@ describe('debit by usage', () => {
     const { client } = await anOrganization(gateway, { credits: { purchased: '10' } });
     const { transaction } = await charged(client, { usage: [{ meter: 'render', dimensions }] });
     expect(transaction.lines).toMatchObject([{ credits, dimensions }]);
+  });
+
+  it('says of each line whether it was a preview, and refuses a preview that no rate prices', async () => {
+    const { client, id } = await anOrganization(gateway, { credits: { purchased: '10' } });
+    const usage = [{ meter: 'render', preview: true }, { meter: 'render' }];
+    const { transaction } = await charged(client, { usage });
+    expect(transaction.lines).toMatchObject([
+      { credits: '0.1', preview: true },
+      { credits: '1', preview: false },
+    ]);
+    const refused = await debit(client, { usage: [{ meter: 'search', preview: true }] });
+    expect(refused).toMatchObject({ __typename: 'UnknownMeter', meter: 'search' });
+    await expectSoundBooks(gateway.database, id);
+  });
+
+  it('takes a preview left out, null and false for one payload, and true for another', async () => {
+    const { client } = await anOrganization(gateway, { credits: { purchased: '10' } });
+    const idempotencyKey = aKey();
+    const first = await charged(client, { idempotencyKey, usage: [{ meter: 'render' }] });
+    for (const preview of [false, null]) {
+      const again = await charged(client, { idempotencyKey, usage: [{ meter: 'render', preview }] });
+      expect(again).toMatchObject({ replayed: true, transaction: { id: first.transaction.id } });
+    }
+    const other = await debit(client, { idempotencyKey, usage: [{ meter: 'render', preview: true }] });
+    expect(other).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
+  });
+
+  it('publishes its rates whole', async () => {
+    const { data } = await gateway.as().raw(`{
+      rateCard { rates {
+        meter shape preview credits per tiers { upTo credits } freeUnits minimumCredits roundTo rounding
+      } }
+    }`);
+    const { rates } = (data as { rateCard: { rates: { meter: string }[] } }).rateCard;
+    expect(rates.find(({ meter }) => meter === 'storage')).toEqual({
+      meter: 'storage',
+      shape: 'GRADUATED',
+      preview: false,
+      credits: '1',
+      per: '10',
+      tiers: [
+        { upTo: '100', credits: '1' },
+        { upTo: null, credits: '0.5' },
+      ],
+      freeUnits: '0',
+      minimumCredits: '0.25',
+      roundTo: '0.25',
+      rounding: 'UP',
+    });
+    expect(rates.find(({ meter }) => meter === 'batch')).toMatchObject({
+      shape: 'PACKAGE',
+      tiers: [],
+      freeUnits: '500',
+      minimumCredits: '0',
+      roundTo: '0.000001',
+      rounding: 'HALF_UP',
+    });
   });
 
   it('charges the exact sum of many lines, each rounded once', async () => {

@@ -142,13 +142,26 @@ export const PurchaseKindEnum = builder.enumType('PurchaseKind', {
 });
 
 export const RateShapeEnum = builder.enumType('RateShape', {
-  description: 'How a quantity is turned into credits.',
+  description:
+    'How a quantity is turned into credits. Tiers and free units count the units that the rate has charged to the organization since the start of its monthly billing period.',
   values: {
     FLAT: { description: 'The same credits for any quantity above zero.' },
     PER_UNIT: { description: 'Credits for every `per` units, in proportion.' },
-    PACKAGE: { description: 'Credits for every started block of `per` units.' },
-    GRADUATED: { description: 'Each tier’s rate for the part of the quantity within it.' },
-    VOLUME: { description: 'One tier’s rate, that of the whole quantity, for all of it.' },
+    PACKAGE: { description: 'Credits for every block of `per` units that a usage line starts.' },
+    GRADUATED: { description: 'Every unit at the price of the tier into which it falls.' },
+    VOLUME: {
+      description:
+        'All units of a usage line at the price of the tier that the period has reached with it; earlier lines keep their price.',
+    },
+  } as const,
+});
+
+export const RateRoundingEnum = builder.enumType('RateRounding', {
+  description: 'How the exact price of a usage line is rounded to a multiple of `roundTo`.',
+  values: {
+    HALF_UP: { description: 'To the nearest multiple, half away from zero.' },
+    UP: { description: 'To the next multiple above, unless it is one.' },
+    DOWN: { description: 'To the next multiple below, unless it is one.' },
   } as const,
 });
 

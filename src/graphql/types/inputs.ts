@@ -11,5 +11,8 @@ export const UsageInputRef = builder.inputType('UsageInput', {
       description:
         'What the rate depends on, an object of text, numbers and booleans: { "model": "large", "render_js": true }.',
     }),
+    preview: t.boolean({
+      description: 'True for a preview, which only rates of previews price. False without it.',
+    }),
   }),
 });

@@ -5,7 +5,8 @@ import type { PricedLine } from '../../domain/pricing/price.ts';
 import { builder } from '../builder.ts';
 
 export const UsageLineRef = builder.objectRef<PricedLine>('UsageLine').implement({
-  description: 'One line of usage and its price, rounded once to 10⁻⁶ credit, half away from zero.',
+  description:
+    'One line of usage and its price, rounded once as its rate says: to 10⁻⁶ credit, half away from zero, by default.',
   fields: (t) => ({
     meter: t.exposeString('meter', { description: 'The meter.' }),
     quantity: t.expose('quantity', { type: 'Decimal', description: 'How much was used, in units of the meter.' }),
@@ -18,6 +19,7 @@ export const UsageLineRef = builder.objectRef<PricedLine>('UsageLine').implement
       description: 'Its dimensions.',
       resolve: (line) => line.dimensions,
     }),
+    preview: t.exposeBoolean('preview', { description: 'Whether it was a preview, priced by a rate of previews.' }),
   }),
 });
 
