@@ -20,6 +20,7 @@ async function post({ engine }: Services, { organizationId, walletId }: FundedWa
     idempotencyKey: key,
     requestHash: '00',
     charge: { kind: 'amount', amount: micros(1n) },
+    overage: 'REJECT',
     reasonCode: 'USAGE',
     description: null,
     attribution: { userId: null, projectId: null, taskId: null, executionId: null },

@@ -25,6 +25,7 @@ export const NO_OP: Poster = {
       available: ZERO,
       availableNow: ZERO,
       lotId: null,
+      hold: null,
     };
   },
 };

@@ -3,8 +3,8 @@
  * never exceptions. What a person reads (message, HTTP equivalent) is derived from them at the edge.
  */
 import type { Micros } from './credits/micros.ts';
-import type { JsonObject } from './ledger/canonical.ts';
 import type { HoldStatus } from './holds/hold.ts';
+import type { JsonObject } from './ledger/canonical.ts';
 import type { CheckedLimit } from './limits/spend-limit.ts';
 import type { PricedLine } from './pricing/price.ts';
 import type { Instant } from './time/instant.ts';

@@ -8,6 +8,8 @@ import './queries/catalog.ts';
 import './queries/node.ts';
 import './mutations/debit.ts';
 import './mutations/record-usage.ts';
+import './mutations/holds.ts';
+import './mutations/refund.ts';
 import './mutations/grant-credits.ts';
 import './mutations/adjust-balance.ts';
 import './mutations/purchase-package.ts';

@@ -13,7 +13,7 @@ import { tenantFor } from './authorize.ts';
 import { checkIdempotencyKey, checkJsonObject, checkLifetime, firstProblem } from './input-rules.ts';
 import { type AnsweredHolding, holdingAnswerOf } from './outcome.ts';
 import type { Services } from './services.ts';
-import { canonicalCharge, type ChargeInput, chargeOf, objectOrNull } from './usage-input.ts';
+import { type ChargeInput, canonicalCharge, chargeOf, objectOrNull } from './usage-input.ts';
 
 export interface AuthorizeInput extends AttributionInput, ChargeInput {
   readonly organizationId?: string | null | undefined;

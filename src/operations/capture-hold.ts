@@ -12,7 +12,7 @@ import { tenantOfHold } from './hold-access.ts';
 import { checkIdempotencyKey } from './input-rules.ts';
 import { type AnsweredCapture, captureAnswerOf } from './outcome.ts';
 import type { Services } from './services.ts';
-import { canonicalCharge, canonicalOverage, type ChargeInput, chargeOf } from './usage-input.ts';
+import { type ChargeInput, canonicalCharge, canonicalOverage, chargeOf } from './usage-input.ts';
 
 export interface CaptureInput extends ChargeInput {
   readonly holdId: string;

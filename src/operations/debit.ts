@@ -15,7 +15,7 @@ import { tenantFor } from './authorize.ts';
 import { checkIdempotencyKey, checkJsonObject, checkReasonCode, checkText, firstProblem } from './input-rules.ts';
 import { type Answered, answerOf } from './outcome.ts';
 import type { Services } from './services.ts';
-import { canonicalCharge, canonicalOverage, type ChargeInput, chargeOf, objectOrNull } from './usage-input.ts';
+import { type ChargeInput, canonicalCharge, canonicalOverage, chargeOf, objectOrNull } from './usage-input.ts';
 
 export interface DebitInput extends AttributionInput, ChargeInput {
   readonly organizationId?: string | null | undefined;

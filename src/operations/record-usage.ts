@@ -97,7 +97,9 @@ async function post(
   outcomes: Map<number, EventOutcome>,
 ): Promise<void> {
   const size = mode === 'ALL_OR_NOTHING' ? given.length : EVENTS_PER_TRANSACTION;
-  const chunks = Array.from({ length: Math.ceil(given.length / size) }, (_, n) => given.slice(n * size, (n + 1) * size));
+  const chunks = Array.from({ length: Math.ceil(given.length / size) }, (_, n) =>
+    given.slice(n * size, (n + 1) * size),
+  );
   const execute = async (chunk: readonly GivenEvent[]): Promise<boolean> => {
     const [first] = chunk;
     if (!first) return false;
@@ -165,7 +167,9 @@ async function report(
     outcome.status === 'replayed' ? [transactionIdOf(outcome.answer)] : [],
   );
   const replays = await findTransactions(prisma, replayed);
-  const results = events.map(({ idempotencyKey }, index) => resultOf(idempotencyKey, index, outcomes.get(index), replays));
+  const results = events.map(({ idempotencyKey }, index) =>
+    resultOf(idempotencyKey, index, outcomes.get(index), replays),
+  );
   const inOrder = events.flatMap((_, index) => outcomes.get(index) ?? []);
   const lines = inOrder.flatMap((outcome) => (outcome.status === 'posted' ? outcome.transaction.lines : []));
   const available = inOrder.at(-1)?.availableNow ?? null;

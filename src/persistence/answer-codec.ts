@@ -75,7 +75,10 @@ export function encodeAnswer(value: Answer): JsonObject {
 
 function encode(value: object): JsonObject {
   return Object.fromEntries(
-    Object.entries(value).map(([name, member]: [string, unknown]): [string, JsonValue] => [name, encodeMember(name, member)]),
+    Object.entries(value).map(([name, member]: [string, unknown]): [string, JsonValue] => [
+      name,
+      encodeMember(name, member),
+    ]),
   );
 }
 

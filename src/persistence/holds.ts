@@ -1,9 +1,9 @@
 /** Holds as rows: made from what was just decided, or read back for replays and captures. */
 import type { Actor, ActorKind } from '../domain/actor.ts';
 import type { HoldFacts, HoldState } from '../domain/holds/hold.ts';
-import type { HoldView } from '../domain/posting/outcomes.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { AnsweredHold } from '../domain/posting/idempotency.ts';
+import type { HoldView } from '../domain/posting/outcomes.ts';
 import { dateOf } from '../domain/time/instant.ts';
 import type { Hold, Prisma } from '../generated/prisma/client.ts';
 import type { Queryable } from './connection.ts';

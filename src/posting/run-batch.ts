@@ -5,8 +5,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type BatchDecision, decideBatch, type Policies } from '../domain/posting/decide-batch.ts';
 import type { HoldState } from '../domain/holds/hold.ts';
+import { type BatchDecision, decideBatch, type Policies } from '../domain/posting/decide-batch.ts';
 import type { GivenAnswer } from '../domain/posting/idempotency.ts';
 import type { EventOutcome, Outcome } from '../domain/posting/outcomes.ts';
 import type { PostedChange } from '../domain/posting/records.ts';
@@ -71,7 +71,9 @@ class CommitUnknown extends Error {
 /** Whoever never got the first answer gets it as such, although the books gave it to us as a replay. */
 function firstAnswer(outcome: Outcome, decided: Outcome | undefined): Outcome {
   if (outcome.status === 'events' && decided?.status === 'events') {
-    const outcomes = outcome.outcomes.map((event, index) => firstAnswer(event, decided.outcomes[index]) as EventOutcome);
+    const outcomes = outcome.outcomes.map(
+      (event, index) => firstAnswer(event, decided.outcomes[index]) as EventOutcome,
+    );
     return { ...outcome, outcomes };
   }
   if (outcome.status === 'replayed') return decided && isAnswerOf(decided, outcome.answer) ? decided : outcome;
@@ -86,7 +88,9 @@ function isAnswerOf(decided: Outcome, answer: GivenAnswer): boolean {
       return 'transactionId' in answer && answer.transactionId === decided.transaction.id;
     case 'held':
       // A hold is made under one key and changed under others: the change is ours where it left the same state.
-      return 'hold' in answer && answer.hold?.id === decided.hold.facts.id && isSameState(answer.hold, decided.hold.state);
+      return (
+        'hold' in answer && answer.hold?.id === decided.hold.facts.id && isSameState(answer.hold, decided.hold.state)
+      );
     case 'subscribed':
       return 'subscriptionId' in answer && answer.subscriptionId === decided.subscriptionId;
     default:

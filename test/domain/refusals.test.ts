@@ -7,14 +7,39 @@ import {
   type Refusal,
   type RefusalCode,
 } from '../../src/domain/refusals.ts';
+import { instant } from '../../src/domain/time/instant.ts';
 import { credits } from '../support/builders-values.ts';
 
 /** One of each, and whether a retry under the same key gets it again (semantics: Idempotency and refusals). */
 const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readonly sticky: boolean }>> = {
   INSUFFICIENT_CREDITS: {
-    refusal: { code: 'INSUFFICIENT_CREDITS', required: credits('2'), available: credits('1'), held: credits('0') },
+    refusal: {
+      code: 'INSUFFICIENT_CREDITS',
+      required: credits('2'),
+      available: credits('1'),
+      held: credits('0'),
+      explanation: null,
+    },
     sticky: true,
   },
+  SPEND_LIMIT_REACHED: {
+    refusal: {
+      code: 'SPEND_LIMIT_REACHED',
+      limitCode: 'daily_credit_cap_exceeded',
+      limit: credits('5'),
+      used: credits('4'),
+      resetsAt: instant(0),
+      explanation: { walletId: 'w', rateCardVersion: null, lines: [], limits: [], lots: [] },
+    },
+    sticky: true,
+  },
+  CAPTURE_EXCEEDS_HOLD: {
+    refusal: { code: 'CAPTURE_EXCEEDS_HOLD', required: credits('2'), held: credits('1') },
+    sticky: true,
+  },
+  HOLD_NOT_OPEN: { refusal: { code: 'HOLD_NOT_OPEN', status: 'RELEASED' }, sticky: false },
+  REFUND_EXCEEDS_ORIGINAL: { refusal: { code: 'REFUND_EXCEEDS_ORIGINAL', refundable: credits('1') }, sticky: false },
+  NOT_ATTEMPTED: { refusal: { code: 'NOT_ATTEMPTED' }, sticky: false },
   PAYMENT_FAILED: { refusal: { code: 'PAYMENT_FAILED', declineCode: null }, sticky: true },
   INVALID_INPUT: { refusal: invalidInput(['amount'], 'must be more than 0'), sticky: false },
   NOT_FOUND: { refusal: notFound('organization'), sticky: false },

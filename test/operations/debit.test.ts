@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { ApiKeyCaller } from '../../src/domain/identity/caller.ts';
 import { NO_ATTRIBUTION } from '../../src/domain/posting/records.ts';
 import { requestHash } from '../../src/domain/posting/request-hash.ts';
-import { debitCommand, quantityOf, type UsageInput } from '../../src/operations/debit.ts';
+import { debitCommand } from '../../src/operations/debit.ts';
+import { quantityOf, type UsageInput } from '../../src/operations/usage-input.ts';
 
 const TENANT = { organizationId: 'organization-1', walletId: 'wallet-1' };
 const CALLER: ApiKeyCaller = {

@@ -1,5 +1,7 @@
 /** PostgreSQL goes away in the middle: nothing acknowledged is lost, nothing is done twice, and callers get an answer. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { transactionIdOf } from '../../src/operations/outcome.ts';
 import { DebitDocument } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { createClient, startTestGateway, type TestGateway } from '../support/gateway.ts';
@@ -92,7 +94,7 @@ describe('an answer to COMMIT that is lost', () => {
       outcome.status === 'posted'
         ? outcome.transaction.id
         : outcome.status === 'replayed'
-          ? outcome.transactionId
+          ? transactionIdOf(outcome.answer)
           : outcome.status,
     );
     const rows = await query<{ id: string; key: string }>(

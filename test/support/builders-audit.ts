@@ -36,12 +36,34 @@ export function expectSound(books: Books): void {
   expectSoundLots(books);
   expectSoundLedger(books);
   expectSoundChanges(books);
+  expectSoundHolds(books);
+  expectSoundRefunds(books);
 }
 
-/** Σ lots = balance; every bucket's aggregates are its lots'; 0 ≤ pinned ≤ remaining ≤ granted. */
+/** remaining = Σ pins ≤ amount; nothing is pinned for a hold that has ended. */
+function expectSoundHolds({ holds }: Books): void {
+  for (const { facts, state, pins } of holds.values()) {
+    expect(sum(pins.map((pin) => pin.pinned))).toBe(state.remaining);
+    expect(state.remaining).toBeLessThanOrEqual(facts.amount);
+    if (state.status !== 'OPEN') expect(state.remaining).toBe(0n);
+    for (const pin of pins) expect(pin.pinned).toBeGreaterThanOrEqual(0n);
+  }
+}
+
+/** Σ refunds ≤ what was charged; the lines of a charge add up to it. */
+function expectSoundRefunds({ transactions }: Books): void {
+  for (const { id, amount, lines } of transactions) {
+    const refunds = transactions.filter(({ refundedId }) => refundedId === id);
+    if (refunds.length > 0) expect(sum(refunds.map((refund) => refund.amount))).toBeLessThanOrEqual(negate(amount));
+    if (lines.length > 0) expect(sum(lines.map((line) => line.credits))).toBe(negate(amount));
+  }
+}
+
+/** Σ lots − debt = balance; every bucket's aggregates are its lots'; 0 ≤ pinned ≤ remaining ≤ granted. */
 function expectSoundLots(books: Books): void {
   const lots = [...books.lots.values()];
-  expect(sum(lots.map((lot) => lot.remaining))).toBe(books.balance);
+  expect(minus(sum(lots.map((lot) => lot.remaining)), books.debt)).toBe(books.balance);
+  expect(books.debt).toBeGreaterThanOrEqual(0n);
   for (const { id, available, pinned, frozen } of books.buckets) {
     expect({ id, available, pinned, frozen }).toEqual({ id, ...books.sumsOf(id) });
   }

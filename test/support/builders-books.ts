@@ -4,16 +4,21 @@
  * batches without a database.
  */
 import type { Actor } from '../../src/domain/actor.ts';
-import { type Micros, minus, sum, ZERO } from '../../src/domain/credits/micros.ts';
+import { atLeastZero, type Micros, minus, sum, ZERO } from '../../src/domain/credits/micros.ts';
+import type { HoldFacts, HoldSnapshot, HoldState } from '../../src/domain/holds/hold.ts';
 import { GENESIS_HASH } from '../../src/domain/ledger/hash-chain.ts';
+import type { SpendCount } from '../../src/domain/limits/spend-limit.ts';
 import type { Command } from '../../src/domain/posting/commands.ts';
-import { isKeyed } from '../../src/domain/posting/commands.ts';
+import { keyedCommands } from '../../src/domain/posting/commands.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
+import type { ExpiredLotRefund, RefundableTransaction } from '../../src/domain/posting/decide-refund.ts';
+import { remainingOf } from '../../src/domain/posting/hold-drafts.ts';
 import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/idempotency.ts';
+import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
 import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import type { PostedAudit, PostedChange, PostedEntry, PostedTransaction } from '../../src/domain/posting/records.ts';
-import type { DraftLot, WalletBook } from '../../src/domain/posting/wallet-book.ts';
-import { type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
+import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
+import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
@@ -24,6 +29,7 @@ import {
   lotTransitionAt,
   type RefreshInterval,
   type SubscriptionStatus,
+  type TierCount,
   type WalletSnapshot,
 } from '../../src/domain/wallet/snapshot.ts';
 import { ORGANIZATION, WALLET } from './builders-commands.ts';
@@ -34,15 +40,30 @@ export interface PolicyOptions {
   readonly commandCeiling?: string;
   readonly latenessDays?: number;
   readonly expiryDays?: Readonly<Record<string, number>>;
+  /** Of the plan that every wallet here is subscribed to. */
+  readonly dailyCreditCap?: string;
+  readonly overdraft?: string;
+  readonly expiredLotRefund?: ExpiredLotRefund;
+  readonly maxHoldSeconds?: number;
+  readonly heldGraceSeconds?: number;
 }
+
+const PLAN = 'plan';
 
 export function policies(options: PolicyOptions = {}): Policies {
   const { rates = [], commandCeiling = '1000000000', latenessDays = 7, expiryDays = {} } = options;
+  const { dailyCreditCap, overdraft = '0', maxHoldSeconds = 604_800, heldGraceSeconds = 86_400 } = options;
+  const cap = dailyCreditCap === undefined ? null : credits(dailyCreditCap);
   return {
     rateCards: [rateCard(1, instant(0), rates)],
     commandCeiling: credits(commandCeiling),
     latenessMilliseconds: latenessDays * 86_400_000,
     defaultExpiryDays: new Map(Object.entries(expiryDays)),
+    planTerms: new Map([[PLAN, { dailyCreditCap: cap, overdraft: credits(overdraft) }]]),
+    countsUnits: rates.some(isCounted),
+    countsSpending: cap !== null,
+    holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
+    expiredLotRefund: options.expiredLotRefund ?? { kind: 'NEW_LOT', graceDays: 30 },
   };
 }
 
@@ -66,6 +87,12 @@ interface StoredBucket {
 
 interface StoredLot extends LotSnapshot {
   readonly nextTransitionAt: Instant | null;
+}
+
+export interface StoredHold {
+  readonly facts: HoldFacts;
+  readonly state: HoldState;
+  readonly pins: readonly { readonly lotId: string; readonly pinned: Micros }[];
 }
 
 export interface StoredPurchase {
@@ -173,6 +200,7 @@ export class WalletBuilder {
       effectiveAt,
       expiresAt,
       inForce: options.inForce ?? effectiveAt <= now,
+      closed: false,
       frozen,
       purchaseId: null,
     };
@@ -221,7 +249,13 @@ export class Books {
   balance: Micros;
   sequence: bigint;
   version: bigint;
+  debt: Micros = ZERO;
   headHash = GENESIS_HASH;
+  spendCounts: readonly SpendCount[] = [];
+  tierCounts: readonly TierCount[] = [];
+  subscriptionId: string | null = null;
+  planKey: string | null = PLAN;
+  anchorDay = 1;
   nextTransitionAt: Instant | null;
   allowances: readonly AllowanceSnapshot[];
   /** How often a decision asked for more lots. */
@@ -232,6 +266,7 @@ export class Books {
   readonly buckets: readonly StoredBucket[];
   readonly lots = new Map<string, StoredLot>();
   readonly purchases = new Map<string, StoredPurchase>();
+  readonly holds = new Map<string, StoredHold>();
   readonly transactions: PostedTransaction[] = [];
   readonly entries: PostedEntry[] = [];
   readonly changes: PostedChange[] = [];
@@ -265,7 +300,18 @@ export class Books {
   }
 
   get available(): Micros {
-    return sum(this.buckets.map((bucket) => bucket.available));
+    return atLeastZero(minus(sum(this.buckets.map((bucket) => bucket.available)), this.debt));
+  }
+
+  get held(): Micros {
+    return sum(this.buckets.map((bucket) => bucket.pinned));
+  }
+
+  /** The hold of that id; a test that asks for one expects it. */
+  holdById(id: string): StoredHold {
+    const hold = this.holds.get(id);
+    if (!hold) throw new Error(`there is no hold ${id}`);
+    return hold;
   }
 
   /** What a bucket's aggregates must be by its lots. */
@@ -287,21 +333,26 @@ export class Books {
       .map((lot) => lot.remaining);
   }
 
-  snapshot(limits: Limits = this.opening.limits): WalletSnapshot {
+  snapshot(limits: Limits = this.opening.limits, namedHolds: readonly string[] = []): WalletSnapshot {
     const due = this.#due();
+    const lapsed = this.#lapsed();
+    const loadedHolds = new Set([...namedHolds, ...lapsed.slice(0, limits.dueLots + 1).map(({ facts }) => facts.id)]);
     return {
       id: WALLET,
       organizationId: ORGANIZATION,
       timeZone: this.opening.timeZone,
       now: this.now,
       balance: this.balance,
-      debt: ZERO,
+      debt: this.debt,
       sequence: this.sequence,
       version: this.version,
       headHash: this.headHash,
       frozen: this.frozen,
       nextTransitionAt: this.nextTransitionAt,
+      subscriptionId: this.subscriptionId,
       subscriptionStatus: this.status,
+      planKey: this.planKey,
+      anchorDay: this.anchorDay,
       buckets: this.buckets.map((bucket) => {
         const lots = this.#spendableIn(bucket.id);
         const loaded = lots.slice(0, limits.lotsPerBucket);
@@ -310,6 +361,10 @@ export class Books {
       allowances: this.allowances,
       dueLots: due.slice(0, limits.dueLots),
       moreDue: due.length > limits.dueLots,
+      holds: [...loadedHolds].flatMap((id) => this.#holdSnapshot(id) ?? []),
+      moreLapsed: lapsed.length > limits.dueLots,
+      spendCounts: this.spendCounts,
+      tierCounts: this.tierCounts,
     };
   }
 
@@ -332,12 +387,16 @@ export class Books {
   }
 
   decide(...commands: readonly Command[]): BatchDecision {
+    const keyed = keyedCommands(commands);
+    const holds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
+    const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
     for (let limits = this.opening.limits; ; limits = { ...limits, lotsPerBucket: limits.lotsPerBucket * 4 }) {
       const decision = decideBatch({
         commands,
-        wallets: [this.snapshot(limits)],
-        records: commands.filter(isKeyed).flatMap((command) => this.records.get(idempotencyId(command)) ?? []),
+        wallets: [this.snapshot(limits, holds)],
+        records: keyed.flatMap((command) => this.records.get(idempotencyId(command)) ?? []),
         purchases: [...this.purchases.values()],
+        refundables: [...new Set(refunded)].flatMap((id) => this.#refundable(id) ?? []),
         policies: this.opening.policies,
         newId: () => idOf(++this.#ids),
       });
@@ -363,6 +422,45 @@ export class Books {
       );
   }
 
+  #lapsed(): StoredHold[] {
+    if (this.nextTransitionAt === null || this.nextTransitionAt > this.now) return [];
+    return [...this.holds.values()]
+      .filter(({ state }) => state.status === 'OPEN' && state.expiresAt <= this.now)
+      .sort((a, b) => a.state.expiresAt - b.state.expiresAt || (a.facts.id < b.facts.id ? -1 : 1));
+  }
+
+  #holdSnapshot(id: string): HoldSnapshot | undefined {
+    const hold = this.holds.get(id);
+    return hold && { ...hold, pins: hold.pins.map(({ lotId, pinned }) => ({ lot: this.#lot(lotId), pinned })) };
+  }
+
+  #lot(id: string): StoredLot {
+    const lot = this.lots.get(id);
+    if (!lot) throw new Error(`there is no lot ${id}`);
+    return lot;
+  }
+
+  #refundable(id: string): RefundableTransaction | undefined {
+    const transaction = this.transactions.find((candidate) => candidate.id === id);
+    if (!transaction) return undefined;
+    const { walletId, kind, amount, attribution } = transaction;
+    const lotOf = (entry: PostedEntry) => (entry.lotId === null ? null : this.#lot(entry.lotId));
+    const taken = this.entries
+      .filter((entry) => entry.transactionId === id && entry.direction === 'DEBIT')
+      .map((entry) => ({ amount: entry.amount, lot: lotOf(entry) }));
+    const repaying = this.entries.filter(({ reasonCode, lotId }) => reasonCode === 'DEBT_REPAYMENT' && lotId !== null);
+    return {
+      id,
+      walletId,
+      kind,
+      amount,
+      attribution,
+      refunded: sum(this.transactions.filter(({ refundedId }) => refundedId === id).map((refund) => refund.amount)),
+      taken,
+      repaidBy: [...new Set(repaying.toReversed().map(lotOf))].filter((lot) => lot !== null),
+    };
+  }
+
   #spendableIn(bucketId: string): StoredLot[] {
     return [...this.lots.values()]
       .filter((lot) => lot.bucketId === bucketId && lot.inForce && !lot.frozen && lot.remaining > lot.pinned)
@@ -371,7 +469,9 @@ export class Books {
 
   #earliestTransition(): Instant | null {
     const lots = [...this.lots.values()].filter((lot) => !lot.frozen).map((lot) => lot.nextTransitionAt);
-    return earliest(...lots, ...this.allowances.map((allowance) => allowance.nextRefreshAt));
+    const holds = [...this.holds.values()].filter(({ state }) => state.status === 'OPEN');
+    const refreshes = this.allowances.map((allowance) => allowance.nextRefreshAt);
+    return earliest(...lots, ...holds.map(({ state }) => state.expiresAt), ...refreshes);
   }
 
   #write(decision: BatchDecision): void {
@@ -402,7 +502,25 @@ export class Books {
       const { available, pinned, frozen } = book.bucketById(bucket.id);
       Object.assign(bucket, { available, pinned, frozen });
     }
+    for (const hold of [...book.holds.opened, ...book.holds.changed]) {
+      const { facts, status, captured, expiresAt, pins } = hold;
+      const stored = pins.map(({ lot, pinned }) => ({ lotId: lot.facts.id, pinned }));
+      this.holds.set(facts.id, {
+        facts,
+        state: { status, captured, remaining: remainingOf(hold), expiresAt },
+        pins: stored,
+      });
+    }
+    this.spendCounts = merged(this.spendCounts, book.counters.changedSpend, ({ limitCode }) => limitCode);
+    this.tierCounts = merged(this.tierCounts, book.counters.changedTiers, ({ meter, rate }) => `${meter} ${rate}`);
+    if (book.subscription) {
+      this.subscriptionId = book.subscription.id;
+      this.planKey = book.subscription.planKey;
+      this.status = book.subscription.status;
+      this.anchorDay = book.subscription.anchorDay;
+    }
     this.allowances = [...book.allowances];
+    this.debt = book.debt;
     this.balance = book.balance;
     this.sequence = book.sequence;
     this.version = book.version;
@@ -411,7 +529,12 @@ export class Books {
   }
 
   #writeLot({ facts, remaining, pinned, inForce, closed }: DraftLot): void {
-    const lot: LotSnapshot = { ...facts, remaining, pinned, inForce };
+    const lot: LotSnapshot = { ...facts, remaining, pinned, inForce, closed };
     this.lots.set(lot.id, { ...lot, nextTransitionAt: closed ? null : lotTransitionAt(lot) });
   }
+}
+
+/** Rows with those of the same key replaced. */
+function merged<Row>(rows: readonly Row[], changed: readonly Row[], keyOf: (row: Row) => string): Row[] {
+  return [...new Map([...rows, ...changed].map((row) => [keyOf(row), row])).values()];
 }

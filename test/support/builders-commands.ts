@@ -6,11 +6,21 @@ import type { JsonObject } from '../../src/domain/ledger/canonical.ts';
 import type {
   AdjustCommand,
   Attribution,
+  AuthorizeCommand,
+  CaptureCommand,
   Charge,
   DebitCommand,
+  EventsCommand,
+  EventsMode,
+  ExtendCommand,
   GrantCommand,
+  OveragePolicy,
+  RefundCommand,
+  ReleaseCommand,
   ResolvePurchaseCommand,
   SettleCommand,
+  SubscribeCommand,
+  SubscribedPlan,
 } from '../../src/domain/posting/commands.ts';
 import { NO_ATTRIBUTION } from '../../src/domain/posting/records.ts';
 import { requestHash } from '../../src/domain/posting/request-hash.ts';
@@ -36,6 +46,7 @@ export interface DebitOptions {
   readonly occurredAt?: Instant | null;
   readonly metadata?: JsonObject | null;
   readonly attribution?: Partial<Attribution>;
+  readonly overage?: OveragePolicy;
 }
 
 function debitBy(charge: Charge, canonical: JsonObject, options: DebitOptions): DebitCommand {
@@ -47,8 +58,15 @@ function debitBy(charge: Charge, canonical: JsonObject, options: DebitOptions): 
     organizationId,
     actor: A_KEY,
     idempotencyKey: key,
-    requestHash: requestHash('debit', organizationId, { ...canonical, reasonCode, occurredAt, metadata }),
+    requestHash: requestHash('debit', organizationId, {
+      ...canonical,
+      overage: options.overage ?? null,
+      reasonCode,
+      occurredAt,
+      metadata,
+    }),
     charge,
+    overage: options.overage ?? 'REJECT',
     reasonCode,
     description: null,
     attribution: { ...NO_ATTRIBUTION, ...options.attribution },
@@ -71,6 +89,90 @@ export function aDebitOf(usage: readonly UsageQuantity[], options: DebitOptions 
     preview: preview || null,
   }));
   return debitBy({ kind: 'usage', usage }, { usage: lines }, options);
+}
+
+const amountCharge = (amount: string): Charge => ({ kind: 'amount', amount: credits(amount) });
+
+export interface HoldOptions {
+  readonly key?: string;
+  readonly lifeSeconds?: number;
+  readonly usage?: readonly UsageQuantity[];
+  readonly attribution?: Partial<Attribution>;
+}
+
+/** Reserves an amount, or usage where it is given. */
+export function anAuthorization(amount: string, options: HoldOptions = {}): AuthorizeCommand {
+  const { key = freshKey(), lifeSeconds, usage, attribution } = options;
+  return {
+    kind: 'authorize',
+    ...target,
+    actor: A_KEY,
+    idempotencyKey: key,
+    requestHash: requestHash('authorize', ORGANIZATION, { amount, lifeSeconds: lifeSeconds ?? null }),
+    charge: usage ? { kind: 'usage', usage } : amountCharge(amount),
+    life: lifeSeconds === undefined ? null : lifeSeconds * 1_000,
+    attribution: { ...NO_ATTRIBUTION, ...attribution },
+    metadata: null,
+  };
+}
+
+export interface CaptureOptions {
+  readonly key?: string;
+  readonly amount?: string;
+  readonly usage?: readonly UsageQuantity[];
+  readonly final?: boolean;
+  readonly overage?: OveragePolicy;
+}
+
+/** Captures the whole rest unless an amount or usage is given. */
+export function aCapture(holdId: string, options: CaptureOptions = {}): CaptureCommand {
+  const { key = freshKey(), amount, usage, final = true, overage = 'REJECT' } = options;
+  const charge: Charge | null = usage ? { kind: 'usage', usage } : amount === undefined ? null : amountCharge(amount);
+  return {
+    kind: 'capture',
+    ...target,
+    actor: A_KEY,
+    idempotencyKey: key,
+    requestHash: requestHash('capture', ORGANIZATION, { holdId, amount: amount ?? null, final, overage }),
+    holdId,
+    charge,
+    final,
+    overage,
+  };
+}
+
+export function aRelease(holdId: string, key: string = freshKey()): ReleaseCommand {
+  const hash = requestHash('release', ORGANIZATION, { holdId });
+  return { kind: 'release', ...target, actor: A_KEY, idempotencyKey: key, requestHash: hash, holdId };
+}
+
+export function anExtension(holdId: string, lifeSeconds: number, key: string = freshKey()): ExtendCommand {
+  const hash = requestHash('extendHold', ORGANIZATION, { holdId, lifeSeconds });
+  const life = lifeSeconds * 1_000;
+  return { kind: 'extend', ...target, actor: A_KEY, idempotencyKey: key, requestHash: hash, holdId, life };
+}
+
+/** Gives back all that is left of a charge unless an amount is given. */
+export function aRefund(transactionId: string, amount?: string, key: string = freshKey()): RefundCommand {
+  return {
+    kind: 'refund',
+    ...target,
+    actor: A_KEY,
+    idempotencyKey: key,
+    requestHash: requestHash('refund', ORGANIZATION, { transactionId, amount: amount ?? null }),
+    transactionId,
+    amount: amount === undefined ? null : credits(amount),
+    description: null,
+  };
+}
+
+export function someEvents(mode: EventsMode, events: EventsCommand['events']): EventsCommand {
+  return { kind: 'events', ...target, actor: A_KEY, mode, events };
+}
+
+export function aSubscription(plan: SubscribedPlan, key: string = freshKey()): SubscribeCommand {
+  const hash = requestHash('selectPlan', ORGANIZATION, { plan: plan.key });
+  return { kind: 'subscribe', ...target, actor: A_KEY, requestId: null, idempotencyKey: key, requestHash: hash, plan };
 }
 
 export interface GrantOptions {

@@ -147,6 +147,7 @@ export function aDebit(tenant: Tenant, amount: string, idempotencyKey = aKey()):
     idempotencyKey,
     requestHash: requestHash('debit', tenant.organizationId, { amount }),
     charge: { kind: 'amount', amount: credits(amount) },
+    overage: 'REJECT',
     reasonCode: 'USAGE',
     description: null,
     attribution: NO_ATTRIBUTION,

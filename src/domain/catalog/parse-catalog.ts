@@ -58,7 +58,10 @@ const wholeNumber = z
   .regex(/^\d{1,9}$/, 'must be a whole number')
   .transform(Number);
 const days = wholeNumber.refine((value) => value >= 1 && value <= MAX_DAYS, `must be 1 to ${MAX_DAYS} days`);
-const seconds = wholeNumber.refine((value) => value >= 1 && value <= MAX_SECONDS, `must be 1 to ${MAX_SECONDS} seconds`);
+const seconds = wholeNumber.refine(
+  (value) => value >= 1 && value <= MAX_SECONDS,
+  `must be 1 to ${MAX_SECONDS} seconds`,
+);
 const minorUnits = z
   .string()
   .regex(/^\d{1,15}$/, 'must be a whole number of minor units, not negative')
@@ -176,7 +179,6 @@ const document = z.strictObject({
 type RawCatalog = z.output<typeof document>;
 type Path = readonly PropertyKey[];
 type Problem = { readonly path: Path; readonly message: string };
-
 
 export function parseCatalog(yaml: string): ParsedCatalog {
   const lines = new LineCounter();

@@ -9,9 +9,21 @@ import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import { type Command, type EventsCommand, isKeyed, type KeyedCommand } from './commands.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
-import { checkLife, decideAuthorize, decideCapture, decideExtend, decideRelease, type HoldingPolicies } from './decide-hold.ts';
+import {
+  checkLife,
+  decideAuthorize,
+  decideCapture,
+  decideExtend,
+  decideRelease,
+  type HoldingPolicies,
+} from './decide-hold.ts';
 import { type DraftPurchase, decideResolvePurchase } from './decide-purchase.ts';
-import { type DraftRefundable, decideRefund, type RefundableTransaction, type RefundPolicies } from './decide-refund.ts';
+import {
+  type DraftRefundable,
+  decideRefund,
+  type RefundableTransaction,
+  type RefundPolicies,
+} from './decide-refund.ts';
 import { decideSubscribe } from './decide-subscribe.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './idempotency.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';

@@ -51,7 +51,7 @@ export function decideAdjust(book: WalletBook, command: AdjustCommand, policies:
       effectiveAt: book.now,
       expiresAt: defaultExpiry(book, bucket, policies),
       purchaseId: null,
-    repaysDebt: true,
+      repaysDebt: true,
     });
   }
   const required = negate(command.credits);

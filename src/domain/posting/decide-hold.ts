@@ -61,7 +61,11 @@ export function decideAuthorize(book: WalletBook, command: AuthorizeCommand, pol
 }
 
 /** What of the commands only the clock and the catalog can tell to be invalid. */
-export function checkLife(book: WalletBook, command: AuthorizeCommand, { holds }: HoldingPolicies): InvalidInput | null {
+export function checkLife(
+  book: WalletBook,
+  command: AuthorizeCommand,
+  { holds }: HoldingPolicies,
+): InvalidInput | null {
   return command.life !== null && command.life > holds.maxLife ? tooLong(instant(book.now + holds.maxLife)) : null;
 }
 
@@ -160,9 +164,7 @@ function overageOf(
     case 'CAP':
       return { ...none, waived: missing };
     case 'DEBT':
-      return (
-        sourcesOf(book, missing, 'DEBT', policies) ?? insufficient(book, priced.total, explain(book, priced, []))
-      );
+      return sourcesOf(book, missing, 'DEBT', policies) ?? insufficient(book, priced.total, explain(book, priced, []));
     default: {
       const never: never = command.overage;
       throw new Error(`unknown overage policy ${never}`);

@@ -15,9 +15,7 @@ import { type TransactionKind, transactionDetails } from './records.ts';
 import type { Movements, WalletBook } from './wallet-book.ts';
 
 /** What happens to a refund whose lot has expired: a new lot that lives for the days of grace, or nothing is left of it. */
-export type ExpiredLotRefund =
-  | { readonly kind: 'NEW_LOT'; readonly graceDays: number }
-  | { readonly kind: 'FORFEIT' };
+export type ExpiredLotRefund = { readonly kind: 'NEW_LOT'; readonly graceDays: number } | { readonly kind: 'FORFEIT' };
 
 export interface RefundPolicies {
   readonly expiredLotRefund: ExpiredLotRefund;
@@ -119,7 +117,10 @@ function giveBackTo(giving: Giving, lot: DraftLot, amount: Micros): void {
   const isExpired = lot.closed || (expiresAt !== null && expiresAt <= book.now);
   const { expiredLotRefund: policy } = policies;
   if (isExpired && policy.kind === 'NEW_LOT') {
-    movements.grant(refundLot(giving, lot, amount, addDays(book.now, policy.graceDays, book.snapshot.timeZone)), REASON_CODE);
+    movements.grant(
+      refundLot(giving, lot, amount, addDays(book.now, policy.graceDays, book.snapshot.timeZone)),
+      REASON_CODE,
+    );
     return;
   }
   // A lot never holds more than it was granted: what repaid a debt from it may have come back to it before.

@@ -20,6 +20,11 @@ export function expireLeftovers(book: WalletBook, lot: DraftLot, at: Instant): v
 function takeUnpinned(book: WalletBook, lot: DraftLot, effectiveAt: Instant): void {
   const lapsed = minus(lot.remaining, lot.pinned);
   if (lapsed === ZERO) return;
-  const details = transactionDetails({ kind: 'EXPIRY', reasonCode: 'EXPIRY', actor: systemActor('purser'), effectiveAt });
+  const details = transactionDetails({
+    kind: 'EXPIRY',
+    reasonCode: 'EXPIRY',
+    actor: systemActor('purser'),
+    effectiveAt,
+  });
   book.post(details, ({ debitLot }) => debitLot(lot, lapsed, 'EXPIRY'));
 }

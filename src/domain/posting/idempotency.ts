@@ -7,7 +7,15 @@ import type { HoldState } from '../holds/hold.ts';
 import type { Refusal } from '../refusals.ts';
 import type { Instant } from '../time/instant.ts';
 import type { Keyed, KeyedCommand } from './commands.ts';
-import { type Held, type HoldView, type Posted, type Refused, type Replayed, refused, type Subscribed } from './outcomes.ts';
+import {
+  type Held,
+  type HoldView,
+  type Posted,
+  type Refused,
+  type Replayed,
+  refused,
+  type Subscribed,
+} from './outcomes.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** What was done, by its ids, and what of the answer changes later. What else it shows is read from the books. */
@@ -40,21 +48,16 @@ export function idempotencyId({
   return `${organizationId}:${idempotencyKey}`;
 }
 
-export function answerAgain(
-  record: IdempotencyRecord,
-  command: KeyedCommand,
-  book: WalletBook,
-): Refused | Replayed {
+export function answerAgain(record: IdempotencyRecord, command: KeyedCommand, book: WalletBook): Refused | Replayed {
   const { idempotencyKey, requestHash } = command;
   const { answer } = record;
   if (record.requestHash !== requestHash || 'purchaseId' in answer) {
     return refused({ code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey }, book.available);
   }
   const { available: availableNow } = book;
-  const { available } = answer;
-  return 'refusal' in answer
-    ? { status: 'refused', replayed: true, ...answer, availableNow }
-    : { status: 'replayed', answer, available, availableNow };
+  if ('refusal' in answer) return { status: 'refused', replayed: true, ...answer, availableNow };
+  const { available, ...given } = answer;
+  return { status: 'replayed', answer: given, available, availableNow };
 }
 
 /** What may be answered again: everything that was done, and refusals that stick. */
@@ -63,7 +66,14 @@ export type Recordable = Posted | Held | Subscribed | Refused;
 export function recordOf(command: KeyedCommand, outcome: Recordable, createdAt: Instant): IdempotencyRecord {
   const { organizationId, idempotencyKey, requestHash, kind: operation } = command;
   const { available } = outcome;
-  return { organizationId, idempotencyKey, requestHash, operation, answer: { ...answered(outcome), available }, createdAt };
+  return {
+    organizationId,
+    idempotencyKey,
+    requestHash,
+    operation,
+    answer: { ...answered(outcome), available },
+    createdAt,
+  };
 }
 
 function answered(outcome: Recordable): GivenAnswer | { readonly refusal: Refusal } {

@@ -9,10 +9,10 @@ import type { HoldSnapshot } from '../holds/hold.ts';
 import { refreshPeriod } from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
 import { type AllowanceSnapshot, type LotSnapshot, lotTransitionAt, type WalletSnapshot } from '../wallet/snapshot.ts';
-import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
 import { endUnused } from './decide-hold.ts';
 import { expireLot } from './expire-lot.ts';
 import type { DraftLot } from './lot-drafts.ts';
+import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 const ACTOR = systemActor('purser');
@@ -37,7 +37,12 @@ export function postDueTransitions(book: WalletBook): boolean {
 /** What was not loaded is due after the last of its kind that was: nothing later than that may be posted yet. */
 function horizonOf({ dueLots, moreDue, holds, moreLapsed, now }: WalletSnapshot): Place | null {
   const lastLot = moreDue ? dueLots.at(-1) : undefined;
-  const lastLapse = moreLapsed ? latest(holds.filter(isOpen).map(({ state }) => state.expiresAt), now) : undefined;
+  const lastLapse = moreLapsed
+    ? latest(
+        holds.filter(isOpen).map(({ state }) => state.expiresAt),
+        now,
+      )
+    : undefined;
   const places = [
     ...(lastLot ? [placeOf(lastLot)] : []),
     ...(lastLapse === undefined ? [] : [{ at: lastLapse, rank: RANK.lapse }]),
@@ -49,7 +54,9 @@ const isOpen = ({ state }: HoldSnapshot): boolean => state.status === 'OPEN';
 
 /** The latest of these instants that is not after now. */
 function latest(instants: readonly Instant[], now: Instant): Instant | undefined {
-  return instants.filter((at) => at <= now).reduce<Instant | undefined>((a, b) => (a === undefined ? b : later(a, b)), undefined);
+  return instants
+    .filter((at) => at <= now)
+    .reduce<Instant | undefined>((a, b) => (a === undefined ? b : later(a, b)), undefined);
 }
 
 /**

@@ -11,14 +11,7 @@ import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
 import { type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
-import {
-  type DraftBucket,
-  type DraftLot,
-  LotDrafts,
-  LotsNotLoaded,
-  type NewLot,
-  spendable,
-} from './lot-drafts.ts';
+import { type DraftBucket, type DraftLot, LotDrafts, LotsNotLoaded, type NewLot, spendable } from './lot-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
 
 /** The reason code of what new credits pay back of a debt. */
@@ -290,8 +283,7 @@ export class WalletBook {
     return {
       debitLot,
       repay,
-      spend: (amount, reasonCode) =>
-        this.#takeInBurnOrder(amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
+      spend: (amount, reasonCode) => this.#takeInBurnOrder(amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
       spendFrom: (bucket, amount, reasonCode) =>
         this.#takeFrom(bucket, amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
       spendHeld: (hold, amount, reasonCode) => {

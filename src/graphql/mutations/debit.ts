@@ -5,13 +5,13 @@ import type { Answered } from '../../operations/outcome.ts';
 import { decodeLines } from '../../persistence/line-codec.ts';
 import { builder } from '../builder.ts';
 import { decodeOptionalId } from '../ids.ts';
-import { loadWallet } from '../loading/wallets.ts';
 import { answering } from '../permissions/readable.ts';
+import { toldFields } from '../types/answered.ts';
+import { OveragePolicyEnum } from '../types/enums.ts';
 import { UsageInputRef } from '../types/inputs.ts';
 import { resultUnion } from '../types/result.ts';
 import { TransactionRef } from '../types/transaction.ts';
 import { UsageRef } from '../types/usage.ts';
-import { WalletRef } from '../types/wallet.ts';
 
 const DebitInputRef = builder.inputType('DebitInput', {
   description: 'A charge. Give exactly one of `amount` and `usage`.',
@@ -25,6 +25,10 @@ const DebitInputRef = builder.inputType('DebitInput', {
     }),
     amount: t.field({ type: 'Credits', description: 'Credits to charge, more than 0.' }),
     usage: t.field({ type: [UsageInputRef], description: 'What was used, priced by the rate card; 1 to 100 lines.' }),
+    overage: t.field({
+      type: OveragePolicyEnum,
+      description: 'What happens to a cost beyond what can be spent; REJECT without it.',
+    }),
     reasonCode: t.string({
       description: 'Your own code for the ledger; USAGE without it. Codes of the system are refused.',
     }),
@@ -61,20 +65,14 @@ const DebitPayloadRef = builder.objectRef<Answered>('DebitPayload').implement({
         lines: decodeLines(transaction.lines),
       }),
     }),
-    availableCredits: t.expose('available', { type: 'Credits', description: 'What could be spent right after it.' }),
-    wallet: t.field({
-      type: WalletRef,
-      nullable: true,
-      description: 'The wallet as it is now; null to a key without billing:read.',
-      resolve: ({ organizationId }, _args, context, info) => loadWallet(context, info, organizationId),
-    }),
-    replayed: t.exposeBoolean('replayed', { description: 'True where this is the first answer given again.' }),
+    ...toldFields(t),
   }),
 });
 
 const DebitResult = resultUnion('DebitResult', DebitPayloadRef, [
   'InsufficientCredits',
   'SubscriptionRequired',
+  'SpendLimitReached',
   'IdempotencyKeyReused',
   'UnknownMeter',
   'WalletFrozen',

@@ -1,10 +1,10 @@
 import { signedIn } from '../../operations/authorize.ts';
-import { type EventOutcome, type RecordedUsage, recordUsage } from '../../operations/record-usage.ts';
+import { type EventResult, type RecordedUsage, recordUsage } from '../../operations/record-usage.ts';
 import { builder } from '../builder.ts';
 import { decodeOptionalId } from '../ids.ts';
 import { answering } from '../permissions/readable.ts';
 import { BillingErrorRef } from '../types/billing-error.ts';
-import { UsageEventStatusEnum } from '../types/enums.ts';
+import { OveragePolicyEnum, RecordUsageModeEnum, UsageEventStatusEnum } from '../types/enums.ts';
 import { UsageInputRef } from '../types/inputs.ts';
 import { resultUnion } from '../types/result.ts';
 import { TransactionRef } from '../types/transaction.ts';
@@ -16,6 +16,7 @@ const UsageEventInputRef = builder.inputType('UsageEventInput', {
     organizationId: t.id({ description: 'Whom to charge; the call’s organization without it.' }),
     idempotencyKey: t.string({ required: true, description: 'As for `debit`; each event has its own.' }),
     usage: t.field({ type: UsageInputRef, required: true, description: 'What was used.' }),
+    overage: t.field({ type: OveragePolicyEnum, description: 'As for `debit`.' }),
     taskId: t.string({ description: 'Your task, at most 255 characters.' }),
     executionId: t.string({ description: 'Your execution, at most 255 characters.' }),
     userId: t.id({ description: 'The member who caused it.' }),
@@ -37,10 +38,14 @@ const RecordUsageInputRef = builder.inputType('RecordUsageInput', {
       required: true,
       description: '1 to 5,000 events, decided in this order.',
     }),
+    mode: t.field({
+      type: RecordUsageModeEnum,
+      description: 'What a refused event means for the others; EACH without it.',
+    }),
   }),
 });
 
-const UsageEventOutcomeRef = builder.objectRef<EventOutcome>('UsageEventOutcome').implement({
+const UsageEventOutcomeRef = builder.objectRef<EventResult>('UsageEventOutcome').implement({
   description: 'What became of one event.',
   fields: (t) => ({
     idempotencyKey: t.exposeString('idempotencyKey', { description: 'The event’s key.' }),
@@ -91,7 +96,7 @@ const RecordUsagePayloadRef = builder.objectRef<RecordedUsage>('RecordUsagePaylo
   }),
 });
 
-const count = (results: readonly EventOutcome[], status: EventOutcome['status']): number =>
+const count = (results: readonly EventResult[], status: EventResult['status']): number =>
   results.filter((outcome) => outcome.status === status).length;
 
 const RecordUsageResult = resultUnion('RecordUsageResult', RecordUsagePayloadRef, ['NotFound', 'InvalidInput']);
@@ -104,6 +109,7 @@ builder.mutationField('recordUsage', (t) =>
     resolve: (_root, { input }, { services, caller }) =>
       recordUsage(services, signedIn(caller), {
         organizationId: decodeOptionalId('Organization', input.organizationId),
+        mode: input.mode,
         events: input.events.map((event) => ({
           ...event,
           organizationId: decodeOptionalId('Organization', event.organizationId),

@@ -13,19 +13,19 @@ export function mayReadWallet({ walletId }: { readonly walletId: string }, calle
 
 const ANSWER = Symbol('answer to a call');
 
-interface ReadableTransaction {
+interface ReadableCall {
   readonly walletId: string;
   readonly actorKind: string;
   readonly actorId: string;
   readonly [ANSWER]?: true;
 }
 
-/** Marks the transaction that answers a call: whoever may make the call sees it, another key's replay included. */
-export const answering = <Row extends object>(transaction: Row): Row => ({ ...transaction, [ANSWER]: true });
+/** Marks the transaction or hold that answers a call: whoever may make the call sees it, another key's replay included. */
+export const answering = <Row extends object>(row: Row): Row => ({ ...row, [ANSWER]: true });
 
-/** Transactions: a key with usage:write sees those that its own calls made or were answered with. */
-export function mayReadTransaction(transaction: ReadableTransaction, caller: Caller): boolean {
-  const { walletId, actorKind, actorId, [ANSWER]: isAnswer = false } = transaction;
+/** Transactions and holds: a key with usage:write sees those that its own calls made or were answered with. */
+export function mayReadCall(call: ReadableCall, caller: Caller): boolean {
+  const { walletId, actorKind, actorId, [ANSWER]: isAnswer = false } = call;
   if (mayOnWallet(caller, 'billing:read', walletId)) return true;
   const isOwn = caller.kind === 'API_KEY' && actorKind === 'API_KEY' && actorId === caller.keyId;
   return (isOwn || isAnswer) && mayOnWallet(caller, 'usage:write', walletId);

@@ -10,6 +10,7 @@ import type {
   ApiKey,
   AuditRecord,
   Bucket,
+  Hold,
   LedgerEntry,
   Lot,
   Membership,
@@ -28,7 +29,7 @@ import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
 import { isUuid, parseId } from '../ids.ts';
 import type { NodeQuery } from '../loading/connections.ts';
-import { mayReadAudit, mayReadBilling, mayReadTransaction, mayReadWallet } from '../permissions/readable.ts';
+import { mayReadAudit, mayReadBilling, mayReadCall, mayReadWallet } from '../permissions/readable.ts';
 import { NodeRef } from '../types/node.ts';
 import { ownOrganizations } from './organizations.ts';
 
@@ -120,7 +121,13 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
   Transaction: bookRows<Transaction>(
     'Transaction',
     (prisma, ids, query) => prisma.transaction.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadTransaction,
+    mayReadCall,
+    byId,
+  ),
+  Hold: bookRows<Hold>(
+    'Hold',
+    (prisma, ids, query) => prisma.hold.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadCall,
     byId,
   ),
   Purchase: bookRows<Purchase>(

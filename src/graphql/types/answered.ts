@@ -1,4 +1,4 @@
-/** The fields that payloads of an operator's postings share. */
+/** The fields that payloads of postings share. */
 import type { Answered } from '../../operations/outcome.ts';
 import type { BuilderTypes } from '../builder.ts';
 import { loadWallet } from '../loading/wallets.ts';
@@ -21,4 +21,25 @@ export const answeredFields = (t: PothosSchemaTypes.ObjectFieldBuilder<BuilderTy
     },
   }),
   replayed: t.exposeBoolean('replayed', { description: 'True where this is the first answer given again.' }),
+});
+
+/** What every charging payload tells besides what it did. */
+export const toldFields = <Told extends Pick<Answered, 'organizationId' | 'available' | 'replayed'>>(
+  t: PothosSchemaTypes.ObjectFieldBuilder<BuilderTypes, Told>,
+) => ({
+  availableCredits: t.field({
+    type: 'Credits',
+    description: 'What could be spent right after it.',
+    resolve: ({ available }) => available,
+  }),
+  wallet: t.field({
+    type: WalletRef,
+    nullable: true,
+    description: 'The wallet as it is now; null to a key without billing:read.',
+    resolve: ({ organizationId }, _args, context, info) => loadWallet(context, info, organizationId),
+  }),
+  replayed: t.boolean({
+    description: 'True where this is the first answer given again.',
+    resolve: ({ replayed }) => replayed,
+  }),
 });

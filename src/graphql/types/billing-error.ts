@@ -4,24 +4,36 @@
  */
 import { formatCredits } from '../../domain/credits/micros.ts';
 import type {
+  CaptureExceedsHold,
   Conflict,
+  HoldNotOpen,
   IdempotencyKeyReused,
   InsufficientCredits,
   InvalidInput,
+  NotAttempted,
   NotFound,
   PaymentFailed,
+  RefundExceedsOriginal,
   Refusal,
   RefusalCode,
+  SpendLimitReached,
   SubscriptionRequired,
   UnknownMeter,
   WalletFrozen,
 } from '../../domain/refusals.ts';
+import { formatInstant } from '../../domain/time/instant.ts';
 import { builder } from '../builder.ts';
-import { ErrorCodeEnum, SubscriptionStatusEnum } from './enums.ts';
+import { ErrorCodeEnum, HoldStatusEnum, SubscriptionStatusEnum } from './enums.ts';
+import { ExplanationRef, refusalExplained } from './explanation.ts';
 
 const HTTP_STATUS: Readonly<Record<RefusalCode, number>> = {
   INSUFFICIENT_CREDITS: 402,
   SUBSCRIPTION_REQUIRED: 403,
+  SPEND_LIMIT_REACHED: 429,
+  HOLD_NOT_OPEN: 409,
+  CAPTURE_EXCEEDS_HOLD: 402,
+  REFUND_EXCEEDS_ORIGINAL: 409,
+  NOT_ATTEMPTED: 424,
   IDEMPOTENCY_KEY_REUSED: 409,
   UNKNOWN_METER: 422,
   WALLET_FROZEN: 423,
@@ -33,6 +45,11 @@ const HTTP_STATUS: Readonly<Record<RefusalCode, number>> = {
 
 const TYPE_NAME: Readonly<Record<RefusalCode, string>> = {
   INSUFFICIENT_CREDITS: 'InsufficientCredits',
+  SPEND_LIMIT_REACHED: 'SpendLimitReached',
+  HOLD_NOT_OPEN: 'HoldNotOpen',
+  CAPTURE_EXCEEDS_HOLD: 'CaptureExceedsHold',
+  REFUND_EXCEEDS_ORIGINAL: 'RefundExceedsOriginal',
+  NOT_ATTEMPTED: 'NotAttempted',
   SUBSCRIPTION_REQUIRED: 'SubscriptionRequired',
   IDEMPOTENCY_KEY_REUSED: 'IdempotencyKeyReused',
   UNKNOWN_METER: 'UnknownMeter',
@@ -51,6 +68,16 @@ function describe(refusal: Refusal): string {
   switch (refusal.code) {
     case 'INSUFFICIENT_CREDITS':
       return `${formatCredits(refusal.required)} credits are required and ${formatCredits(refusal.available)} are available.`;
+    case 'SPEND_LIMIT_REACHED':
+      return `The limit of ${formatCredits(refusal.limit)} credits is reached: ${formatCredits(refusal.used)} are used until ${formatInstant(refusal.resetsAt)}.`;
+    case 'HOLD_NOT_OPEN':
+      return `The hold is ${refusal.status} and can be used no more.`;
+    case 'CAPTURE_EXCEEDS_HOLD':
+      return `${formatCredits(refusal.required)} credits are required and ${formatCredits(refusal.held)} are held.`;
+    case 'REFUND_EXCEEDS_ORIGINAL':
+      return `At most ${formatCredits(refusal.refundable)} credits can still be refunded.`;
+    case 'NOT_ATTEMPTED':
+      return 'Another event of the call was refused; this one was not tried.';
     case 'SUBSCRIPTION_REQUIRED':
       return refusal.status === null
         ? 'An active subscription is required to spend credits.'
@@ -115,7 +142,70 @@ export const InsufficientCreditsRef = builder.objectRef<InsufficientCredits>('In
       description: 'Where credits are bought.',
       resolve: (_refusal, _args, { publicUrl }) => `${publicUrl}/billing`,
     }),
+    explanation: t.field({
+      type: ExplanationRef,
+      nullable: true,
+      description:
+        'How it was priced and what there was to spend; null without billing:read, and for what is no charge.',
+      resolve: ({ explanation }, _args, { caller }) => refusalExplained(explanation, caller),
+    }),
   }),
+});
+
+export const SpendLimitReachedRef = builder.objectRef<SpendLimitReached>('SpendLimitReached').implement({
+  interfaces,
+  description: 'Returned when a charge would exceed a cap or limit on the credits of a day. HTTP equivalent 429.',
+  fields: (t) => ({
+    limitCode: t.exposeString('limitCode', {
+      description: 'Which limit: "daily_credit_cap_exceeded" for the plan’s daily cap.',
+    }),
+    limit: t.expose('limit', { type: 'Credits', description: 'What it allows in one window.' }),
+    used: t.expose('used', {
+      type: 'Credits',
+      description: 'What was charged or reserved in the present window when it was refused.',
+    }),
+    resetsAt: t.expose('resetsAt', { type: 'DateTime', description: 'When the next window begins.' }),
+    explanation: t.field({
+      type: ExplanationRef,
+      nullable: true,
+      description: 'How the charge was priced and which limits it met; null without billing:read.',
+      resolve: ({ explanation }, _args, { caller }) => refusalExplained(explanation, caller),
+    }),
+  }),
+});
+
+export const HoldNotOpenRef = builder.objectRef<HoldNotOpen>('HoldNotOpen').implement({
+  interfaces,
+  description: 'Returned when a hold has been captured or released, or has lapsed. HTTP equivalent 409.',
+  fields: (t) => ({
+    status: t.expose('status', { type: HoldStatusEnum, description: 'How it ended.' }),
+  }),
+});
+
+export const CaptureExceedsHoldRef = builder.objectRef<CaptureExceedsHold>('CaptureExceedsHold').implement({
+  interfaces,
+  description:
+    'Returned when a capture costs more than is left of its hold and its overage policy is REJECT. HTTP equivalent 402.',
+  fields: (t) => ({
+    requiredCredits: t.expose('required', { type: 'Credits', description: 'What the capture costs.' }),
+    heldCredits: t.expose('held', { type: 'Credits', description: 'What is left of the hold.' }),
+  }),
+});
+
+export const RefundExceedsOriginalRef = builder.objectRef<RefundExceedsOriginal>('RefundExceedsOriginal').implement({
+  interfaces,
+  description: 'Returned when refunds would add up to more than was charged. HTTP equivalent 409.',
+  fields: (t) => ({
+    refundableCredits: t.expose('refundable', {
+      type: 'Credits',
+      description: 'What can still be refunded; 0 where all has been, and for free work.',
+    }),
+  }),
+});
+
+export const NotAttemptedRef = builder.objectRef<NotAttempted>('NotAttempted').implement({
+  interfaces,
+  description: 'Returned when an event was not tried because another one of the call was refused. HTTP equivalent 424.',
 });
 
 export const SubscriptionRequiredRef = builder.objectRef<SubscriptionRequired>('SubscriptionRequired').implement({
@@ -193,6 +283,11 @@ export const InvalidInputRef = builder.objectRef<InvalidInput>('InvalidInput').i
 
 const TYPE_OF_MEMBER = {
   InsufficientCredits: InsufficientCreditsRef,
+  SpendLimitReached: SpendLimitReachedRef,
+  HoldNotOpen: HoldNotOpenRef,
+  CaptureExceedsHold: CaptureExceedsHoldRef,
+  RefundExceedsOriginal: RefundExceedsOriginalRef,
+  NotAttempted: NotAttemptedRef,
   SubscriptionRequired: SubscriptionRequiredRef,
   IdempotencyKeyReused: IdempotencyKeyReusedRef,
   UnknownMeter: UnknownMeterRef,

@@ -174,24 +174,55 @@ export const UsageEventStatusEnum = builder.enumType('UsageEventStatus', {
   } as const,
 });
 
+export const HoldStatusEnum = builder.enumType('HoldStatus', {
+  description: 'The state of a hold. It ends once.',
+  values: {
+    OPEN: { description: 'Its credits are reserved; it can be captured, released and extended.' },
+    CAPTURED: { description: 'Charged; what was left of it is released.' },
+    RELEASED: { description: 'Given back.' },
+    EXPIRED: { description: 'Lapsed at its expiry; what was left of it is given back.' },
+  } as const,
+});
+
+export const OveragePolicyEnum = builder.enumType('OveragePolicy', {
+  description: 'What happens to a cost that is more than what is held or can be spent.',
+  values: {
+    REJECT: { description: 'It is refused and nothing is charged. The default.' },
+    CAP: { description: 'What there is is charged; the rest is waived.' },
+    DEBT: { description: 'What there is is charged and the rest is owed, up to the overdraft of the plan.' },
+  } as const,
+});
+
+export const RecordUsageModeEnum = builder.enumType('RecordUsageMode', {
+  description: 'What a refused event means for the others of its call.',
+  values: {
+    EACH: { description: 'Every event is decided for itself. The default.' },
+    UNTIL_BLOCKED: {
+      description:
+        'After the first refused event of an organization its later ones are NotAttempted and store nothing.',
+    },
+    ALL_OR_NOTHING: { description: 'All events of the call are charged together, or none; for one organization.' },
+  } as const,
+});
+
 export const ErrorCodeEnum = builder.enumType('ErrorCode', {
   description: 'Codes of refusals, one per error type.',
   values: {
     INSUFFICIENT_CREDITS: { description: 'See InsufficientCredits.' },
     SUBSCRIPTION_REQUIRED: { description: 'See SubscriptionRequired.' },
-    SPEND_LIMIT_REACHED: { description: 'A cap or spend limit is reached.' },
+    SPEND_LIMIT_REACHED: { description: 'See SpendLimitReached.' },
     ALLOCATION_EXHAUSTED: { description: 'An earmark is used up.' },
     PLAN_LIMIT_REACHED: { description: 'A limit of the plan is reached.' },
     IDEMPOTENCY_KEY_REUSED: { description: 'See IdempotencyKeyReused.' },
     UNKNOWN_METER: { description: 'See UnknownMeter.' },
     WALLET_FROZEN: { description: 'See WalletFrozen.' },
-    HOLD_NOT_OPEN: { description: 'A hold has ended already.' },
-    CAPTURE_EXCEEDS_HOLD: { description: 'More was used than is held.' },
-    REFUND_EXCEEDS_ORIGINAL: { description: 'More would be refunded than was charged.' },
+    HOLD_NOT_OPEN: { description: 'See HoldNotOpen.' },
+    CAPTURE_EXCEEDS_HOLD: { description: 'See CaptureExceedsHold.' },
+    REFUND_EXCEEDS_ORIGINAL: { description: 'See RefundExceedsOriginal.' },
     PAYMENT_FAILED: { description: 'See PaymentFailed.' },
     INVALID_INCREMENT: { description: 'A top-up is not a multiple of the plan’s increment.' },
     CONFLICT: { description: 'See Conflict.' },
-    NOT_ATTEMPTED: { description: 'An earlier event of the call was refused.' },
+    NOT_ATTEMPTED: { description: 'See NotAttempted.' },
     NOT_FOUND: { description: 'See NotFound.' },
     INVALID_INPUT: { description: 'See InvalidInput.' },
   } as const,

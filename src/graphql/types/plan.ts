@@ -31,6 +31,15 @@ export const PlanRef = builder.objectRef<Plan>('Plan').implement({
       description: 'Credits it grants every period.',
       resolve: (plan) => [...plan.allowances],
     }),
+    dailyCreditCap: t.expose('dailyCreditCap', {
+      type: 'Credits',
+      nullable: true,
+      description: 'The most that may be charged a local day; null for no cap.',
+    }),
+    overdraft: t.expose('overdraft', {
+      type: 'Credits',
+      description: 'How far a charge with the overage policy DEBT may go into debt; 0 for not at all.',
+    }),
     features: t.stringList({ description: 'What to tell people about it.', resolve: (plan) => [...plan.features] }),
   }),
 });

@@ -2,17 +2,22 @@
 import { atLeastZero, micros, minus, sum } from '../../domain/credits/micros.ts';
 import type { BucketKind } from '../../domain/wallet/snapshot.ts';
 import { builder } from '../builder.ts';
+import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { readPage } from '../pages.ts';
 import { mayReadBilling } from '../permissions/readable.ts';
 import { BucketRef } from './bucket.ts';
+import { HoldStatusEnum } from './enums.ts';
+import { HoldConnection } from './hold.ts';
 import { LedgerEntryConnection } from './ledger-entry.ts';
 import { entriesBeyond, LedgerFilterRef, ledgerCursor, ledgerFilter, ledgerOrder } from './ledger-pages.ts';
 import { liveCursor } from './live-cursor.ts';
 import { LotConnection } from './lot.ts';
 import { LOT_LIST_ARGS, lotList } from './lot-list.ts';
 import { NodeRef } from './node.ts';
+
+const holdPages = datedPages({ kind: 'hold', field: 'createdAt', order: 'desc' });
 
 interface BucketAmounts {
   readonly kind: BucketKind;
@@ -130,6 +135,31 @@ export const WalletRef = builder.prismaObject('Wallet', {
               select: { id: true, entries },
             });
             return rows.map(({ id, entries: ofWallet }) => ({ id, rows: ofWallet }));
+          },
+        });
+      },
+    }),
+    holds: t.field({
+      type: HoldConnection,
+      description: 'Its holds, newest first.',
+      args: {
+        status: t.arg({ type: HoldStatusEnum, description: 'Holds in this state; all without it.' }),
+        first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
+        after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
+      },
+      resolve: (wallet, { status, ...args }, context, info) => {
+        const page = readPage(args);
+        const where = { AND: [status ? { status } : {}, holdPages.after(page)] };
+        return nestedConnection(wallet.id, context, info, {
+          page,
+          cursorOf: holdPages.cursorOf,
+          read: async (ids, query, take) => {
+            const holds = { ...query, where, orderBy: holdPages.orderBy, take };
+            const rows = await context.services.prisma.wallet.findMany({
+              where: { id: { in: ids } },
+              select: { id: true, holds },
+            });
+            return rows.map(({ id, holds: ofWallet }) => ({ id, rows: ofWallet }));
           },
         });
       },

@@ -10,6 +10,7 @@ import {
 } from '../../../src/domain/catalog/catalog.ts';
 import { minorDigits } from '../../../src/domain/catalog/currency.ts';
 import { formatMoney } from '../../../src/domain/catalog/format-money.ts';
+import { formatProblem, parseCatalog } from '../../../src/domain/catalog/parse-catalog.ts';
 import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
 import { rateCard } from '../../../src/domain/pricing/rate-card.ts';
 import { instant } from '../../../src/domain/time/instant.ts';
@@ -101,6 +102,16 @@ describe('money', () => {
   });
 });
 
+/** A catalog with one plan, `free`, and more of it in YAML. */
+function aCatalogWith(plan: string): Catalog {
+  const yaml = `
+buckets: [{ key: purchased, name: P, kind: PURCHASED, burnPriority: 1 }]
+plans: [{ key: free, name: Free, price: { amountMinor: 0, currency: USD }, ${plan} }]`;
+  const parsed = parseCatalog(yaml);
+  if (!parsed.ok) throw new Error(parsed.problems.map(formatProblem).join('; '));
+  return parsed.catalog;
+}
+
 describe('the policies that posting needs', () => {
   it('are those of the catalog, in the units of the domain', () => {
     const catalog: Catalog = {
@@ -111,14 +122,25 @@ describe('the policies that posting needs', () => {
       plans: [],
       packages: [],
       rates: [],
-      policies: { commandCeiling: credits('5'), latenessDays: 2 },
+      policies: {
+        commandCeiling: credits('5'),
+        latenessDays: 2,
+        holds: { defaultSeconds: 60, maxSeconds: 3_600, graceSeconds: 30 },
+        refunds: { expiredLots: 'NEW_LOT', graceDays: 9 },
+      },
     };
     const cards = [rateCard(1, instant(0), [])];
-    expect(postingPolicies(catalog, cards)).toEqual({
+    const [plan] = aCatalogWith('dailyCreditCap: 1000, overdraft: 7.5').plans;
+    expect(postingPolicies(catalog, plan ? [plan] : [], cards)).toEqual({
       rateCards: cards,
       commandCeiling: credits('5'),
       latenessMilliseconds: 172_800_000,
       defaultExpiryDays: new Map([['promotional', 90]]),
+      planTerms: new Map([['free', { dailyCreditCap: credits('1000'), overdraft: credits('7.5') }]]),
+      countsUnits: false,
+      countsSpending: true,
+      holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },
+      expiredLotRefund: { kind: 'NEW_LOT', graceDays: 9 },
     });
   });
 });

@@ -55,6 +55,8 @@ describe('a valid catalog', () => {
         { bucketKey: 'daily_free', interval: 'DAY', credits: credits('100') },
         { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('2000') },
       ],
+      dailyCreditCap: null,
+      overdraft: 0n,
       features: ['100 free credits a day', 'Community support'],
     });
     expect(demo.packages[1]).toEqual({
@@ -66,7 +68,7 @@ describe('a valid catalog', () => {
       bucketKey: 'purchased',
       expiresAfterDays: null,
     });
-    expect(demo.policies).toEqual({ commandCeiling: credits('1000000'), latenessDays: 7 });
+    expect(demo.policies).toMatchObject({ commandCeiling: credits('1000000'), latenessDays: 7 });
     expect(demo.rates.find((rate) => rate.meter === 'scrape' && rate.match !== null)).toEqual({
       meter: 'scrape',
       description: 'One page fetched in a browser',
@@ -105,7 +107,12 @@ rates:
     });
     expect(catalog.packages[0]).toMatchObject({ bonusCredits: 0n, bucketKey: 'bought', expiresAfterDays: null });
     expect(catalog.rates[0]).toMatchObject({ shape: 'PER_UNIT', match: null, per: decimal('1'), description: null });
-    expect(catalog.policies).toEqual({ commandCeiling: credits('1000000000'), latenessDays: 7 });
+    expect(catalog.policies).toEqual({
+      commandCeiling: credits('1000000000'),
+      latenessDays: 7,
+      holds: { defaultSeconds: 900, maxSeconds: 604_800, graceSeconds: 86_400 },
+      refunds: { expiredLots: 'NEW_LOT', graceDays: 30 },
+    });
   });
 
   it('may need nothing but a bucket', () => {

@@ -25,6 +25,7 @@ const inputOf = (input: Partial<BatchInput>): BatchInput => {
     wallets: [],
     records: [],
     purchases: [],
+    refundables: [],
     policies: policies(),
     newId: () => `new-${(++ids).toString().padStart(4, '0')}`,
     ...input,
@@ -165,8 +166,7 @@ describe('one key twice in a batch', () => {
     if (first?.status !== 'posted') throw new Error('the first was not posted');
     expect(second).toMatchObject({
       status: 'replayed',
-      transactionId: first.transaction.id,
-      lotId: null,
+      answer: { transactionId: first.transaction.id, lotId: null },
       available: credits('6'),
     });
     expect(books.records.size).toBe(1);

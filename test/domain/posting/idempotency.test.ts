@@ -15,8 +15,7 @@ describe('a command repeated under its key', () => {
     if (first.status !== 'posted') throw new Error('the first was not posted');
     expect(again).toEqual({
       status: 'replayed',
-      transactionId: first.transaction.id,
-      lotId: null,
+      answer: { transactionId: first.transaction.id, lotId: null, hold: null },
       available: credits('6'),
       availableNow: credits('106'),
     });
@@ -28,7 +27,10 @@ describe('a command repeated under its key', () => {
     const first = books.post(aGrant('5', { key: 'k' }));
     if (first.status !== 'posted') throw new Error('the first was not posted');
     expect(first.lotId).not.toBeNull();
-    expect(books.post(aGrant('5', { key: 'k' }))).toMatchObject({ status: 'replayed', lotId: first.lotId });
+    expect(books.post(aGrant('5', { key: 'k' }))).toMatchObject({
+      status: 'replayed',
+      answer: { lotId: first.lotId },
+    });
     expect(books.lots.size).toBe(1);
   });
 
@@ -184,7 +186,7 @@ describe('keys', () => {
         idempotencyKey: 'k',
         requestHash: command.requestHash,
         operation: 'debit',
-        answer: { transactionId: outcome.transaction.id, lotId: null, available: credits('6') },
+        answer: { transactionId: outcome.transaction.id, lotId: null, hold: null, available: credits('6') },
         createdAt: books.now,
       },
     ]);

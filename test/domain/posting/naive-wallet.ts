@@ -145,7 +145,7 @@ export class NaiveWallet {
     const { available } = reply;
     if (first !== payload) same(outcome, this.#refuse('IDEMPOTENCY_KEY_REUSED'));
     else if (reply.status === 'refused') same(outcome, { ...reply, replayed: true });
-    else expect(outcome).toMatchObject({ status: 'replayed', transactionId, available });
+    else expect(outcome).toMatchObject({ status: 'replayed', answer: { transactionId }, available });
     // What was answered stays; what can be spent by now is told beside it.
     expect(outcome).toMatchObject({ availableNow: this.available });
   }

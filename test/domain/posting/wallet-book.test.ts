@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ZERO } from '../../../src/domain/credits/micros.ts';
 import { GENESIS_HASH } from '../../../src/domain/ledger/hash-chain.ts';
+import { LotsNotLoaded, type NewLot } from '../../../src/domain/posting/lot-drafts.ts';
 import { type TransactionDetails, transactionDetails } from '../../../src/domain/posting/records.ts';
-import { LotsNotLoaded, type NewLot, WalletBook } from '../../../src/domain/posting/wallet-book.ts';
+import { WalletBook } from '../../../src/domain/posting/wallet-book.ts';
 import { hashOf } from '../../support/builders-audit.ts';
 import { aWallet, type WalletBuilder } from '../../support/builders-books.ts';
 import { A_KEY, WALLET } from '../../support/builders-commands.ts';
@@ -25,6 +26,7 @@ const aLot = (book: WalletBook, bucket: string, amount: string, change: Partial<
   paid: false,
   effectiveAt: NOW,
   expiresAt: null,
+  repaysDebt: true,
   purchaseId: null,
   ...change,
 });
@@ -91,7 +93,7 @@ describe('posting', () => {
 
   it('throws rather than spend more than there is', () => {
     const book = bookOf(aWallet().withLot('purchased', '9'));
-    expect(() => book.post(details(), ({ spend }) => spend(credits('10'), 'USAGE'))).toThrow('more was spent');
+    expect(() => book.post(details(), ({ spend }) => spend(credits('10'), 'USAGE'))).toThrow('more was taken');
   });
 
   it('throws where a bucket’s aggregate promises more than its lots hold', () => {
@@ -167,6 +169,7 @@ describe('granting', () => {
       {
         isNew: true,
         inForce: true,
+        closed: false,
         remaining: credits('5'),
         facts: { granted: credits('5'), pinned: 0n, frozen: false },
       },
@@ -257,6 +260,7 @@ const lotOf = (amount: string) => ({
   effectiveAt: NOW,
   expiresAt: null,
   inForce: true,
+  closed: false,
   frozen: false,
   purchaseId: null,
 });

@@ -28,6 +28,7 @@ describe('lotTransitionAt', () => {
     granted: credits('5'),
     remaining: credits('5'),
     pinned: credits('0'),
+    closed: false,
     paid: false,
     effectiveAt: instant(10),
     expiresAt: instant(20),
