@@ -9,6 +9,7 @@ import { newId } from '../src/new-id.ts';
 import type { Poster } from '../src/posting/engine.ts';
 
 export const NO_OP: Poster = {
+  estimate: async () => null,
   async execute(command: Command): Promise<Outcome> {
     if (command.kind === 'settle') return { status: 'settled' };
     const now = instant(Date.now());

@@ -47,6 +47,8 @@ export interface GatewayHooks {
 const DEFAULT_CATALOG = 'catalogs/demo.yaml';
 /** Measured best for callers in the tens on two cores: more lanes make smaller batches. */
 const POSTING_LANES = 2;
+/** Estimates read as posting does, beside it. */
+const ESTIMATING_CONNECTIONS = 2;
 /** Reads of sockets and streams, credentials, and the listener's own. */
 const SERVING_CONNECTIONS = 12;
 const READ_CONNECTIONS = 12;
@@ -99,7 +101,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
   const postingSql = createSql(databaseUrl, {
     applicationName: 'purser-posting',
     posting: true,
-    maxConnections: POSTING_LANES,
+    maxConnections: POSTING_LANES + ESTIMATING_CONNECTIONS,
     ...observed,
   });
   const prisma = createPrisma(databaseUrl, { maxConnections: READ_CONNECTIONS, ...observed });

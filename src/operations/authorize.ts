@@ -33,15 +33,17 @@ export function signedIn(caller: Caller): SignedInCaller {
   return caller;
 }
 
-/** `organizationId` may be left out by an API key, which belongs to one organization. */
+/** Any one of several permissions suffices. `organizationId` may be left out by an API key, which belongs to one organization. */
 export async function tenantFor(
   services: Pick<Services, 'sql'>,
   caller: SignedInCaller,
-  permission: Permission,
+  permission: Permission | readonly Permission[],
   organizationId: string | null | undefined,
 ): Promise<Tenant | NotFound | InvalidInput> {
   const tenant = await findMeant(services, caller, organizationId);
-  if (!isRefusal(tenant) && !may(caller, permission, tenant.organizationId)) throw new Forbidden();
+  if (isRefusal(tenant)) return tenant;
+  const sufficient = typeof permission === 'string' ? [permission] : permission;
+  if (!sufficient.some((one) => may(caller, one, tenant.organizationId))) throw new Forbidden();
   return tenant;
 }
 

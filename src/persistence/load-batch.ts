@@ -88,20 +88,50 @@ interface RecordRow {
 }
 
 /** Begins the transaction, locks and loads. The caller commits or rolls back. */
-export async function beginAndLoad(
+export function beginAndLoad(
   sql: Queryable,
   commands: readonly Command[],
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
   const walletIds = [...new Set(commands.map((command) => command.walletId))].sort();
+  const locking = [
+    sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
+    sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
+  ];
+  return load(sql, { locking, walletIds, commands }, limits, needs);
+}
+
+/** Reads one wallet as it is, locking nothing. The caller rolls back. */
+export function beginAndRead(
+  sql: Queryable,
+  walletId: string,
+  limits: LoadLimits,
+  needs: CounterNeeds,
+): Promise<LoadedBatch> {
+  const locking = [sql`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`];
+  return load(sql, { locking, walletIds: [walletId], commands: [] }, limits, needs);
+}
+
+interface Wanted {
+  /** What begins the transaction. */
+  readonly locking: readonly Promise<unknown>[];
+  readonly walletIds: readonly string[];
+  readonly commands: readonly Command[];
+}
+
+async function load(
+  sql: Queryable,
+  { locking, walletIds, commands }: Wanted,
+  limits: LoadLimits,
+  needs: CounterNeeds,
+): Promise<LoadedBatch> {
   const keyed = keyedCommands(commands);
   const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
-  const [, , wallets, buckets, lots, records, purchases, holds, refundables, spendCounts, tierCounts] =
-    await Promise.all([
-      sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
-      sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
+  const [, wallets, buckets, lots, records, purchases, holds, refundables, spendCounts, tierCounts] = await Promise.all(
+    [
+      Promise.all(locking),
       loadWallets(sql, walletIds),
       loadBuckets(sql, walletIds),
       loadLots(sql, walletIds, limits.lotsPerBucket),
@@ -114,7 +144,8 @@ export async function beginAndLoad(
       loadRefundables(sql, refunded, walletIds),
       needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
       needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
-    ]);
+    ],
+  );
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
   const [dueLots, lapsed] =
@@ -227,7 +258,8 @@ function findLapsed(sql: Queryable, wallets: readonly WalletRow[], perWallet: nu
 }
 
 /** One index probe per key; a plain join would scan the table where PostgreSQL has no statistics of it yet. */
-function loadRecords(sql: Queryable, keyed: readonly KeyedCommand[]) {
+async function loadRecords(sql: Queryable, keyed: readonly KeyedCommand[]): Promise<readonly RecordRow[]> {
+  if (keyed.length === 0) return [];
   return sql<RecordRow[]>`
     SELECT r.organization_id, r.key, r.operation, encode(r.request_hash, 'hex') AS request_hash, r.outcome, r.created_at
     FROM unnest(${keyed.map((command) => command.organizationId)}::uuid[],

@@ -9,9 +9,14 @@
 import type { Logger } from 'pino';
 import { type Command, weightOf } from '../domain/posting/commands.ts';
 import type { Policies } from '../domain/posting/decide-batch.ts';
+import type { Estimate } from '../domain/posting/decide-estimate.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
+import type { UsageQuantity } from '../domain/pricing/price.ts';
+import type { InvalidInput, UnknownMeter } from '../domain/refusals.ts';
 import type { Sql } from '../persistence/connection.ts';
-import { EngineBusy, EngineStopped } from './errors.ts';
+import { isConnectionLoss, isUnavailable } from '../persistence/errors.ts';
+import { DatabaseUnavailable, EngineBusy, EngineStopped } from './errors.ts';
+import { estimate } from './estimate.ts';
 import { Lane, type PendingCommand } from './lane.ts';
 import { type LiveFeed, runBatch } from './run-batch.ts';
 
@@ -36,9 +41,12 @@ const DEFAULT_MAX_QUEUED = 20_000;
 export interface Poster {
   /** Resolves with the command's outcome once it is committed (or refused). */
   execute(command: Command): Promise<Outcome>;
+  /** What usage would cost the wallet now; null while it catches up with what is due. Posts and locks nothing. */
+  estimate(walletId: string, usage: readonly UsageQuantity[]): Promise<Estimate | UnknownMeter | InvalidInput | null>;
 }
 
 export class PostingEngine implements Poster {
+  readonly #options: EngineOptions;
   readonly #lanes: readonly Lane[];
   readonly #maxQueued: number;
   #waiting = 0;
@@ -46,6 +54,7 @@ export class PostingEngine implements Poster {
 
   constructor(options: EngineOptions) {
     const { lanes = DEFAULT_LANES, maxBatch = DEFAULT_MAX_BATCH, maxQueued = DEFAULT_MAX_QUEUED } = options;
+    this.#options = options;
     this.#maxQueued = maxQueued;
     this.#lanes = Array.from({ length: lanes }, () => new Lane(maxBatch, (batch) => runBatch(options, batch)));
   }
@@ -63,6 +72,13 @@ export class PostingEngine implements Poster {
     } finally {
       this.#waiting -= weight;
     }
+  }
+
+  async estimate(walletId: string, usage: readonly UsageQuantity[]) {
+    if (this.#stopped) throw new EngineStopped();
+    return estimate(this.#options, walletId, usage).catch((error: unknown) => {
+      throw isConnectionLoss(error) || isUnavailable(error) ? new DatabaseUnavailable(error) : error;
+    });
   }
 
   /** Refuses new commands and resolves when those accepted have been answered. */

@@ -30,7 +30,7 @@ export interface BatchRunner {
   readonly logger: Logger;
 }
 
-const FIRST_LIMITS: LoadLimits = { lotsPerBucket: 16, duePerWallet: 500 };
+export const FIRST_LIMITS: LoadLimits = { lotsPerBucket: 16, duePerWallet: 500 };
 const MORE_LOTS_FACTOR = 16;
 const ATTEMPTS = 6;
 const FIRST_PAUSE_MILLISECONDS = 20;

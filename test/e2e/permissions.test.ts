@@ -123,6 +123,34 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { recordUsage(input: { ${here()}, events: [{ ${fresh()}, usage: { meter: "search" } }] }) { __typename } }`,
     payload: 'RecordUsagePayload',
   }),
+  'Query.estimate': () => ({
+    document: `{ estimate(input: { ${here()}, usage: [{ meter: "search" }] }) { __typename } }`,
+    payload: 'Estimate',
+  }),
+  'Mutation.authorize': () => ({
+    document: `mutation { authorize(input: { ${here()}, ${fresh()}, amount: "1" }) { __typename } }`,
+    payload: 'HoldPayload',
+  }),
+  'Mutation.capture': async () => ({
+    document: `mutation { capture(input: { holdId: "${await aHold()}", ${fresh()} }) { __typename } }`,
+    payload: 'CapturePayload',
+  }),
+  'Mutation.release': async () => ({
+    document: `mutation { release(input: { holdId: "${await aHold()}", ${fresh()} }) { __typename } }`,
+    payload: 'HoldPayload',
+  }),
+  'Mutation.extendHold': async () => ({
+    document: `mutation { extendHold(input: { holdId: "${await aHold()}", ${fresh()}, expiresInSeconds: 3600 }) { __typename } }`,
+    payload: 'HoldPayload',
+  }),
+  'Mutation.refund': async () => ({
+    document: `mutation { refund(input: { transactionId: "${await aCharge()}", ${fresh()} }) { __typename } }`,
+    payload: 'RefundPayload',
+  }),
+  'Mutation.selectPlan': async () => ({
+    document: `mutation { selectPlan(input: { organizationId: "${unsubscribed()}", ${fresh()}, planId: "${await aFreePlan()}" }) { __typename } }`,
+    payload: 'SelectPlanPayload',
+  }),
   'Mutation.purchasePackage': () => ({
     document: `mutation { purchasePackage(input: { ${here()}, ${fresh()}, packageId: "${ids.Package}" }) { __typename } }`,
     payload: 'PurchasePayload',

@@ -24,6 +24,12 @@ const needs = (permission: Permission) =>
     return mayAnywhere(caller, permission) || forbidden();
   });
 
+const needsAny = (...permissions: readonly Permission[]) =>
+  rule(`needs one of ${permissions.join(', ')}`)((_parent, _args, { caller }: GraphQLContext) => {
+    if (caller.kind === 'ANONYMOUS') return unauthenticated();
+    return permissions.some((permission) => mayAnywhere(caller, permission)) || forbidden();
+  });
+
 const chargesUsage = needs('usage:write');
 const readsBilling = needs('billing:read');
 const writesBilling = needs('billing:write');
@@ -41,6 +47,7 @@ export const ruleTree = {
     plans: allow,
     packages: allow,
     rateCard: allow,
+    estimate: needsAny('usage:write', 'billing:read'),
   },
   Mutation: {
     '*': deny,
@@ -52,6 +59,7 @@ export const ruleTree = {
     extendHold: chargesUsage,
     refund: writesBilling,
     purchasePackage: writesBilling,
+    selectPlan: writesBilling,
     createOrganization: isPerson,
     createProject: managesOrganization,
     createApiKey: managesOrganization,

@@ -111,6 +111,14 @@ export const SubscriptionStatusEnum = builder.enumType('SubscriptionStatus', {
   } as const,
 });
 
+export const PlanChangeTimeEnum = builder.enumType('PlanChangeTime', {
+  description: 'When a change of plan takes effect.',
+  values: {
+    NOW: { description: 'At once.' },
+    PERIOD_END: { description: 'When the period that is paid for ends.' },
+  } as const,
+});
+
 export const BillingIntervalEnum = builder.enumType('BillingInterval', {
   description: 'How often a plan is paid.',
   values: {

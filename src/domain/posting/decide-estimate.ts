@@ -1,0 +1,35 @@
+/**
+ * What usage would cost at this moment, and what would refuse it. It asks what a charge asks, of the same books and rate
+ * card, and posts nothing.
+ */
+import type { Micros } from '../credits/micros.ts';
+import { type PricedLine, rateCardAt, type UsageQuantity } from '../pricing/price.ts';
+import { type InvalidInput, isRefusal, type Refusal, type UnknownMeter } from '../refusals.ts';
+import type { WalletSnapshot } from '../wallet/snapshot.ts';
+import { assess, type ChargingPolicies, priceCharge } from './assess-charge.ts';
+import { postDueTransitions } from './transitions.ts';
+import { WalletBook } from './wallet-book.ts';
+
+export interface Estimate {
+  readonly credits: Micros;
+  readonly lines: readonly PricedLine[];
+  /** Why the same usage would be refused; null where it would be charged. */
+  readonly blockedBy: Refusal | null;
+  readonly available: Micros;
+}
+
+/** Null where more is due on the wallet than was loaded: what it holds now is not known yet. */
+export function decideEstimate(
+  snapshot: WalletSnapshot,
+  usage: readonly UsageQuantity[],
+  policies: ChargingPolicies,
+  newId: () => string,
+): Estimate | UnknownMeter | InvalidInput | null {
+  const book = new WalletBook(snapshot, newId);
+  if (!snapshot.frozen && !postDueTransitions(book)) return null;
+  const priced = priceCharge(book, { kind: 'usage', usage }, rateCardAt(policies.rateCards, book.now), policies);
+  if (isRefusal(priced)) return priced;
+  const { refusal } = assess(book, priced, 'REJECT', policies);
+  const blockedBy: Refusal | null = snapshot.frozen ? { code: 'WALLET_FROZEN' } : refusal;
+  return { credits: priced.total, lines: priced.lines, blockedBy, available: book.available };
+}

@@ -1,0 +1,68 @@
+/**
+ * Subscribes an organization to a free plan: active at once, with the first allowances granted.
+ *
+ * Refusals: InvalidInput, NotFound (organization, plan), IdempotencyKeyReused, WalletFrozen, Conflict (subscribed already).
+ * Throws Forbidden, and the engine's faults.
+ */
+import type { Plan } from '../domain/catalog/catalog.ts';
+import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import { requestHash } from '../domain/posting/request-hash.ts';
+import { invalidInput, isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
+import { tenantFor } from './authorize.ts';
+import { checkIdempotencyKey } from './input-rules.ts';
+import { WalletBusy } from './outcome.ts';
+import type { Services } from './services.ts';
+
+export interface SelectPlanInput {
+  readonly organizationId?: string | null | undefined;
+  readonly planKey: string;
+  readonly idempotencyKey: string;
+  readonly when?: 'NOW' | 'PERIOD_END' | null | undefined;
+}
+
+export interface SelectedPlan {
+  readonly organizationId: string;
+  readonly subscriptionId: string;
+  readonly replayed: boolean;
+}
+
+export async function selectPlan(
+  services: Services,
+  caller: SignedInCaller,
+  input: SelectPlanInput,
+): Promise<SelectedPlan | Refusal> {
+  const problem = checkIdempotencyKey(input.idempotencyKey);
+  if (problem) return problem;
+  const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
+  if (isRefusal(tenant)) return tenant;
+  const plan = services.catalogs.current.catalog.plans.find(({ key }) => key === input.planKey);
+  if (!plan) return notFound('plan');
+  if (plan.price.amountMinor > 0n) return invalidInput(['planId'], 'has a price: only free plans can be selected');
+  if (input.when === 'PERIOD_END') return invalidInput(['when'], 'must be NOW: a first plan begins at once');
+  const { idempotencyKey } = input;
+  const { organizationId } = tenant;
+  const outcome = await services.engine.execute({
+    kind: 'subscribe',
+    ...tenant,
+    actor: actorOf(caller),
+    requestId: services.requestId,
+    idempotencyKey,
+    requestHash: requestHash('selectPlan', organizationId, { planKey: plan.key }),
+    plan: subscribed(plan),
+  });
+  switch (outcome.status) {
+    case 'subscribed':
+      return { organizationId, subscriptionId: outcome.subscriptionId, replayed: false };
+    case 'replayed':
+      if (!('subscriptionId' in outcome.answer)) throw new Error('a stored answer names no subscription');
+      return { organizationId, subscriptionId: outcome.answer.subscriptionId, replayed: true };
+    case 'refused':
+      return outcome.refusal;
+    case 'busy':
+      throw new WalletBusy();
+    default:
+      throw new Error(`a change of plan was answered with ${outcome.status}`);
+  }
+}
+
+const subscribed = ({ key, interval, allowances }: Plan) => ({ key, interval, allowances });
