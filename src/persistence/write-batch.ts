@@ -8,7 +8,7 @@ import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
-import type { Queryable } from './connection.ts';
+import { fragment, type Queryable } from './connection.ts';
 import { encodeLimits, encodeLines } from './line-codec.ts';
 
 export async function writeAndCommit(sql: Queryable, decision: BatchDecision): Promise<void> {
@@ -259,7 +259,11 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
         next_transition_at = CASE WHEN changed.transitions THEN least(
           (SELECT min(next_transition_at) FROM lot WHERE lot.wallet_id = changed.id AND NOT frozen),
           (SELECT min(next_refresh_at) FROM allowance WHERE allowance.wallet_id = changed.id))
-          ELSE next_transition_at END
+          ELSE next_transition_at END,
+        next_lot_or_hold_at = CASE WHEN changed.transitions THEN ${NEXT_LOT_OR_HOLD} ELSE next_lot_or_hold_at END,
+        last_refreshed_at = CASE WHEN changed.transitions
+          THEN (SELECT max(last_refreshed_at) FROM allowance WHERE allowance.wallet_id = changed.id)
+          ELSE wallet.last_refreshed_at END
     FROM unnest(
       ${books.map((book) => book.snapshot.id)}::uuid[],
       ${amounts(books.map((book) => book.balance))}::bigint[],
@@ -271,6 +275,18 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
     ) AS changed (id, balance, sequence, version, head_hash, posted_at, transitions)
     WHERE wallet.id = changed.id`;
 }
+
+/**
+ * What jobs post on time whoever uses the wallet. A lot that expires at the instant at which its bucket refreshes goes with
+ * the refresh: else an idle wallet would be granted its allowance every night because the night before's had expired.
+ */
+const NEXT_LOT_OR_HOLD = fragment`(
+          SELECT lot.next_transition_at FROM lot
+          WHERE lot.wallet_id = changed.id AND NOT lot.frozen AND lot.next_transition_at IS NOT NULL
+            AND NOT EXISTS (
+              SELECT 1 FROM allowance
+              WHERE allowance.bucket_id = lot.bucket_id AND lot.in_force AND allowance.next_refresh_at = lot.expires_at)
+          ORDER BY lot.next_transition_at LIMIT 1)`;
 
 const jsonOrNull = (value: object | null): string | null => (value === null ? null : JSON.stringify(value));
 
