@@ -42,17 +42,18 @@ export async function walletsToSettle(sql: Queryable, { by, after, limit }: DueP
     FROM (
       (SELECT w.id, w.organization_id, w.settle_at AS due_at
        FROM wallet w
-       JOIN organization o ON o.id = w.organization_id
+       CROSS JOIN LATERAL (
+         SELECT 1 FROM organization o
+         WHERE o.id = w.organization_id AND coalesce(o.test_clock_offset_ms, 0) = 0
+         LIMIT 1
+       ) o
        WHERE w.settle_at <= ${now} AND (w.settle_at, w.id) > (${afterAt}, ${afterId})
-         AND coalesce(o.test_clock_offset_ms, 0) = 0
        ORDER BY w.settle_at, w.id
        LIMIT ${limit})
       UNION ALL
-      (SELECT w.id, w.organization_id, ${DUE_BY_TEST_CLOCK}
-       FROM organization o
-       JOIN wallet w ON w.organization_id = o.id
-       WHERE o.test_clock_offset_ms > 0
-         AND ${DUE_BY_TEST_CLOCK} <= ${now} AND (${DUE_BY_TEST_CLOCK}, w.id) > (${afterAt}, ${afterId}))
+      (SELECT id, organization_id, due_at
+       FROM (${SETTLED_BY_TEST_CLOCK}) w
+       WHERE due_at <= ${now} AND (due_at, id) > (${afterAt}, ${afterId}))
     ) due
     ORDER BY due_at, id
     LIMIT ${limit}`;
@@ -69,14 +70,18 @@ export async function upcomingSettlement(sql: Queryable, dueBy: Instant): Promis
   const [row] = await sql<{ now: Instant; next_due_at: Instant | null }[]>`
     SELECT clock_timestamp() AS now, least(
       (SELECT min(settle_at) FROM wallet WHERE settle_at > ${formatInstant(dueBy)}::timestamptz),
-      (SELECT min(${DUE_BY_TEST_CLOCK})
-       FROM organization o
-       JOIN wallet w ON w.organization_id = o.id
-       WHERE o.test_clock_offset_ms > 0
-         AND ${DUE_BY_TEST_CLOCK} > ${formatInstant(dueBy)}::timestamptz)) AS next_due_at`;
+      (SELECT min(due_at) FROM (${SETTLED_BY_TEST_CLOCK}) w WHERE due_at > ${formatInstant(dueBy)}::timestamptz))
+      AS next_due_at`;
   if (!row) throw new Error('the database told no time');
   return { now: row.now, nextDueAt: row.next_due_at };
 }
 
-const DUE_BY_TEST_CLOCK = fragment`w.settle_at - o.test_clock_offset_ms * interval '1 millisecond'`;
+/** The wallets of organizations whose clock is ahead, each found by a probe. */
+const SETTLED_BY_TEST_CLOCK = fragment`
+        SELECT w.id, w.organization_id, w.settle_at - o.test_clock_offset_ms * interval '1 millisecond' AS due_at
+        FROM organization o
+        CROSS JOIN LATERAL (
+          SELECT id, organization_id, settle_at FROM wallet WHERE organization_id = o.id LIMIT 1
+        ) w
+        WHERE o.test_clock_offset_ms > 0`;
 const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
