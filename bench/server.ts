@@ -12,7 +12,14 @@ const dataDirectory = await temporaryDataDirectory('purser-bench-');
 const gateway = await startGateway(readConfig({ PORT: '0', PURSER_DATA_DIR: dataDirectory, LOG_LEVEL: 'error' }));
 // The same server with a poster that posts nothing, in the same process on the same database.
 const floor = await startGateway(
-  readConfig({ PORT: '0', PURSER_DATA_DIR: dataDirectory, LOG_LEVEL: 'error', DATABASE_URL: gateway.databaseUrl }),
+  readConfig({
+    PORT: '0',
+    PURSER_DATA_DIR: dataDirectory,
+    LOG_LEVEL: 'error',
+    DATABASE_URL: gateway.databaseUrl,
+    // What it settled would stay due.
+    PURSER_JOBS: 'off',
+  }),
   { poster: NO_OP },
 );
 const wallets = await fundedWallets(gateway.services, WALLETS);

@@ -10,6 +10,8 @@ import { type Database, openDatabase, StartupError } from './database.ts';
 import { type Demo, seedDemo } from './demo/seed.ts';
 import { Authenticator } from './http/authenticate.ts';
 import { HttpServer } from './http/server.ts';
+import { JobRunner } from './jobs/runner.ts';
+import { settleDueWallets } from './jobs/settle-due-wallets.ts';
 import { newId } from './new-id.ts';
 import { applyCatalogSource, CatalogInvalid, CatalogStore } from './operations/catalog-store.ts';
 import type { Services } from './operations/services.ts';
@@ -95,7 +97,7 @@ interface Parts {
 }
 
 async function serve({ config, logger, server, database, publicUrl, hooks }: Parts): Promise<Gateway> {
-  const { databaseUrl } = database;
+  const { databaseUrl, jobsUrl } = database;
   const observed = hooks.onStatement ? { onStatement: hooks.onStatement } : {};
   const sql = createSql(databaseUrl, { applicationName: 'purser', maxConnections: SERVING_CONNECTIONS, ...observed });
   const postingSql = createSql(databaseUrl, {
@@ -153,16 +155,21 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       metrics,
       checkReady: async () => void (await databaseNow(sql)),
     });
+    const runner =
+      config.jobs && jobsUrl !== null
+        ? new JobRunner({ databaseUrl: jobsUrl, jobs: [settleDueWallets(services)], logger })
+        : null;
     const stop = once(async () => {
       stopping.abort();
       const deadline = setTimeout(() => server.destroy(), DRAIN_MILLISECONDS);
-      await server.stop();
+      await Promise.all([server.stop(), runner?.stop(DRAIN_MILLISECONDS)]);
       clearTimeout(deadline);
       await engine.stop();
       await signals.stop();
       await closePools(pools);
       await database.stop();
     });
+    runner?.start();
     return {
       endpoint: `${publicUrl}/graphql`,
       wsEndpoint: `${publicUrl.replace(/^http/, 'ws')}/graphql`,

@@ -24,6 +24,7 @@ const environment = z.object({
   PURSER_OPERATOR_CLAIM: z.string().min(1).default('purser_operator'),
   PURSER_SANDBOX_WEBHOOK_SECRET: z.base64().min(32).optional(),
   PURSER_ALLOW_SANDBOX: flag.default(false),
+  PURSER_JOBS: z.enum(['on', 'off']).default('on'),
   PURSER_GRAPHIQL: flag.optional(),
   PURSER_INTROSPECTION: flag.optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
@@ -44,6 +45,8 @@ export interface Config {
   readonly jwksUrl: string | undefined;
   readonly operatorClaim: string;
   readonly sandboxWebhookSecret: string | undefined;
+  /** Whether this process posts what comes due, beside serving. */
+  readonly jobs: boolean;
   readonly graphiql: boolean;
   readonly introspection: boolean;
   readonly logLevel: string;
@@ -74,6 +77,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     jwksUrl: values.PURSER_JWKS_URL,
     operatorClaim: values.PURSER_OPERATOR_CLAIM,
     sandboxWebhookSecret: values.PURSER_SANDBOX_WEBHOOK_SECRET,
+    jobs: values.PURSER_JOBS === 'on',
     graphiql: values.PURSER_GRAPHIQL ?? !production,
     introspection: values.PURSER_INTROSPECTION ?? !production,
     logLevel: values.LOG_LEVEL ?? (production ? 'info' : 'warn'),

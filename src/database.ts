@@ -1,6 +1,6 @@
 /**
  * Finds the database to serve from: the embedded PostgreSQL or the one that the environment names. Whoever may migrates it
- * and makes the serving role; whoever may not only checks that the schema is the one this version needs.
+ * and makes the roles that serve and run jobs; whoever may not only checks that the schema is the one this version needs.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { Client } from 'pg';
 import type { Config } from './config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres/index.ts';
 import { isConnectionLoss, sqlState } from './persistence/errors.ts';
+import { ensureJobsRole, findJobsUrl } from './persistence/jobs-role.ts';
 import { applyMigrations, pendingMigrations } from './persistence/migrate.ts';
 import { ensureServingRole, grantServing } from './persistence/serving-role.ts';
 import { projectPath } from './project-path.ts';
@@ -18,6 +19,8 @@ export class StartupError extends Error {}
 export interface Database {
   /** The URL of the role that serves. */
   readonly databaseUrl: string;
+  /** The URL of the role that runs jobs; null where this process can run none. */
+  readonly jobsUrl: string | null;
   readonly notices: readonly string[];
   /** Stops what was started for it; nothing for a database that the environment named. */
   stop(): Promise<void>;
@@ -30,10 +33,10 @@ const LOCK_PAUSE_MILLISECONDS = 100;
 
 export async function openDatabase(config: Config): Promise<Database> {
   if (config.databaseUrl !== undefined) {
-    return { ...(await prepare(config.databaseUrl, config.databaseAdminUrl)), stop: async () => undefined };
+    return { ...(await prepare(config, config.databaseUrl, config.databaseAdminUrl)), stop: async () => undefined };
   }
   if (config.databaseAdminUrl !== undefined) {
-    return { ...(await prepare(config.databaseAdminUrl, undefined)), stop: async () => undefined };
+    return { ...(await prepare(config, config.databaseAdminUrl, undefined)), stop: async () => undefined };
   }
   await mkdir(config.dataDirectory, { recursive: true }).catch(() => {
     throw new StartupError(`The data directory ${config.dataDirectory} cannot be made.`);
@@ -44,9 +47,9 @@ export async function openDatabase(config: Config): Promise<Database> {
     settings: { max_connections: '200', shared_buffers: '256MB', wal_compression: 'on' },
   });
   const owner = await claimDataDirectory(server, config.dataDirectory);
-  const prepared = await prepare(server.adminUrl, undefined);
+  const prepared = await prepare(config, server.adminUrl, undefined);
   return {
-    databaseUrl: prepared.databaseUrl,
+    ...prepared,
     notices: [...server.notices, ...prepared.notices],
     async stop() {
       await owner.end();
@@ -75,33 +78,45 @@ async function migrate(databaseUrl: string, migrationsDirectory: string): Promis
   await applyMigrations({ databaseUrl, migrationsDirectory, schemaPath: projectPath('prisma/schema.prisma') });
 }
 
-type Prepared = Pick<Database, 'databaseUrl' | 'notices'>;
+type Prepared = Omit<Database, 'stop'>;
 
-async function prepare(databaseUrl: string, adminUrl: string | undefined): Promise<Prepared> {
+async function prepare(config: Config, databaseUrl: string, adminUrl: string | undefined): Promise<Prepared> {
   const migrationsDirectory = projectPath('prisma/migrations');
   try {
     const migrator = adminUrl ?? ((await mayMigrate(databaseUrl)) ? databaseUrl : undefined);
     if (migrator === undefined) {
       const pending = await pendingMigrations({ databaseUrl, migrationsDirectory });
-      if (pending.length === 0) return { databaseUrl, notices: [] };
+      if (pending.length === 0) return await joined(config, databaseUrl);
       throw new StartupError(
         `The database lacks ${pending.join(', ')} and this user may not migrate it: start once with DATABASE_ADMIN_URL set.`,
       );
     }
     await migrate(migrator, migrationsDirectory);
     if (adminUrl !== undefined && new URL(adminUrl).username !== new URL(databaseUrl).username) {
-      await grantServing(adminUrl, decodeURIComponent(new URL(databaseUrl).username));
+      const servingRole = userOf(databaseUrl);
+      await grantServing(adminUrl, servingRole);
       await mayMigrate(databaseUrl).catch((error: unknown) => {
         throw explain(error, databaseUrl);
       });
-      return { databaseUrl, notices: [] };
+      return { databaseUrl, jobsUrl: await ensureJobsRole(adminUrl, servingRole), notices: [] };
     }
     const role = await ensureServingRole(migrator);
-    return { databaseUrl: role.databaseUrl, notices: role.notice === null ? [] : [role.notice] };
+    const jobsUrl = await ensureJobsRole(migrator, userOf(role.databaseUrl));
+    return { databaseUrl: role.databaseUrl, jobsUrl, notices: role.notice === null ? [] : [role.notice] };
   } catch (error) {
     throw explain(error, adminUrl ?? databaseUrl);
   }
 }
+
+/** Serves a database that others prepare, and runs jobs where they have made a role for it. */
+async function joined({ jobs }: Config, databaseUrl: string): Promise<Prepared> {
+  const jobsUrl = jobs ? await findJobsUrl(databaseUrl) : null;
+  const notice =
+    'No role for jobs has been made here: this process serves without them. Start once with DATABASE_ADMIN_URL set.';
+  return { databaseUrl, jobsUrl, notices: jobs && jobsUrl === null ? [notice] : [] };
+}
+
+const userOf = (databaseUrl: string): string => decodeURIComponent(new URL(databaseUrl).username);
 
 async function mayMigrate(databaseUrl: string): Promise<boolean> {
   const client = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000 });

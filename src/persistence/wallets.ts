@@ -1,6 +1,7 @@
 /** Which wallets have something due. */
 import type { Tenant } from '../domain/identity/caller.ts';
-import type { Queryable } from './connection.ts';
+import { formatInstant, type Instant } from '../domain/time/instant.ts';
+import { fragment, type Queryable } from './connection.ts';
 
 /** Those of the organizations whose next transition has come by their own clock. Frozen wallets wait. */
 export async function dueWallets(sql: Queryable, organizationIds: readonly string[]): Promise<Tenant[]> {
@@ -13,3 +14,74 @@ export async function dueWallets(sql: Queryable, organizationIds: readonly strin
         clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
   return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id }));
 }
+
+/** A wallet that a job settles. The place is where it stands among those due: by when, then by id. */
+export interface DueWallet extends Tenant {
+  /** In the database's time, whatever the organization's clock says. */
+  readonly dueAt: Instant;
+}
+
+export interface DuePage {
+  /** What has come due by then, in the database's time. */
+  readonly by: Instant;
+  /** The last wallet of the page before; null for the first page. */
+  readonly after: DueWallet | null;
+  readonly limit: number;
+}
+
+/**
+ * Wallets that jobs settle, the one due longest first. Those of organizations whose clock is ahead are due by that clock.
+ * Costs an index probe per row: frozen wallets and refreshes that nobody waits for are not in the index.
+ */
+export async function walletsToSettle(sql: Queryable, { by, after, limit }: DuePage): Promise<DueWallet[]> {
+  const now = fragment`${formatInstant(by)}::timestamptz`;
+  const afterAt = fragment`${after === null ? '-infinity' : formatInstant(after.dueAt)}::timestamptz`;
+  const afterId = fragment`${after?.walletId ?? LOWEST_ID}::uuid`;
+  const rows = await sql<{ id: string; organization_id: string; due_at: Instant }[]>`
+    SELECT id, organization_id, due_at
+    FROM (
+      (SELECT w.id, w.organization_id, w.settle_at AS due_at
+       FROM wallet w
+       CROSS JOIN LATERAL (
+         SELECT 1 FROM organization o
+         WHERE o.id = w.organization_id AND coalesce(o.test_clock_offset_ms, 0) = 0
+         LIMIT 1
+       ) o
+       WHERE w.settle_at <= ${now} AND (w.settle_at, w.id) > (${afterAt}, ${afterId})
+       ORDER BY w.settle_at, w.id
+       LIMIT ${limit})
+      UNION ALL
+      (SELECT id, organization_id, due_at
+       FROM (${SETTLED_BY_TEST_CLOCK}) w
+       WHERE due_at <= ${now} AND (due_at, id) > (${afterAt}, ${afterId}))
+    ) due
+    ORDER BY due_at, id
+    LIMIT ${limit}`;
+  return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id, dueAt: row.due_at }));
+}
+
+export interface Upcoming {
+  readonly now: Instant;
+  /** When the next wallet comes due that was not due by then; null where nothing is known to come. */
+  readonly nextDueAt: Instant | null;
+}
+
+export async function upcomingSettlement(sql: Queryable, dueBy: Instant): Promise<Upcoming> {
+  const [row] = await sql<{ now: Instant; next_due_at: Instant | null }[]>`
+    SELECT clock_timestamp() AS now, least(
+      (SELECT min(settle_at) FROM wallet WHERE settle_at > ${formatInstant(dueBy)}::timestamptz),
+      (SELECT min(due_at) FROM (${SETTLED_BY_TEST_CLOCK}) w WHERE due_at > ${formatInstant(dueBy)}::timestamptz))
+      AS next_due_at`;
+  if (!row) throw new Error('the database told no time');
+  return { now: row.now, nextDueAt: row.next_due_at };
+}
+
+/** The wallets of organizations whose clock is ahead, each found by a probe. */
+const SETTLED_BY_TEST_CLOCK = fragment`
+        SELECT w.id, w.organization_id, w.settle_at - o.test_clock_offset_ms * interval '1 millisecond' AS due_at
+        FROM organization o
+        CROSS JOIN LATERAL (
+          SELECT id, organization_id, settle_at FROM wallet WHERE organization_id = o.id LIMIT 1
+        ) w
+        WHERE o.test_clock_offset_ms > 0`;
+const LOWEST_ID = '00000000-0000-0000-0000-000000000000';

@@ -7,7 +7,7 @@ import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
 import { amounts, instants, jsonOrNull } from './columns.ts';
-import type { Queryable } from './connection.ts';
+import { fragment, type Queryable } from './connection.ts';
 import { encodeLimits, encodeLines } from './line-codec.ts';
 import { writeCounters } from './write-counters.ts';
 import { writeHolds } from './write-holds.ts';
@@ -240,6 +240,9 @@ function insertAudits(sql: Queryable, { audits: rows }: BatchDecision) {
       ${instants(rows.map((row) => row.occurredAt))}::timestamptz[])`;
 }
 
+const NEXT_LAPSE = fragment`(
+          SELECT min(hold.expires_at) FROM hold WHERE hold.wallet_id = changed.id AND hold.status = 'OPEN')`;
+
 /** The next transition is looked up again only where one was posted or a lot, hold or allowance has changed. */
 function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
   if (books.length === 0) return null;
@@ -250,9 +253,13 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
         last_active_at = CASE WHEN changed.active THEN changed.posted_at ELSE last_active_at END,
         next_transition_at = CASE WHEN changed.transitions THEN least(
           (SELECT min(next_transition_at) FROM lot WHERE lot.wallet_id = changed.id AND NOT frozen),
-          (SELECT min(expires_at) FROM hold WHERE hold.wallet_id = changed.id AND status = 'OPEN'),
+          ${NEXT_LAPSE},
           (SELECT min(next_refresh_at) FROM allowance WHERE allowance.wallet_id = changed.id))
-          ELSE next_transition_at END
+          ELSE next_transition_at END,
+        next_lot_or_hold_at = CASE WHEN changed.transitions THEN ${NEXT_LOT_OR_HOLD} ELSE next_lot_or_hold_at END,
+        last_refreshed_at = CASE WHEN changed.transitions
+          THEN (SELECT max(last_refreshed_at) FROM allowance WHERE allowance.wallet_id = changed.id)
+          ELSE wallet.last_refreshed_at END
     FROM unnest(
       ${books.map((book) => book.snapshot.id)}::uuid[],
       ${amounts(books.map((book) => book.balance))}::bigint[],
@@ -266,3 +273,16 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
     ) AS changed (id, balance, debt, sequence, version, head_hash, posted_at, active, transitions)
     WHERE wallet.id = changed.id`;
 }
+
+/**
+ * What jobs post on time whoever uses the wallet: lapses of holds, starts and expiries of lots. A lot that expires at the
+ * instant at which its bucket refreshes goes with the refresh: else an idle wallet would be granted its allowance every
+ * night because the night before's had expired.
+ */
+const NEXT_LOT_OR_HOLD = fragment`least((
+          SELECT lot.next_transition_at FROM lot
+          WHERE lot.wallet_id = changed.id AND NOT lot.frozen AND lot.next_transition_at IS NOT NULL
+            AND NOT EXISTS (
+              SELECT 1 FROM allowance
+              WHERE allowance.bucket_id = lot.bucket_id AND lot.in_force AND allowance.next_refresh_at = lot.expires_at)
+          ORDER BY lot.next_transition_at LIMIT 1), ${NEXT_LAPSE})`;

@@ -1,6 +1,6 @@
 /**
  * Who may import whom. The layers are those of docs and design: main → http → graphql → operations → (payments, posting)
- * → persistence → domain. A layer may import what stands in its line of the table and nothing else.
+ * → persistence → domain; jobs stand beside http. A layer may import what stands in its line of the table and nothing else.
  */
 import { describe, expect, it } from 'vitest';
 import { codeOf, type ImportedModule, importsOf, sourceFiles } from './source-files.ts';
@@ -10,6 +10,7 @@ type Unit =
   | 'main'
   | 'cli'
   | 'http'
+  | 'jobs'
   | 'graphql'
   | 'demo'
   | 'operations'
@@ -24,6 +25,7 @@ type Unit =
 const ALLOWED: Readonly<Record<Exclude<Unit, 'generated'>, Readonly<Partial<Record<Unit, 'value' | 'type'>>>>> = {
   main: {
     http: 'value',
+    jobs: 'value',
     graphql: 'value',
     demo: 'value',
     operations: 'value',
@@ -41,6 +43,7 @@ const ALLOWED: Readonly<Record<Exclude<Unit, 'generated'>, Readonly<Partial<Reco
     persistence: 'value',
     domain: 'value',
   },
+  jobs: { operations: 'value', persistence: 'value', domain: 'value' },
   graphql: { operations: 'value', persistence: 'value', domain: 'value', generated: 'value' },
   demo: { operations: 'value', persistence: 'value', domain: 'value' },
   operations: { payments: 'type', posting: 'type', persistence: 'value', domain: 'value' },
@@ -72,6 +75,7 @@ const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: reado
   { packages: /^dataloader$/, units: ['graphql', 'http'] },
   { packages: /^@repeaterjs\/repeater$/, units: ['graphql'] },
   { packages: /^(graphql-yoga|graphql-ws|ws|@graphql-yoga\/.*|@escape\.tech\/.*)$/, units: ['http'] },
+  { packages: /^graphile-worker$/, units: ['jobs'] },
   { packages: /^node:http$/, units: ['http', 'main'] },
   { packages: /^jose$/, units: ['http', 'demo'] },
   { packages: /^standardwebhooks$/, units: ['payments', 'http'] },

@@ -30,11 +30,12 @@ afterAll(async () => {
 });
 
 const env = () => ({ DATABASE_URL: database.adminUrl });
-const sessions = async () =>
+const sessions = async (name = '^purser') =>
   (
     await query(
       database,
-      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^purser'`,
+      'SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ $1',
+      [name],
     )
   ).length;
 
@@ -51,6 +52,7 @@ describe('SIGTERM under load', () => {
       amount: '0.01',
     });
     await eventually(async () => load.acknowledged.size > 500, 'the load runs');
+    await eventually(async () => (await sessions('^purser-jobs$')) > 0, 'jobs run');
 
     const begun = performance.now();
     const ended = gateway.stop();

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres, temporaryDataDirectory } from '../../src/embedded-postgres/index.ts';
+import { ensureJobsRole } from '../../src/persistence/jobs-role.ts';
 import { applyMigrations } from '../../src/persistence/migrate.ts';
 import { ensureServingRole } from '../../src/persistence/serving-role.ts';
 import { projectPath } from '../../src/project-path.ts';
@@ -28,7 +29,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     migrationsDirectory: projectPath('prisma/migrations'),
     schemaPath: projectPath('prisma/schema.prisma'),
   });
-  await ensureServingRole(server.adminUrl);
+  const serving = await ensureServingRole(server.adminUrl);
+  await ensureJobsRole(server.adminUrl, new URL(serving.databaseUrl).username);
   await forbidConnections(server.adminUrl);
   project.provide('adminUrl', server.adminUrl);
   return async () => {
