@@ -2,7 +2,7 @@
  * Charges what was really used out of a hold, and releases the rest unless more captures follow.
  *
  * Refusals: InvalidInput, NotFound (hold), IdempotencyKeyReused, WalletFrozen, HoldNotOpen, UnknownMeter,
- * CaptureExceedsHold, InsufficientCredits. Throws the engine's faults.
+ * CaptureExceedsHold, InsufficientCredits. Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import type { Charge, OveragePolicy } from '../domain/posting/commands.ts';

@@ -1,7 +1,7 @@
 /**
  * Lets a hold live longer: until so many seconds from now, within what the catalog allows.
  *
- * Refusals: InvalidInput, NotFound (hold), IdempotencyKeyReused, WalletFrozen, HoldNotOpen. Throws the engine's faults.
+ * Refusals: InvalidInput, NotFound (hold), IdempotencyKeyReused, WalletFrozen, HoldNotOpen. Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';

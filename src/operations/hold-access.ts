@@ -5,6 +5,7 @@
 import { actorOf, may, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import { type NotFound, notFound } from '../domain/refusals.ts';
 import { findHoldOwner } from '../persistence/holds.ts';
+import { Forbidden } from './authorize.ts';
 import type { Services } from './services.ts';
 
 export async function tenantOfHold(
@@ -13,7 +14,8 @@ export async function tenantOfHold(
   holdId: string,
 ): Promise<Tenant | NotFound> {
   const owner = await findHoldOwner(sql, holdId);
-  if (!owner || !may(caller, 'usage:write', owner.organizationId)) return notFound('hold');
+  if (!owner || !may(caller, 'organization:see', owner.organizationId)) return notFound('hold');
+  if (!may(caller, 'usage:write', owner.organizationId)) throw new Forbidden();
   const { kind, id } = actorOf(caller);
   const isMaker = owner.maker.kind === kind && owner.maker.id === id;
   if (!isMaker && !may(caller, 'organization:manage', owner.organizationId)) return notFound('hold');

@@ -1,7 +1,7 @@
 /**
  * Ends a hold without charging what is left of it.
  *
- * Refusals: InvalidInput, NotFound (hold), IdempotencyKeyReused, WalletFrozen, HoldNotOpen. Throws the engine's faults.
+ * Refusals: InvalidInput, NotFound (hold), IdempotencyKeyReused, WalletFrozen, HoldNotOpen. Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';

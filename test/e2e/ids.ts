@@ -4,7 +4,7 @@ import type { TestClient } from '../support/gateway.ts';
 
 export type IdsByType = Readonly<Record<string, string>>;
 
-/** The organization must have credits, a subscription, a purchase, a project, a member and a key. */
+/** The organization must have credits, a hold, a subscription, a purchase, a project, a member and a key. */
 export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType> {
   const { data, errors } = await reader.raw(
     `query($slug: String!) {
@@ -14,6 +14,7 @@ export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType
           __typename id
           buckets { __typename id }
           lots(first: 1) { edges { node { __typename id } } }
+          holds(first: 1) { edges { node { __typename id } } }
           ledger(first: 1) { edges { node { __typename id transaction { __typename id } } } }
         }
         subscription { __typename id plan { __typename id } }

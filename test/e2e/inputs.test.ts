@@ -624,6 +624,10 @@ describe('pages', () => {
     await client.run(CreateProjectDocument, { input: { key: 'p', name: 'P' } });
     const input = { idempotencyKey: aKey(), packageId: encodeId('Package', 'starter') };
     await client.run(PurchasePackageDocument, { input });
+    for (const amount of ['1', '2', '3']) {
+      const held = `mutation { authorize(input: { idempotencyKey: "${aKey()}", amount: "${amount}" }) { __typename } }`;
+      expect((await client.raw(held)).data).toEqual({ authorize: { __typename: 'HoldPayload' } });
+    }
     await query(
       gateway.database,
       `INSERT INTO membership (id, organization_id, user_id, role) SELECT gen_random_uuid(), id, 'demo-viewer', 'VIEWER' FROM organization WHERE slug = $1`,
@@ -637,6 +641,7 @@ describe('pages', () => {
     ledger: (list, slug) => `{ organization(slug: "${slug}") { wallet { ${list('ledger')} } } }`,
     lots: (list, slug) => `{ organization(slug: "${slug}") { wallet { ${list('lots')} } } }`,
     'lots of buckets': (list, slug) => `{ organization(slug: "${slug}") { wallet { buckets { ${list('lots')} } } } }`,
+    holds: (list, slug) => `{ organization(slug: "${slug}") { wallet { ${list('holds')} } } }`,
     purchases: (list, slug) => `{ organization(slug: "${slug}") { ${list('purchases')} } }`,
     auditTrail: (list, slug) => `{ organization(slug: "${slug}") { ${list('auditTrail')} } }`,
     members: (list, slug) => `{ organization(slug: "${slug}") { ${list('members')} } }`,

@@ -41,6 +41,7 @@ async function aFurnishedOrganization(): Promise<Given> {
   await aProject(client);
   await aMember(id, 'OWNER');
   await debit(client);
+  await client.raw(`mutation { authorize(input: { idempotencyKey: "${aKey()}", amount: "1" }) { __typename } }`);
   const { purchasePackage } = await client.run(PurchasePackageDocument, {
     input: { idempotencyKey: aKey(), packageId: encodeId('Package', 'starter') },
   });
@@ -148,6 +149,31 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
     inUsage(({ Project }) => ({ event: `projectId: "${Project}"` })),
     inUsage(({ User }) => ({ event: `userId: "${User}"` })),
   ],
+  'Query.estimate': [
+    inEstimate(({ Organization }) => `organizationId: "${Organization}"`),
+    inEstimate(({ Project }) => `projectId: "${Project}"`),
+    inEstimate(({ User }) => `userId: "${User}"`),
+  ],
+  'Mutation.authorize': [
+    inMutation('authorize', ({ Organization }) => `organizationId: "${Organization}", ${CHARGE}`),
+    inMutation('authorize', ({ Project }) => `projectId: "${Project}", ${CHARGE}`),
+    inMutation('authorize', ({ User }) => `userId: "${User}", ${CHARGE}`),
+  ],
+  'Mutation.capture': [inMutation('capture', ({ Hold }) => `holdId: "${Hold}", idempotencyKey: "foreign"`)],
+  'Mutation.release': [inMutation('release', ({ Hold }) => `holdId: "${Hold}", idempotencyKey: "foreign"`)],
+  'Mutation.extendHold': [
+    inMutation('extendHold', ({ Hold }) => `holdId: "${Hold}", idempotencyKey: "foreign", expiresInSeconds: 60`),
+  ],
+  'Mutation.refund': [
+    inMutation('refund', ({ Transaction }) => `transactionId: "${Transaction}", idempotencyKey: "foreign"`),
+  ],
+  'Mutation.selectPlan': [
+    inMutation(
+      'selectPlan',
+      ({ Organization }) =>
+        `organizationId: "${Organization}", planId: "${encodeId('Plan', 'free')}", idempotencyKey: "foreign"`,
+    ),
+  ],
   'Mutation.purchasePackage': [
     inMutation(
       'purchasePackage',
@@ -194,6 +220,12 @@ const REFUSAL = '__typename ... on BillingError { code message httpStatus }';
 
 function inMutation(field: string, input: (ids: IdsByType) => string): (ids: IdsByType) => string {
   return (ids) => `mutation { ${field}(input: { ${input(ids)} }) { ${REFUSAL} } }`;
+}
+
+const CHARGE = 'amount: "1", idempotencyKey: "foreign"';
+
+function inEstimate(name: (ids: IdsByType) => string): (ids: IdsByType) => string {
+  return (ids) => `{ estimate(input: { usage: [{ meter: "search" }], ${name(ids)} }) { ${REFUSAL} } }`;
 }
 
 function inDebit(name: (ids: IdsByType) => string): (ids: IdsByType) => string {
@@ -261,6 +293,12 @@ describe('what names something of another organization', () => {
       `createApiKey(input: { organizationId: "${organizationId}", name: "N", master: true })`,
       `createApiKey(input: { projectId: "${theirIds.Project}", name: "N", scopes: [USAGE_WRITE] })`,
       `revokeApiKey(input: { apiKeyId: "${theirIds.ApiKey}" })`,
+      `authorize(input: { organizationId: "${organizationId}", idempotencyKey: "k", amount: "1" })`,
+      `capture(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k" })`,
+      `release(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k" })`,
+      `extendHold(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k", expiresInSeconds: 60 })`,
+      `refund(input: { transactionId: "${theirIds.Transaction}", idempotencyKey: "k" })`,
+      `selectPlan(input: { organizationId: "${organizationId}", idempotencyKey: "k", planId: "${encodeId('Plan', 'free')}" })`,
     ]) {
       const answer = await ask(master, `mutation { it: ${mutation} { ${REFUSAL} } }`);
       expect(answer, mutation).toMatchObject({ data: { it: notFound } });

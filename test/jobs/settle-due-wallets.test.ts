@@ -28,6 +28,7 @@ function aSettler() {
   const log: { walletId: string; failures: number }[] = [];
   const logger: Logger = pino({ level: 'warn' }, { write: (line: string) => log.push(JSON.parse(line)) });
   const watched: Poster = {
+    estimate: (...usage) => engine.estimate(...usage),
     execute(command) {
       settled.push(command.walletId);
       return engine.execute(command);
@@ -142,6 +143,7 @@ describe('a sweep', () => {
       cause: Object.assign(new Error('terminated'), { code: '57P01' }),
     });
     const engine: Poster = {
+      estimate: async () => null,
       async execute({ walletId }) {
         asked.push(walletId);
         throw away;
