@@ -6,6 +6,7 @@ import { type Decimal, quotient } from '../credits/decimal.ts';
 import { type Micros, plus } from '../credits/micros.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import type { Rate, RateCard } from '../pricing/rate-card.ts';
+import type { Instant } from '../time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
 
 /** An amount of money in minor units (cents) of an ISO 4217 currency. Never negative in a catalog. */
@@ -64,6 +65,16 @@ export interface Catalog {
     /** How old `occurredAt` may be. */
     readonly latenessDays: number;
   };
+  /** From when the rates price usage; null for the moment they are applied. Everything else changes when applied. */
+  readonly ratesEffectiveAt: Instant | null;
+}
+
+/** A catalog as it was applied. Versions are numbered from 1 and never change. */
+export interface CatalogVersion {
+  readonly version: number;
+  readonly catalog: Catalog;
+  /** From when its rates price usage; never before that of the version before. */
+  readonly effectiveAt: Instant;
 }
 
 const MILLISECONDS_PER_DAY = 86_400_000;

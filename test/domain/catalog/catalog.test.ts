@@ -112,6 +112,7 @@ describe('the policies that posting needs', () => {
       packages: [],
       rates: [],
       policies: { commandCeiling: credits('5'), latenessDays: 2 },
+      ratesEffectiveAt: null,
     };
     const cards = [rateCard(1, instant(0), [])];
     expect(postingPolicies(catalog, cards)).toEqual({
