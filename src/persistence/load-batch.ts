@@ -32,7 +32,11 @@ export interface LoadLimits {
   readonly dueLotsPerWallet: number;
 }
 
-export type LoadedBatch = Pick<BatchInput, 'wallets' | 'records'> & { readonly purchases: readonly LoadedPurchase[] };
+export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records'> {
+  readonly purchases: readonly LoadedPurchase[];
+  /** The newest version of the catalog once the wallets were locked; 0 where there is none. */
+  readonly catalogVersion: number;
+}
 
 interface WalletRow {
   id: string;
@@ -48,6 +52,7 @@ interface WalletRow {
   time_zone: string;
   subscription_status: SubscriptionStatus | null;
   organization_clock: bigint;
+  catalog_version: number;
 }
 
 interface BucketRow {
@@ -119,7 +124,12 @@ export async function beginAndLoad(
     dueLots: groupBy(dueLots, (row) => row.wallet_id),
     limits,
   };
-  return { wallets: wallets.map((row) => walletSnapshot(row, assembly)), records: records.map(recordOf), purchases };
+  return {
+    wallets: wallets.map((row) => walletSnapshot(row, assembly)),
+    records: records.map(recordOf),
+    purchases,
+    catalogVersion: wallets[0]?.catalog_version ?? 0,
+  };
 }
 
 const nowOf = (row: WalletRow): Instant => later(instant(Number(row.organization_clock)), row.last_posted_at);
@@ -132,7 +142,8 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
            w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.status AS subscription_status,
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
-             AS organization_clock
+             AS organization_clock,
+           coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     LEFT JOIN plan_subscription s ON s.organization_id = w.organization_id

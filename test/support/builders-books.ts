@@ -39,6 +39,7 @@ export interface PolicyOptions {
 export function policies(options: PolicyOptions = {}): Policies {
   const { rates = [], commandCeiling = '1000000000', latenessDays = 7, expiryDays = {} } = options;
   return {
+    catalogVersion: 1,
     rateCards: [rateCard(1, instant(0), rates)],
     commandCeiling: credits(commandCeiling),
     latenessMilliseconds: latenessDays * 86_400_000,

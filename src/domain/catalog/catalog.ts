@@ -104,11 +104,15 @@ export function bonusPercent(offer: Package): Decimal {
 }
 
 /** The part of the catalog that posting decisions need. */
-export function postingPolicies(catalog: Catalog, rateCards: readonly RateCard[]): Policies {
+export function postingPolicies(
+  { version, catalog }: Omit<CatalogVersion, 'effectiveAt'>,
+  rateCards: readonly RateCard[],
+): Policies {
   const withExpiry = catalog.buckets.flatMap(({ key, expiresAfterDays: days }): [string, number][] =>
     days === null ? [] : [[key, days]],
   );
   return {
+    catalogVersion: version,
     rateCards,
     commandCeiling: catalog.policies.commandCeiling,
     latenessMilliseconds: catalog.policies.latenessDays * MILLISECONDS_PER_DAY,

@@ -16,7 +16,10 @@ import type { PostedAudit } from './records.ts';
 import { postDueTransitions } from './transitions.ts';
 import { LotsNotLoaded, WalletBook } from './wallet-book.ts';
 
-export interface Policies extends ChargingPolicies, BucketPolicies {}
+export interface Policies extends ChargingPolicies, BucketPolicies {
+  /** The version of the catalog that they are of. */
+  readonly catalogVersion: number;
+}
 
 export interface BatchInput {
   readonly commands: readonly Command[];

@@ -115,7 +115,8 @@ describe('the policies that posting needs', () => {
       ratesEffectiveAt: null,
     };
     const cards = [rateCard(1, instant(0), [])];
-    expect(postingPolicies(catalog, cards)).toEqual({
+    expect(postingPolicies({ version: 3, catalog }, cards)).toEqual({
+      catalogVersion: 3,
       rateCards: cards,
       commandCeiling: credits('5'),
       latenessMilliseconds: 172_800_000,
