@@ -53,6 +53,7 @@ export const ruleTree = {
     revokeApiKey: managesOrganization,
     grantCredits: operates,
     adjustBalance: operates,
+    applyCatalog: operates,
     advanceTestClock: operates,
   },
   Subscription: {
