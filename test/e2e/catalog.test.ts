@@ -25,7 +25,7 @@ import { DEMO_YAML, demoWith, lineOf } from '../support/catalog-files.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anOrganization } from '../support/given.ts';
-import { aDebit, anEngine, tenantOf } from '../support/process-posting.ts';
+import { aDebit, anEngine, eventually, tenantOf } from '../support/process-posting.ts';
 
 const DAY = 86_400_000;
 
@@ -279,6 +279,19 @@ describe('two gateways on one database', () => {
     expect(purchasePackage.__typename).toBe('PurchasePayload');
     const [sold] = await query(database, 'SELECT price_minor, catalog_version FROM purchase ORDER BY id DESC LIMIT 1');
     expect(sold).toEqual({ price_minor: '4900', catalog_version: (await stored()).versions });
+  });
+
+  it('show the catalog that was applied last, also after they could not be told of it', async () => {
+    const shows = (credits: string) => async () => (await renderedPrice(other.as())).credits === credits;
+    await applied(operator, renderedAt('13'));
+    await eventually(shows('13'), 'the other gateway was told');
+    await query(
+      database,
+      `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'purser-listen'`,
+    );
+    await applied(operator, renderedAt('14'));
+    await eventually(shows('14'), 'the other gateway looked when it listened again');
   });
 
   it('apply one after the other what is applied at once: each sees what the one before left', async () => {
