@@ -13,10 +13,11 @@ import { HttpServer } from './http/server.ts';
 import { JobRunner } from './jobs/runner.ts';
 import { settleDueWallets } from './jobs/settle-due-wallets.ts';
 import { newId } from './new-id.ts';
-import { applyCatalogSource, CatalogInvalid, CatalogStore } from './operations/catalog-store.ts';
+import { storeCatalog } from './operations/apply-catalog.ts';
+import { CatalogStore } from './operations/catalog-store.ts';
 import type { Services } from './operations/services.ts';
 import { SandboxProvider } from './payments/sandbox/sandbox-provider.ts';
-import { loadCatalogs } from './persistence/catalogs.ts';
+import { followCatalogs } from './persistence/catalogs.ts';
 import { databaseNow } from './persistence/clock.ts';
 import { createSql, type Sql } from './persistence/connection.ts';
 import { installationSecret } from './persistence/installation-secrets.ts';
@@ -109,14 +110,20 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
   const prisma = createPrisma(databaseUrl, { maxConnections: READ_CONNECTIONS, ...observed });
   const pools = { sql, postingSql, prisma };
   try {
-    await applyCatalog(sql, config);
     const catalogs = await CatalogStore.load(sql);
+    await applyCatalog(catalogs, sql, config);
     const secrets = await loadSecrets(sql, config);
     const signals = new WalletSignals(sql, logger);
     await signals.listen(databaseUrl);
+    const catalogsFollowed = await followCatalogs(databaseUrl, () => {
+      catalogs.refresh(sql).catch((error: unknown) => {
+        logger.error({ err: error }, 'a new catalog could not be read; nothing is posted by this gateway until it can');
+      });
+    });
     const engine = new PostingEngine({
       sql: postingSql,
       policies: () => catalogs.policies,
+      refreshPolicies: () => catalogs.refresh(sql),
       newId,
       feed: signals,
       logger,
@@ -166,6 +173,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       clearTimeout(deadline);
       await engine.stop();
       await signals.stop();
+      await catalogsFollowed.stop();
       await closePools(pools);
       await database.stop();
     });
@@ -187,16 +195,20 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
 }
 
 /** PURSER_CATALOG is applied at every start; the demo's catalog only where there is none yet. */
-async function applyCatalog(sql: Sql, { catalogPath }: Config): Promise<void> {
-  if (catalogPath === undefined && (await loadCatalogs(sql)).length > 0) return;
+async function applyCatalog(catalogs: CatalogStore, sql: Sql, { catalogPath }: Config): Promise<void> {
+  if (catalogPath === undefined && catalogs.snapshot.version > 0) return;
   const path = catalogPath ?? projectPath(DEFAULT_CATALOG);
-  const source = await readFile(path, 'utf8').catch(() => {
+  const yaml = await readFile(path, 'utf8').catch(() => {
     throw new StartupError(`The catalog ${path} cannot be read.`);
   });
-  await applyCatalogSource(sql, source, 'start').catch((error: unknown) => {
-    if (error instanceof CatalogInvalid) throw new StartupError(error.message.replace(/^/gm, `${path}: `));
-    throw error;
+  const outcome = await storeCatalog(catalogs, sql, {
+    yaml,
+    actor: { kind: 'SYSTEM', id: 'start' },
+    newId,
+    requestId: null,
   });
+  if (!('problems' in outcome)) return;
+  throw new StartupError(outcome.problems.map((problem) => `${path}: ${problem}`).join('\n'));
 }
 
 interface Secrets {

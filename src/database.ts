@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import type { Config } from './config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres/index.ts';
-import { isConnectionLoss, sqlState } from './persistence/errors.ts';
+import { explainFault } from './persistence/explain-fault.ts';
 import { ensureJobsRole, findJobsUrl } from './persistence/jobs-role.ts';
 import { applyMigrations, pendingMigrations } from './persistence/migrate.ts';
 import { ensureServingRole, grantServing } from './persistence/serving-role.ts';
@@ -131,18 +131,7 @@ async function mayMigrate(databaseUrl: string): Promise<boolean> {
   }
 }
 
-/** Credentials, a missing database and an unreachable server are told in one line, without the password. */
 function explain(error: unknown, databaseUrl: string): unknown {
-  const { hostname, port, pathname } = new URL(databaseUrl);
-  const where = `${hostname}:${port || '5432'}${pathname}`;
-  const state = sqlState(error);
-  if (state?.startsWith('28')) return new StartupError(`The database at ${where} refuses this user or password.`);
-  if (state === '42704') return new StartupError(`The database at ${where} has no role of the name in DATABASE_URL.`);
-  if (state === '42501') {
-    return new StartupError(`This user may not use the tables at ${where}: start once with DATABASE_ADMIN_URL set.`);
-  }
-  if (state === '3D000') return new StartupError(`There is no database at ${where}.`);
-  const isNetwork =
-    isConnectionLoss(error) || (error instanceof Error && /timeout|ENOTFOUND|EAI_AGAIN/.test(error.message));
-  return isNetwork ? new StartupError(`The database at ${where} cannot be reached.`) : error;
+  const line = explainFault(error, databaseUrl);
+  return line === undefined ? error : new StartupError(line);
 }

@@ -6,6 +6,7 @@ import { startGateway } from './compose.ts';
 import { ConfigInvalid, readConfig } from './config.ts';
 import { StartupError } from './database.ts';
 import { EmbeddedPostgresError } from './embedded-postgres/index.ts';
+import { CatalogInvalid } from './operations/catalog-store.ts';
 import { MigrationError } from './persistence/migrate.ts';
 
 async function main(): Promise<void> {
@@ -42,7 +43,7 @@ async function writeManifest(path: string, manifest: object): Promise<void> {
 
 /** What a person can mend is one line; what is a defect shows where it happened. */
 function explain(error: unknown): string {
-  const isKnown = [StartupError, ConfigInvalid, EmbeddedPostgresError, MigrationError].some(
+  const isKnown = [StartupError, ConfigInvalid, EmbeddedPostgresError, MigrationError, CatalogInvalid].some(
     (kind) => error instanceof kind,
   );
   if (error instanceof Error) return isKnown ? error.message : (error.stack ?? error.message);

@@ -1,15 +1,46 @@
-/** The command line beside the gateway: `purser schema` prints the SDL of schema.graphql. */
-import { printSdl } from '../graphql/schema.ts';
+#!/usr/bin/env node
+/**
+ * The command line beside the gateway. Exits with 0 where a command has done what it was asked, 1 where it could not and
+ * says why on the standard error, 2 where it was called wrongly. Commands are loaded when they are called: checking a file
+ * needs no GraphQL.
+ */
+import { CommandFailed } from './command-failed.ts';
 
-const COMMANDS: Readonly<Record<string, () => void>> = {
-  schema: () => void process.stdout.write(printSdl()),
+interface Command {
+  readonly operand: string | null;
+  readonly run: (operand: string) => Promise<void>;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  'catalog check': { operand: '<file>', run: async (file) => (await import('./catalog-check.ts')).checkCatalog(file) },
+  'catalog diff': { operand: '<file>', run: async (file) => (await import('./catalog-diff.ts')).diffCatalog(file) },
+  'catalog apply': { operand: '<file>', run: async (file) => (await import('./catalog-apply.ts')).applyCatalog(file) },
+  schema: { operand: null, run: async () => (await import('./schema.ts')).printSchema() },
 };
 
-const [name = ''] = process.argv.slice(2);
-const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-if (command) {
-  command();
-} else {
-  process.stderr.write(`usage: purser ${Object.keys(COMMANDS).join(' | ')}\n`);
-  process.exitCode = 2;
+const USAGE = [
+  'usage:',
+  ...Object.entries(COMMANDS).map(([name, { operand }]) => `  purser ${name}${operand === null ? '' : ` ${operand}`}`),
+  'A <file> of - is the standard input. Databases: DATABASE_URL, else the one of demo.json in PURSER_DATA_DIR.',
+  '',
+].join('\n');
+
+async function main(args: readonly string[]): Promise<void> {
+  const found = Object.entries(COMMANDS).find(([name, { operand }]) => {
+    const words = name.split(' ');
+    return (
+      args.length === words.length + (operand === null ? 0 : 1) && words.every((word, index) => args[index] === word)
+    );
+  });
+  if (found) return found[1].run(args.at(-1) ?? '');
+  const asked = args.includes('--help') || args[0] === 'help';
+  (asked ? process.stdout : process.stderr).write(USAGE);
+  process.exitCode = asked ? 0 : 2;
 }
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  const unexpected = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const lines = error instanceof CommandFailed ? error.lines : [`purser: ${unexpected}`];
+  process.stderr.write(lines.map((line) => `${line}\n`).join(''));
+  process.exitCode = 1;
+});

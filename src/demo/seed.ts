@@ -114,7 +114,7 @@ async function insertTenant(
   name: string,
   status: SubscriptionStatus,
 ): Promise<DemoOrganization> {
-  const { buckets, plans } = catalogs.current.catalog;
+  const { buckets, plans } = (await catalogs.hold(sql)).current.catalog;
   const tenant = { organizationId: newId(), walletId: newId(), slug };
   const organization = {
     id: tenant.organizationId,

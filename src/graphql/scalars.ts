@@ -6,7 +6,7 @@ import { GraphQLError, Kind, type ValueNode, valueFromASTUntyped } from 'graphql
 import { type Decimal, formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
 import { formatCredits, type Micros, micros, parseCredits } from '../domain/credits/micros.ts';
 import type { JsonValue } from '../domain/ledger/canonical.ts';
-import { type Instant, instant, isInCalendar } from '../domain/time/instant.ts';
+import { type Instant, parseInstant } from '../domain/time/instant.ts';
 import { builder } from './builder.ts';
 import { badUserInput } from './errors.ts';
 
@@ -78,16 +78,5 @@ const readCredits = (text: string | null): Micros | undefined => (text === null 
 const readDecimal = (text: string | null): Decimal | undefined => (text === null ? undefined : parseDecimal(text));
 const readLong = (value: number): bigint | null => (Number.isSafeInteger(value) ? BigInt(value) : null);
 
-const RFC_3339 =
-  /^(\d{4})-(\d{2})-(\d{2})T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
-
-function readInstant(value: unknown): Instant | null {
-  if (typeof value !== 'string') return null;
-  const match = RFC_3339.exec(value);
-  if (!match) return null;
-  const [, year, month, day] = match.map(Number);
-  // Date.parse turns 31 February into March; a day that its month does not have is refused.
-  const daysInMonth = new Date(Date.UTC(year ?? 0, month ?? 0, 0)).getUTCDate();
-  const milliseconds = Date.parse(value);
-  return isInCalendar(milliseconds) && (day ?? 0) <= daysInMonth ? instant(milliseconds) : null;
-}
+const readInstant = (value: unknown): Instant | undefined =>
+  typeof value === 'string' ? parseInstant(value) : undefined;

@@ -19,6 +19,7 @@ import './mutations/create-organization.ts';
 import './mutations/create-project.ts';
 import './mutations/api-keys.ts';
 import './mutations/advance-test-clock.ts';
+import './mutations/apply-catalog.ts';
 import './subscriptions/balance-changed.ts';
 import './subscriptions/ledger-entry-posted.ts';
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';

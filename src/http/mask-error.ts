@@ -9,7 +9,7 @@ import { badUserInput, busy, forbidden, unauthenticated } from '../graphql/error
 import { Forbidden, Unauthenticated } from '../operations/authorize.ts';
 import { WalletBusy } from '../operations/outcome.ts';
 import { isUnavailable } from '../persistence/errors.ts';
-import { DatabaseUnavailable, EngineBusy, EngineStopped } from '../posting/errors.ts';
+import { CatalogUnreadable, DatabaseUnavailable, EngineBusy, EngineStopped } from '../posting/errors.ts';
 
 /** Codes of graphql-js and Yoga for documents that are malformed, which the contract calls BAD_USER_INPUT. */
 const DOCUMENT_CODES = new Set([
@@ -80,6 +80,7 @@ function fromKnownFault(cause: unknown): GraphQLError | null {
   if (cause instanceof WalletBusy) return busy('The wallet is catching up with what was due. Try again.');
   if (cause instanceof EngineBusy) return busy('The gateway is busy. Try again.');
   if (cause instanceof EngineStopped) return busy('The gateway is shutting down. Try again.');
+  if (cause instanceof CatalogUnreadable) return busy('This gateway cannot read the catalog in force. Try again.');
   if (cause instanceof DatabaseUnavailable) return busy('The database cannot be reached. Try again.');
   return null;
 }

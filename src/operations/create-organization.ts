@@ -47,7 +47,8 @@ export async function createOrganization(
     testClock: testClock === true,
   };
   return services.sql.begin(async (tx) => {
-    const inserted = await insertOrganization(tx, organization, services.catalogs.current.catalog.buckets);
+    const { current } = await services.catalogs.hold(tx);
+    const inserted = await insertOrganization(tx, organization, current.catalog.buckets);
     if (!inserted) return { code: 'CONFLICT', currentState: 'SLUG_TAKEN', reason: `the slug ${slug} is taken` };
     if (caller.kind === 'USER') {
       await insertMembership(tx, { id: services.newId(), organizationId, userId: caller.userId, role: 'OWNER' });

@@ -35,9 +35,12 @@ export async function purchasePackage(
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
-  const offer = services.catalogs.packageByKey(input.packageKey);
+  // Nothing is sold at the price of a catalog that is no longer in force.
+  const onSale = await services.catalogs.refresh(services.sql);
+  const offer = onSale.packageByKey(input.packageKey);
   if (!offer) return notFound('package');
-  const started = await insertOnce(services, caller, { tenant, offer, idempotencyKey: input.idempotencyKey });
+  const { idempotencyKey } = input;
+  const started = await insertOnce(services, caller, { tenant, offer, catalogVersion: onSale.version, idempotencyKey });
   if (!isRefusal(started)) await openCheckout(services, started.purchaseId, offer);
   return started;
 }
@@ -45,6 +48,7 @@ export async function purchasePackage(
 interface NewPackagePurchase {
   readonly tenant: Tenant;
   readonly offer: Package;
+  readonly catalogVersion: number;
   readonly idempotencyKey: string;
 }
 
@@ -52,7 +56,7 @@ interface NewPackagePurchase {
 async function insertOnce(
   services: Services,
   caller: SignedInCaller,
-  { tenant, offer, idempotencyKey }: NewPackagePurchase,
+  { tenant, offer, catalogVersion, idempotencyKey }: NewPackagePurchase,
 ): Promise<StartedPurchase | Refusal> {
   const { organizationId, walletId } = tenant;
   const operation = 'purchasePackage';
@@ -72,7 +76,7 @@ async function insertOnce(
         id: purchaseId,
         organizationId,
         packageKey: offer.key,
-        catalogVersion: services.catalogs.current.version,
+        catalogVersion,
         credits: offer.credits,
         bonusCredits: offer.bonusCredits,
         bucketKey: offer.bucketKey,

@@ -35,7 +35,8 @@ export async function selectPlan(
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
-  const plan = services.catalogs.current.catalog.plans.find(({ key }) => key === input.planKey);
+  const onSale = await services.catalogs.refresh(services.sql);
+  const plan = onSale.current.catalog.plans.find(({ key }) => key === input.planKey);
   if (!plan) return notFound('plan');
   if (plan.price.amountMinor > 0n) return invalidInput(['planId'], 'has a price: only free plans can be selected');
   if (input.when === 'PERIOD_END') return invalidInput(['when'], 'must be NOW: a first plan begins at once');

@@ -127,9 +127,17 @@ export function createSql(databaseUrl: string, options: ConnectionOptions): Sql 
   return Object.assign(queryableOf(pool, onStatement), { begin, connect, end: () => pool.end() });
 }
 
-/** Hears notifications on a channel, for ever: reconnects after a pause when the connection is lost. */
-export function listen(databaseUrl: string, channel: string, hear: (payload: string) => void): Promise<Listener> {
-  const listener = new Listener(databaseUrl, channel, hear);
+/**
+ * Hears notifications on a channel, for ever: reconnects after a pause when the connection is lost. What is sent until then
+ * is never heard; `listening` is called each time from when on everything is.
+ */
+export function listen(
+  databaseUrl: string,
+  channel: string,
+  hear: (payload: string) => void,
+  listening: () => void = () => undefined,
+): Promise<Listener> {
+  const listener = new Listener(databaseUrl, channel, hear, listening);
   return listener.start().then(() => listener);
 }
 
@@ -139,14 +147,16 @@ export class Listener {
   readonly #databaseUrl: string;
   readonly #channel: string;
   readonly #hear: (payload: string) => void;
+  readonly #listening: () => void;
   #client: Client | null = null;
   #retry: NodeJS.Timeout | null = null;
   #stopped = false;
 
-  constructor(databaseUrl: string, channel: string, hear: (payload: string) => void) {
+  constructor(databaseUrl: string, channel: string, hear: (payload: string) => void, listening: () => void) {
     this.#databaseUrl = databaseUrl;
     this.#channel = channel;
     this.#hear = hear;
+    this.#listening = listening;
   }
 
   async start(): Promise<void> {
@@ -157,6 +167,7 @@ export class Listener {
     client.on('notification', ({ payload }) => this.#hear(payload ?? ''));
     await client.connect();
     await client.query(`LISTEN ${client.escapeIdentifier(this.#channel)}`);
+    this.#listening();
   }
 
   async stop(): Promise<void> {

@@ -36,9 +36,11 @@ export interface LoadLimits {
   readonly duePerWallet: number;
 }
 
-export type LoadedBatch = Pick<BatchInput, 'wallets' | 'records' | 'refundables'> & {
+export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables'> {
   readonly purchases: readonly LoadedPurchase[];
-};
+  /** The newest version of the catalog once the wallets were locked; 0 where there is none. */
+  readonly catalogVersion: number;
+}
 
 /** Counters that the catalog makes worth loading. */
 export type CounterNeeds = Pick<Policies, 'countsUnits' | 'countsSpending'>;
@@ -60,6 +62,7 @@ interface WalletRow {
   plan_key: string | null;
   anchor_day: number | null;
   organization_clock: bigint;
+  catalog_version: number;
 }
 
 interface BucketRow {
@@ -169,6 +172,7 @@ async function load(
     records: records.map(recordOf),
     purchases,
     refundables,
+    catalogVersion: wallets[0]?.catalog_version ?? 0,
   };
 }
 
@@ -185,7 +189,8 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
            w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.id AS subscription_id, s.status AS subscription_status,
            s.plan_key, s.anchor_day,
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
-             AS organization_clock
+             AS organization_clock,
+           coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     LEFT JOIN plan_subscription s ON s.organization_id = w.organization_id

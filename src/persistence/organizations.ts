@@ -2,7 +2,7 @@
 import type { CatalogBucket } from '../domain/catalog/catalog.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import { GENESIS_HASH } from '../domain/ledger/hash-chain.ts';
-import { fragment, type Queryable } from './connection.ts';
+import { type Fragment, fragment, type Queryable } from './connection.ts';
 
 export async function findTenant(sql: Queryable, organizationId: string): Promise<Tenant | null> {
   const [row] = await sql<{ id: string }[]>`SELECT id FROM wallet WHERE organization_id = ${organizationId}`;
@@ -34,16 +34,20 @@ export async function insertOrganization(
   await sql`
     INSERT INTO wallet (id, organization_id, head_hash, last_posted_at)
     VALUES (${walletId}, ${id}, decode(${GENESIS_HASH}, 'hex'), clock_timestamp())`;
-  await upsertBuckets(sql, buckets, walletId);
+  await upsertBuckets(sql, buckets, fragment`w.id = ${walletId}`);
   return true;
 }
 
-/** Gives one wallet, or every wallet, the catalog's buckets, and brings name, kind and priority up to date. */
-export async function upsertBuckets(
-  sql: Queryable,
-  buckets: readonly CatalogBucket[],
-  walletId: string | null,
-): Promise<void> {
+/**
+ * Gives every wallet the catalog's buckets, and brings name and priority up to date. The wallets are locked first and in
+ * the order in which posting batches lock them, so that neither waits for the other in a circle.
+ */
+export async function upsertBucketsOfAll(sql: Queryable, buckets: readonly CatalogBucket[]): Promise<void> {
+  await sql`SELECT 1 FROM wallet ORDER BY id FOR UPDATE`;
+  await upsertBuckets(sql, buckets, fragment`true`);
+}
+
+async function upsertBuckets(sql: Queryable, buckets: readonly CatalogBucket[], wallets: Fragment): Promise<void> {
   await sql`
     INSERT INTO bucket (id, wallet_id, key, name, kind, burn_priority)
     SELECT gen_random_uuid(), w.id, b.key, b.name, b.kind, b.burn_priority
@@ -54,7 +58,7 @@ export async function upsertBuckets(
       ${buckets.map((bucket) => bucket.kind)}::"BucketKind"[],
       ${buckets.map((bucket) => bucket.burnPriority)}::int[]
     ) AS b (key, name, kind, burn_priority)
-    WHERE ${walletId === null ? fragment`true` : fragment`w.id = ${walletId}`}
+    WHERE ${wallets}
     ON CONFLICT (wallet_id, key) DO UPDATE
       SET name = excluded.name, kind = excluded.kind, burn_priority = excluded.burn_priority
       WHERE (bucket.name, bucket.kind, bucket.burn_priority)

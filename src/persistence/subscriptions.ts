@@ -1,5 +1,6 @@
 /** Subscriptions to plans and the allowances that follow from them. */
 import type { Plan } from '../domain/catalog/catalog.ts';
+import type { ChangedAllowance } from '../domain/catalog/decide-catalog.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { SubscriptionStatus } from '../domain/wallet/snapshot.ts';
@@ -33,6 +34,35 @@ export async function insertSubscription(sql: Queryable, subscription: NewSubscr
       FROM bucket WHERE wallet_id = ${tenant.walletId} AND key = ${bucketKey}`;
   }
   await sql`UPDATE wallet SET next_transition_at = ${timestamp(periodStart)} WHERE id = ${tenant.walletId}`;
+}
+
+/**
+ * Gives the subscribers of plans other amounts from their next refresh on; lots that were granted stay. Locks their wallets
+ * as posting batches do.
+ */
+export async function changeAllowances(sql: Queryable, changed: readonly ChangedAllowance[]): Promise<void> {
+  if (changed.length === 0) return;
+  await sql`
+    SELECT 1 FROM wallet
+    WHERE organization_id IN (
+      SELECT organization_id FROM plan_subscription
+      WHERE plan_key = ANY(${changed.map((allowance) => allowance.planKey)}::text[])
+    )
+    ORDER BY id FOR UPDATE`;
+  await sql`
+    UPDATE allowance
+    SET amount_micros = changed.amount_micros
+    FROM unnest(
+      ${changed.map((allowance) => allowance.planKey)}::text[],
+      ${changed.map((allowance) => allowance.bucketKey)}::text[],
+      ${changed.map((allowance) => allowance.interval)}::"RefreshInterval"[],
+      ${changed.map((allowance) => allowance.credits.toString())}::bigint[]
+    ) AS changed (plan_key, bucket_key, interval, amount_micros)
+    JOIN plan_subscription s ON s.plan_key = changed.plan_key
+    JOIN wallet w ON w.organization_id = s.organization_id
+    JOIN bucket b ON b.wallet_id = w.id AND b.key = changed.bucket_key
+    WHERE allowance.bucket_id = b.id AND allowance.interval = changed.interval
+      AND allowance.amount_micros <> changed.amount_micros`;
 }
 
 const timestamp = (at: Instant): string => new Date(at).toISOString();

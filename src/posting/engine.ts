@@ -3,8 +3,8 @@
  * in flight form the next one, so that the batch size follows the load without a timer. A wallet always goes to the same
  * lane of a process; between processes the wallets' row locks decide.
  *
- * Errors that `execute` throws: `EngineBusy`, `EngineStopped` and `DatabaseUnavailable`, after which the same key may be sent
- * again, and `PostingFailed`, which is a defect.
+ * Errors that `execute` throws: `EngineBusy`, `EngineStopped`, `DatabaseUnavailable` and `CatalogUnreadable`, after which the
+ * same key may be sent again, and `PostingFailed`, which is a defect.
  */
 import type { Logger } from 'pino';
 import { type Command, weightOf } from '../domain/posting/commands.ts';
@@ -23,6 +23,8 @@ import { type LiveFeed, runBatch } from './run-batch.ts';
 export interface EngineOptions {
   readonly sql: Sql;
   readonly policies: () => Policies;
+  /** Brings the policies up to date with the catalog in the database. */
+  readonly refreshPolicies: () => Promise<unknown>;
   readonly newId: () => string;
   readonly feed: LiveFeed;
   readonly logger: Logger;

@@ -22,6 +22,13 @@ export class DatabaseUnavailable extends Error {
   }
 }
 
+/** A catalog is in force that this process cannot read. Another one may, and nothing is priced by an older catalog. */
+export class CatalogUnreadable extends Error {
+  constructor(cause: unknown) {
+    super('the catalog in force cannot be read', { cause });
+  }
+}
+
 /** One command that PostgreSQL or the decision could not digest; the others of its batch were posted. */
 export class PostingFailed extends Error {
   constructor(cause: unknown) {

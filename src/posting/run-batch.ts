@@ -1,12 +1,13 @@
 /**
  * One batch from lock to answer. Faults are handled by kind: a lost connection or a lost race runs the same commands
  * again (their keys make that safe even if the lost COMMIT took effect); anything else bisects the batch, so that one
- * poisoned command fails alone.
+ * poisoned command fails alone. Nothing is decided by a catalog that is no longer in force: each batch asks for its version
+ * under the locks.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { HoldState } from '../domain/holds/hold.ts';
-import { type BatchDecision, decideBatch, type Policies } from '../domain/posting/decide-batch.ts';
+import { type BatchDecision, decideBatch, type NeedsLots, type Policies } from '../domain/posting/decide-batch.ts';
 import type { GivenAnswer } from '../domain/posting/idempotency.ts';
 import type { EventOutcome, Outcome } from '../domain/posting/outcomes.ts';
 import type { PostedChange } from '../domain/posting/records.ts';
@@ -14,7 +15,7 @@ import type { Queryable, Sql } from '../persistence/connection.ts';
 import { isConnectionLoss, isRetryable, isUnavailable } from '../persistence/errors.ts';
 import { beginAndLoad, type LoadLimits } from '../persistence/load-batch.ts';
 import { rollBack, writeAndCommit } from '../persistence/write-batch.ts';
-import { DatabaseUnavailable, PostingFailed } from './errors.ts';
+import { CatalogUnreadable, DatabaseUnavailable, PostingFailed } from './errors.ts';
 import type { PendingCommand } from './lane.ts';
 
 /** Told after a commit, never before. */
@@ -25,6 +26,7 @@ export interface LiveFeed {
 export interface BatchRunner {
   readonly sql: Sql;
   readonly policies: () => Policies;
+  readonly refreshPolicies: () => Promise<unknown>;
   readonly newId: () => string;
   readonly feed: LiveFeed;
   readonly logger: Logger;
@@ -48,6 +50,10 @@ export async function runBatch(runner: BatchRunner, batch: readonly PendingComma
       runner.feed.published(decision.books.flatMap((book) => book.changes));
       return;
     } catch (error) {
+      if (error instanceof CatalogUnreadable) {
+        runner.logger.error({ err: error, commands: batch.length }, 'posting batch was not decided');
+        return rejectAll(batch, error);
+      }
       if (error instanceof CommitUnknown) perhapsPosted = error.decision;
       const isWorthAnother = isConnectionLoss(error) || isRetryable(error) || error instanceof CommitUnknown;
       if (!isWorthAnother && isUnavailable(error)) return rejectAll(batch, new DatabaseUnavailable(error));
@@ -121,7 +127,11 @@ async function postOnce(runner: BatchRunner, batch: readonly PendingCommand[]): 
         release();
         return decision;
       }
-      limits = { ...limits, lotsPerBucket: limits.lotsPerBucket * MORE_LOTS_FACTOR };
+      if (decision.kind === 'needs-lots') {
+        limits = { ...limits, lotsPerBucket: limits.lotsPerBucket * MORE_LOTS_FACTOR };
+      } else {
+        await refreshPolicies(runner, decision.catalogVersion);
+      }
     }
   } catch (error) {
     // A fresh connection costs less than finding out what state this one is in; closing it rolls back.
@@ -130,16 +140,33 @@ async function postOnce(runner: BatchRunner, batch: readonly PendingCommand[]): 
   }
 }
 
+export async function refreshPolicies(runner: BatchRunner, needed: number): Promise<void> {
+  await runner.refreshPolicies().catch((error: unknown) => {
+    throw isUnavailable(error) ? error : new CatalogUnreadable(error);
+  });
+  if (runner.policies().catalogVersion < needed) throw new Error(`version ${needed} of the catalog was not found`);
+}
+
+/** A newer catalog than that of the policies is in force: bring them up to date and decide again. */
+interface OutdatedPolicies {
+  readonly kind: 'outdated-policies';
+  readonly catalogVersion: number;
+}
+
 async function decideAndWrite(
-  { policies, newId }: BatchRunner,
+  { policies: currentPolicies, newId }: BatchRunner,
   sql: Queryable,
   batch: readonly PendingCommand[],
   limits: LoadLimits,
-) {
+): Promise<BatchDecision | NeedsLots | OutdatedPolicies> {
   const commands = batch.map((pending) => pending.command);
-  const current = policies();
-  const loaded = await beginAndLoad(sql, commands, limits, current);
-  const decision = decideBatch({ ...loaded, commands, policies: current, newId });
+  const policies = currentPolicies();
+  const loaded = await beginAndLoad(sql, commands, limits, policies);
+  if (policies.catalogVersion < loaded.catalogVersion) {
+    await rollBack(sql);
+    return { kind: 'outdated-policies', catalogVersion: loaded.catalogVersion };
+  }
+  const decision = decideBatch({ ...loaded, commands, policies, newId });
   if (decision.kind === 'needs-lots') {
     await rollBack(sql);
     return decision;

@@ -34,7 +34,8 @@ const ALLOWED: Readonly<Record<Exclude<Unit, 'generated'>, Readonly<Partial<Reco
     persistence: 'value',
     'embedded-postgres': 'value',
   },
-  cli: { graphql: 'value', operations: 'value', persistence: 'value', domain: 'value' },
+  // Composes as main does.
+  cli: { main: 'value', graphql: 'value', operations: 'value', persistence: 'value', domain: 'value' },
   http: {
     graphql: 'value',
     operations: 'value',

@@ -16,6 +16,7 @@ import { decodeId } from '../../src/graphql/ids.ts';
 import { ruleTree } from '../../src/graphql/permissions/rules.ts';
 import { projectPath } from '../../src/project-path.ts';
 import { query } from '../support/books.ts';
+import { demoWith } from '../support/catalog-files.ts';
 import { type GraphQLAnswer, startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
 import { fieldsOf, type IdsByType, idsOf, nodeTypes, rootFields } from './ids.ts';
@@ -184,6 +185,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { adjustBalance(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "purchased", reason: "r" }) { __typename } }`,
     payload: 'AdjustPayload',
   }),
+  'Mutation.applyCatalog': () => ({
+    document: `mutation { applyCatalog(input: { yaml: ${JSON.stringify(anotherCatalog())} }) { __typename } }`,
+    payload: 'ApplyCatalogPayload',
+  }),
   'Mutation.advanceTestClock': () => ({
     // Not the demo's clock: what is checked here must not depend on the order of the checks.
     document: `mutation { advanceTestClock(input: { organizationId: "${disposable.id}", to: "2099-01-01T00:00:00Z" }) { __typename } }`,
@@ -241,6 +246,8 @@ async function aFreePlan(): Promise<string> {
   );
   return plans.find((plan) => plan.price.amountMinor === 0)?.id ?? 'no free plan';
 }
+/** One that differs from whichever is in force, and prices as the demo does. */
+const anotherCatalog = () => demoWith(['One search request', aKey()]);
 
 async function aKeyToRevoke(): Promise<string> {
   const { data } = await gateway
@@ -489,6 +496,7 @@ async function rowCounts(): Promise<unknown> {
     'purchase',
     'idempotency_record',
     'audit_record',
+    'catalog_version',
   ];
   const counts = tables.map((table) => `(SELECT count(*) FROM ${table}) AS ${table}`);
   return query(gateway.database, `SELECT ${counts.join(', ')}, (SELECT sum(version) FROM wallet) AS versions`);

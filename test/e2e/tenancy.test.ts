@@ -204,6 +204,7 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", idempotencyKey: "foreign", credits: "1", bucketKey: "purchased", reason: "r"`,
     ),
   ],
+  'Mutation.applyCatalog': [],
   'Mutation.advanceTestClock': [
     inMutation('advanceTestClock', ({ Organization }) => `organizationId: "${Organization}", to: "${TOMORROW}"`),
   ],

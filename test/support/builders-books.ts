@@ -55,6 +55,7 @@ export function policies(options: PolicyOptions = {}): Policies {
   const { dailyCreditCap, overdraft = '0', maxHoldSeconds = 604_800, heldGraceSeconds = 86_400 } = options;
   const cap = dailyCreditCap === undefined ? null : credits(dailyCreditCap);
   return {
+    catalogVersion: 1,
     rateCards: [rateCard(1, instant(0), rates)],
     commandCeiling: credits(commandCeiling),
     latenessMilliseconds: latenessDays * 86_400_000,

@@ -115,6 +115,7 @@ export function anEngine(
   const engine = new PostingEngine({
     sql,
     policies: () => services.catalogs.policies,
+    refreshPolicies: () => services.catalogs.refresh(services.sql),
     newId: services.newId,
     feed: { published: () => undefined },
     logger,

@@ -6,6 +6,7 @@ import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts
 import { type Micros, plus } from '../credits/micros.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
+import type { Instant } from '../time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
 
 /** An amount of money in minor units (cents) of an ISO 4217 currency. Never negative in a catalog. */
@@ -82,6 +83,16 @@ export interface Catalog {
       readonly graceDays: number;
     };
   };
+  /** From when the rates price usage; null for the moment they are applied. Everything else changes when applied. */
+  readonly ratesEffectiveAt: Instant | null;
+}
+
+/** A catalog as it was applied. Versions are numbered from 1 and never change. */
+export interface CatalogVersion {
+  readonly version: number;
+  readonly catalog: Catalog;
+  /** From when its rates price usage; never before that of the version before. */
+  readonly effectiveAt: Instant;
 }
 
 const MILLISECONDS_PER_SECOND = 1_000;
@@ -118,7 +129,7 @@ export function bonusPercent(offer: Package): Decimal {
  * sale included.
  */
 export function postingPolicies(
-  { buckets, policies }: Catalog,
+  { version, catalog: { buckets, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
   plans: readonly Plan[],
   rateCards: readonly RateCard[],
 ): Policies {
@@ -127,6 +138,7 @@ export function postingPolicies(
   );
   const { holds, refunds } = policies;
   return {
+    catalogVersion: version,
     rateCards,
     commandCeiling: policies.commandCeiling,
     latenessMilliseconds: policies.latenessDays * MILLISECONDS_PER_DAY,

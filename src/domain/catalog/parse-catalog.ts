@@ -19,6 +19,7 @@ import { formatCredits, MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZE
 import { groupBy } from '../group-by.ts';
 import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
 import type { Rate } from '../pricing/rate-card.ts';
+import { type Instant, parseInstant } from '../time/instant.ts';
 import type { Catalog, Package } from './catalog.ts';
 
 export interface CatalogProblem {
@@ -30,12 +31,20 @@ export interface CatalogProblem {
 }
 
 export type ParsedCatalog =
-  | { readonly ok: true; readonly catalog: Catalog }
+  | {
+      readonly ok: true;
+      readonly catalog: Catalog;
+      /** A problem that is found later, with the line of what it is about: ["buckets", 0, "kind"]. */
+      readonly problemAt: (path: readonly PropertyKey[], message: string) => CatalogProblem;
+    }
   | { readonly ok: false; readonly problems: readonly CatalogProblem[] };
 
 export function formatProblem({ line, path, message }: CatalogProblem): string {
   return `line ${line}: ${path === '' ? '' : `${path}: `}${message}`;
 }
+
+/** The largest catalogs have thousands of rates of a hundred characters each. */
+const MAX_CHARACTERS = 1_000_000;
 
 /** Far below what a wallet holds, so that nothing the catalog grants can overflow one. */
 const MAX_CREDITS = micros(1_000_000_000n * MICROS_PER_CREDIT);
@@ -79,6 +88,14 @@ const decimal = z.string().transform((text, context): Decimal => {
   const value = parseDecimal(text);
   if (value !== undefined && value.coefficient >= 0n) return value;
   context.addIssue({ code: 'custom', message: 'must be a decimal: not negative, at most 18 fraction digits' });
+  return z.NEVER;
+});
+
+const instantWithZone = z.string().transform((text, context): Instant => {
+  const at = parseInstant(text);
+  if (at !== undefined) return at;
+  const message = 'must be an instant with its zone, like 2027-01-01T00:00:00Z';
+  context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
 
@@ -174,6 +191,7 @@ const document = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
+  ratesEffectiveAt: instantWithZone.nullable().default(null),
 });
 
 type RawCatalog = z.output<typeof document>;
@@ -181,6 +199,8 @@ type Path = readonly PropertyKey[];
 type Problem = { readonly path: Path; readonly message: string };
 
 export function parseCatalog(yaml: string): ParsedCatalog {
+  const unfit = unfitText(yaml);
+  if (unfit !== null) return { ok: false, problems: [{ line: 1, path: '', message: unfit }] };
   const lines = new LineCounter();
   const parsed = parseDocument(yaml, { lineCounter: lines, uniqueKeys: true });
   const [fault] = parsed.errors;
@@ -198,7 +218,14 @@ export function parseCatalog(yaml: string): ParsedCatalog {
   if (!shaped.success || problems.length > 0) {
     return { ok: false, problems: problems.map((problem) => located(problem, parsed, lines)) };
   }
-  return { ok: true, catalog: build(shaped.data) };
+  const problemAt = (path: Path, message: string) => located({ path, message }, parsed, lines);
+  return { ok: true, catalog: build(shaped.data), problemAt };
+}
+
+/** Why a text is neither read as YAML nor stored; null where it may be. */
+function unfitText(yaml: string): string | null {
+  if (yaml.length > MAX_CHARACTERS) return 'a catalog has at most 1,000,000 characters';
+  return yaml.includes('\0') || !yaml.isWellFormed() ? 'a catalog is valid text without NUL' : null;
 }
 
 /** What YAML allows and a catalog does not: aliases, which hide what is granted, and keys that are no names. */
@@ -383,6 +410,7 @@ function build(raw: RawCatalog): Catalog {
     packages: raw.packages.map(({ bucket: bucketKey = defaultBucket, ...item }): Package => ({ ...item, bucketKey })),
     rates: raw.rates.map(buildRate),
     policies: raw.policies,
+    ratesEffectiveAt: raw.ratesEffectiveAt,
   };
 }
 

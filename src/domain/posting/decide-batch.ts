@@ -33,7 +33,10 @@ import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
 
 /** What the catalog says about posting. */
-export interface Policies extends HoldingPolicies, BucketPolicies, RefundPolicies {}
+export interface Policies extends HoldingPolicies, BucketPolicies, RefundPolicies {
+  /** The version of the catalog that they are of. */
+  readonly catalogVersion: number;
+}
 
 export interface BatchInput {
   readonly commands: readonly Command[];

@@ -14,6 +14,20 @@ const LAST = Date.parse('9999-12-31T23:59:59.999Z');
 export const isInCalendar = (epochMilliseconds: number): boolean =>
   epochMilliseconds >= FIRST && epochMilliseconds <= LAST;
 
+const RFC_3339 =
+  /^(\d{4})-(\d{2})-(\d{2})T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
+
+/** Reads RFC 3339 with an offset, cut to milliseconds; undefined for anything else and for days that do not exist. */
+export function parseInstant(text: string): Instant | undefined {
+  const match = RFC_3339.exec(text);
+  if (!match) return undefined;
+  const [, year, month, day] = match.map(Number);
+  // Date.parse turns 31 February into March; a day that its month does not have is refused.
+  const daysInMonth = new Date(Date.UTC(year ?? 0, month ?? 0, 0)).getUTCDate();
+  const milliseconds = Date.parse(text);
+  return isInCalendar(milliseconds) && (day ?? 0) <= daysInMonth ? instant(milliseconds) : undefined;
+}
+
 export const instantOf = (date: Date): Instant => instant(date.getTime());
 export const dateOf = (at: Instant): Date => new Date(at);
 export const formatInstant = (at: Instant): string => new Date(at).toISOString();

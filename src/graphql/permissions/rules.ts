@@ -66,6 +66,7 @@ export const ruleTree = {
     revokeApiKey: managesOrganization,
     grantCredits: operates,
     adjustBalance: operates,
+    applyCatalog: operates,
     advanceTestClock: operates,
   },
   Subscription: {

@@ -9,7 +9,7 @@ import { NodeRef } from './node.ts';
 export const AuditRecordRef = builder.prismaObject('AuditRecord', {
   name: 'AuditRecord',
   description:
-    'Who changed what: grants, adjustments, purchases begun, keys, projects, clocks. Never changed afterwards.',
+    'Who changed what: grants, adjustments, purchases begun, keys, projects, catalogs, clocks. Never changed afterwards.',
   interfaces: [NodeRef],
   readableBy: mayReadAudit,
   fields: (t) => ({

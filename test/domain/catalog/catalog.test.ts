@@ -128,10 +128,12 @@ describe('the policies that posting needs', () => {
         holds: { defaultSeconds: 60, maxSeconds: 3_600, graceSeconds: 30 },
         refunds: { expiredLots: 'NEW_LOT', graceDays: 9 },
       },
+      ratesEffectiveAt: null,
     };
     const cards = [rateCard(1, instant(0), [])];
     const [plan] = aCatalogWith('dailyCreditCap: 1000, overdraft: 7.5').plans;
-    expect(postingPolicies(catalog, plan ? [plan] : [], cards)).toEqual({
+    expect(postingPolicies({ version: 3, catalog }, plan ? [plan] : [], cards)).toEqual({
+      catalogVersion: 3,
       rateCards: cards,
       commandCeiling: credits('5'),
       latenessMilliseconds: 172_800_000,

@@ -644,6 +644,50 @@ describe('a problem', () => {
   });
 });
 
+describe('the instant from which rates price usage', () => {
+  it.each([
+    ['2027-01-01T00:00:00Z', '2027-01-01T00:00:00.000Z'],
+    ['"2027-01-01T00:00:00.250+02:00"', '2026-12-31T22:00:00.250Z'],
+  ])('may be %s', (text, at) => {
+    const { ratesEffectiveAt } = parsed(`${BUCKETS}ratesEffectiveAt: ${text}\n`);
+    expect(new Date(ratesEffectiveAt ?? 0).toISOString()).toBe(at);
+  });
+
+  it('is that of applying them where the catalog does not name one', () => {
+    expect(parsed(BUCKETS).ratesEffectiveAt).toBeNull();
+  });
+
+  it.each([
+    '2027-01-01',
+    '2027-01-01T00:00:00',
+    '2027-01-01 00:00:00Z',
+    '2027-02-30T00:00:00Z',
+    '2027-01-01T24:00:00Z',
+    '1798761600',
+    'tomorrow',
+    '[]',
+  ])('may not be %s, which names no instant', (text) => {
+    const yaml = `${BUCKETS}ratesEffectiveAt: ${text} # here\n`;
+    expect(problemsOf(yaml)).toMatchObject([{ line: markedLine(yaml), path: 'ratesEffectiveAt' }]);
+  });
+});
+
+describe('the text of a catalog', () => {
+  it('has at most a million characters', () => {
+    const filled = BUCKETS + '#'.repeat(1_000_000 - BUCKETS.length);
+    expect(problemsOf(filled)).toEqual([]);
+    expect(problemsOf(`${filled}#`)).toEqual([
+      { line: 1, path: '', message: 'a catalog has at most 1,000,000 characters' },
+    ]);
+  });
+
+  it.each(['\0', '\ud800'])('is text that can be stored: %j in a comment is refused', (character) => {
+    expect(problemsOf(`${BUCKETS}# ${character}\n`)).toMatchObject([
+      { line: 1, message: expect.stringContaining('valid text') },
+    ]);
+  });
+});
+
 describe('rates of one meter', () => {
   it('may differ in dimensions that exclude each other or include each other', () => {
     const yaml = `${BUCKETS}rates:
