@@ -75,7 +75,7 @@ async function refusal(client: TestClient, yaml: string) {
 
 /** Charges one page rendered in a browser; what it cost. */
 async function render(client: TestClient, input: { readonly occurredAt?: string } = {}): Promise<string> {
-  const usage = [{ meter: 'scrape', dimensions: { render_js: true }, preview: false }];
+  const usage = [{ meter: 'scrape', dimensions: { render_js: true } }];
   const { debit } = await client.run(DebitDocument, { input: { idempotencyKey: aKey(), usage, ...input } });
   if (debit.__typename !== 'DebitPayload') throw new Error(JSON.stringify(debit));
   return debit.usage.credits;
@@ -331,7 +331,7 @@ describe('a posting engine', () => {
     const { rateCardVersion } = await applied(operator, renderedAt('7'));
     expect(untold.snapshot.version).toBeLessThan(rateCardVersion);
     const tenant = await tenantOf(database, id);
-    const usage = [{ meter: 'scrape', quantity: ONE, dimensions: { render_js: true } }];
+    const usage = [{ meter: 'scrape', quantity: ONE, dimensions: { render_js: true }, preview: false }];
     for (let count = 0; count < 2; count++) {
       const command: DebitCommand = { ...aDebit(tenant, '1'), charge: { kind: 'usage', usage } };
       expect(await posting.engine.execute(command)).toMatchObject({
