@@ -53,7 +53,10 @@ async function aFile(content: string): Promise<string> {
 }
 
 const DEMO = projectPath('catalogs/demo.yaml');
-const FAULTY = demoWith(['burnPriority: 40', 'burnPriority: high'], ['unit: page, credits: 1.5', 'unit: page, credits: dear']);
+const FAULTY = demoWith(
+  ['burnPriority: 40', 'burnPriority: high'],
+  ['unit: page, credits: 1.5', 'unit: page, credits: dear'],
+);
 
 describe('purser catalog check', () => {
   it('says that a catalog is in order, without any database', async () => {

@@ -380,12 +380,17 @@ function checkMinimum({ minimumCredits, roundTo, rounding }: RawRate, index: num
   return [{ path: ['rates', index, 'minimumCredits'], message }];
 }
 
-/** Two rates of one meter that can match the same usage with equally many dimensions: neither is the most specific. */
+/**
+ * Two rates of one meter that can match the same usage with equally many dimensions: neither is the most specific, unless a
+ * third one matches all such usage more closely.
+ */
 function checkAmbiguity(rates: readonly RawRate[]): Problem[] {
   const byMeter = groupBy(rates, (rate) => rate.meter);
   return rates.flatMap((later, index): Problem[] => {
     const others = byMeter.get(later.meter) ?? [];
-    const earlier = others.slice(0, others.indexOf(later)).find((other) => isAmbiguous(other, later));
+    const earlier = others
+      .slice(0, others.indexOf(later))
+      .find((other) => isAmbiguous(other, later) && !others.some((third) => settles(third, other, later)));
     if (!earlier) return [];
     const dimensions = `${canonicalJson(earlier.match ?? {})}${earlier.preview ? ' as a preview' : ''}`;
     return [{ path: ['rates', index], message: `is ambiguous with the rate for ${later.meter} ${dimensions} above` }];
@@ -397,6 +402,14 @@ function isAmbiguous(a: RawRate, b: RawRate): boolean {
   const [first, second] = [Object.entries(a.match ?? {}), b.match ?? {}];
   if (first.length !== Object.keys(second).length) return false;
   return first.every(([name, value]) => !Object.hasOwn(second, name) || second[name] === value);
+}
+
+/** True where a rate wins wherever both of two equally specific ones match. */
+function settles(third: RawRate, a: RawRate, b: RawRate): boolean {
+  const both: JsonObject = { ...a.match, ...b.match };
+  const dimensions = Object.entries(third.match ?? {});
+  const isCloser = dimensions.length > Object.keys(a.match ?? {}).length;
+  return isCloser && third.preview === a.preview && dimensions.every(([name, value]) => both[name] === value);
 }
 
 function build(raw: RawCatalog): Catalog {

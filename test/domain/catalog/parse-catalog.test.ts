@@ -554,6 +554,20 @@ describe('a problem', () => {
     expect(problem?.line).toBe(markedLine(yaml));
   });
 
+  it.each([
+    ['a third rate for both dimensions settles two that match equally well', '{ a: 1, b: 1 }', 0],
+    ['a third rate that asks for more than both settles nothing', '{ a: 1, b: 1, c: 1 }', 1],
+    ['a third rate for another value settles nothing', '{ a: 1, b: 2 }', 1],
+    ['a third rate for one of them settles nothing', '{ a: 2 }', 1],
+  ])('%s', (_name, match, problems) => {
+    const rates = ['{ a: 1 }', '{ b: 1 }', match].map(
+      (dimensions) => `  - { meter: m, unit: u, credits: 1, match: ${dimensions} }\n`,
+    );
+    const found = parseCatalog(`${BUCKETS}rates:\n${rates.join('')}`);
+    const ambiguous = found.ok ? [] : found.problems.filter(({ message }) => message.includes('ambiguous'));
+    expect(ambiguous.length > 0 ? 1 : 0).toBe(problems);
+  });
+
   it('of syntax is reported where it is noticed, at the latest on the next line', () => {
     const yaml = `${BUCKETS}plans: [ {key: a, # here\nrates: 5\n`;
     const [problem, ...others] = problemsOf(yaml);
