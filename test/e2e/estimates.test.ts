@@ -182,7 +182,7 @@ describe('an estimate', () => {
   });
 
   it('takes the same number of statements for one line as for many', async () => {
-    const { client } = await anOrganization(gateway, { credits: { purchased: '3' } });
+    const { client } = await anOrganization(gateway, { credits: { purchased: '1000' } });
     const count = async (lines: number): Promise<number> => {
       gateway.statements.length = 0;
       await estimate(
