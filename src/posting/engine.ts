@@ -6,28 +6,18 @@
  * Errors that `execute` throws: `EngineBusy`, `EngineStopped`, `DatabaseUnavailable` and `CatalogUnreadable`, after which the
  * same key may be sent again, and `PostingFailed`, which is a defect.
  */
-import type { Logger } from 'pino';
 import { type Command, weightOf } from '../domain/posting/commands.ts';
-import type { Policies } from '../domain/posting/decide-batch.ts';
 import type { Estimate } from '../domain/posting/decide-estimate.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
 import type { UsageQuantity } from '../domain/pricing/price.ts';
 import type { InvalidInput, UnknownMeter } from '../domain/refusals.ts';
-import type { Sql } from '../persistence/connection.ts';
 import { isConnectionLoss, isUnavailable } from '../persistence/errors.ts';
 import { DatabaseUnavailable, EngineBusy, EngineStopped } from './errors.ts';
 import { estimate } from './estimate.ts';
 import { Lane, type PendingCommand } from './lane.ts';
-import { type LiveFeed, runBatch } from './run-batch.ts';
+import { type BatchRunner, runBatch } from './run-batch.ts';
 
-export interface EngineOptions {
-  readonly sql: Sql;
-  readonly policies: () => Policies;
-  /** Brings the policies up to date with the catalog in the database. */
-  readonly refreshPolicies: () => Promise<unknown>;
-  readonly newId: () => string;
-  readonly feed: LiveFeed;
-  readonly logger: Logger;
+export interface EngineOptions extends BatchRunner {
   /** Connections that post at the same time. */
   readonly lanes?: number;
   readonly maxBatch?: number;

@@ -23,9 +23,11 @@ export interface LiveFeed {
   published(changes: readonly PostedChange[]): void;
 }
 
+/** What batches are posted with. */
 export interface BatchRunner {
   readonly sql: Sql;
   readonly policies: () => Policies;
+  /** Brings the policies up to date with the catalog in the database. */
   readonly refreshPolicies: () => Promise<unknown>;
   readonly newId: () => string;
   readonly feed: LiveFeed;

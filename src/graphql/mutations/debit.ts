@@ -1,17 +1,12 @@
-import { micros, negate } from '../../domain/credits/micros.ts';
 import { signedIn } from '../../operations/authorize.ts';
 import { debit } from '../../operations/debit.ts';
 import type { Answered } from '../../operations/outcome.ts';
-import { decodeLines } from '../../persistence/line-codec.ts';
 import { builder } from '../builder.ts';
 import { decodeOptionalId } from '../ids.ts';
-import { answering } from '../permissions/readable.ts';
-import { toldFields } from '../types/answered.ts';
+import { chargedFields, toldFields } from '../types/answered.ts';
 import { OveragePolicyEnum } from '../types/enums.ts';
 import { UsageInputRef } from '../types/inputs.ts';
 import { resultUnion } from '../types/result.ts';
-import { TransactionRef } from '../types/transaction.ts';
-import { UsageRef } from '../types/usage.ts';
 
 const DebitInputRef = builder.inputType('DebitInput', {
   description: 'A charge. Give exactly one of `amount` and `usage`.',
@@ -52,19 +47,7 @@ const DebitInputRef = builder.inputType('DebitInput', {
 const DebitPayloadRef = builder.objectRef<Answered>('DebitPayload').implement({
   description: 'What was charged.',
   fields: (t) => ({
-    transaction: t.field({
-      type: TransactionRef,
-      description: 'The transaction.',
-      resolve: (answer) => answering(answer.transaction),
-    }),
-    usage: t.field({
-      type: UsageRef,
-      description: 'What it used and cost.',
-      resolve: ({ transaction }) => ({
-        credits: negate(micros(transaction.amountMicros)),
-        lines: decodeLines(transaction.lines),
-      }),
-    }),
+    ...chargedFields(t),
     ...toldFields(t),
   }),
 });

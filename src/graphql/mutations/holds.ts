@@ -1,4 +1,4 @@
-import { micros, negate } from '../../domain/credits/micros.ts';
+import { micros } from '../../domain/credits/micros.ts';
 import { signedIn } from '../../operations/authorize.ts';
 import { authorizeHold } from '../../operations/authorize-hold.ts';
 import { captureHold } from '../../operations/capture-hold.ts';
@@ -9,12 +9,11 @@ import { decodeLines } from '../../persistence/line-codec.ts';
 import { builder } from '../builder.ts';
 import { decodeId, decodeOptionalId } from '../ids.ts';
 import { answering } from '../permissions/readable.ts';
-import { toldFields } from '../types/answered.ts';
+import { chargedFields, toldFields } from '../types/answered.ts';
 import { OveragePolicyEnum } from '../types/enums.ts';
 import { HoldRef } from '../types/hold.ts';
 import { UsageInputRef } from '../types/inputs.ts';
 import { resultUnion } from '../types/result.ts';
-import { TransactionRef } from '../types/transaction.ts';
 import { UsageRef } from '../types/usage.ts';
 
 const KEY_DESCRIPTION = 'As for `debit`.';
@@ -105,19 +104,7 @@ const CapturePayloadRef = builder.objectRef<AnsweredCapture>('CapturePayload').i
       description: 'The hold as the capture left it.',
       resolve: ({ hold }) => answering(hold),
     }),
-    transaction: t.field({
-      type: TransactionRef,
-      description: 'The transaction.',
-      resolve: ({ transaction }) => answering(transaction),
-    }),
-    usage: t.field({
-      type: UsageRef,
-      description: 'What it used and cost.',
-      resolve: ({ transaction }) => ({
-        credits: negate(micros(transaction.amountMicros)),
-        lines: decodeLines(transaction.lines),
-      }),
-    }),
+    ...chargedFields(t),
     ...toldFields(t),
   }),
 });

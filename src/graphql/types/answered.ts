@@ -1,8 +1,12 @@
 /** The fields that payloads of postings share. */
+import { micros, negate } from '../../domain/credits/micros.ts';
 import type { Answered } from '../../operations/outcome.ts';
+import { decodeLines } from '../../persistence/line-codec.ts';
 import type { BuilderTypes } from '../builder.ts';
 import { loadWallet } from '../loading/wallets.ts';
+import { answering } from '../permissions/readable.ts';
 import { TransactionRef } from './transaction.ts';
+import { UsageRef } from './usage.ts';
 import { WalletRef } from './wallet.ts';
 
 export const answeredFields = (t: PothosSchemaTypes.ObjectFieldBuilder<BuilderTypes, Answered>) => ({
@@ -41,5 +45,24 @@ export const toldFields = <Told extends Pick<Answered, 'organizationId' | 'avail
   replayed: t.boolean({
     description: 'True where this is the first answer given again.',
     resolve: ({ replayed }) => replayed,
+  }),
+});
+
+/** What the payloads of charges tell of the transaction that they made. */
+export const chargedFields = <Charged extends Pick<Answered, 'transaction'>>(
+  t: PothosSchemaTypes.ObjectFieldBuilder<BuilderTypes, Charged>,
+) => ({
+  transaction: t.field({
+    type: TransactionRef,
+    description: 'The transaction.',
+    resolve: ({ transaction }) => answering(transaction),
+  }),
+  usage: t.field({
+    type: UsageRef,
+    description: 'What it used and cost.',
+    resolve: ({ transaction }) => ({
+      credits: negate(micros(transaction.amountMicros)),
+      lines: decodeLines(transaction.lines),
+    }),
   }),
 });
