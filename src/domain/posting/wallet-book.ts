@@ -10,7 +10,7 @@ import type { Instant } from '../time/instant.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
-import { type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
+import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
 import { type DraftBucket, type DraftLot, LotDrafts, LotsNotLoaded, type NewLot, spendable } from './lot-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
 
@@ -289,7 +289,7 @@ export class WalletBook {
       spendHeld: (hold, amount, reasonCode) => {
         let rest = amount;
         for (const pin of hold.pins) {
-          const taken = smaller(rest, pin.pinned);
+          const taken = smaller(rest, capturable(pin));
           if (taken === ZERO) continue;
           this.holds.changePin(hold, pin, micros(-taken));
           debitLot(pin.lot, taken, reasonCode);

@@ -699,6 +699,26 @@ describe('a lot that expires while it is pinned', () => {
   });
 });
 
+describe('a pinned lot that is frozen', () => {
+  it('gives nothing to a capture, and gets back what the hold had pinned of it', () => {
+    const books = wallet().withLot('promotional', '3').withLot('purchased', '10').books();
+    const id = aHold(books, '5');
+    books.freezeLot('id-00000001');
+    const frozen = stateOf(books);
+    expect(refusedBy(books, aCapture(id, { amount: '2.000001' }))).toMatchObject({
+      code: 'CAPTURE_EXCEEDS_HOLD',
+      held: credits('2'),
+    });
+    expect(stateOf(books)).toEqual(frozen);
+    expect(postedBy(books, aCapture(id)).transaction.amount).toBe(credits('-2'));
+    expect(movesOf(books)).toEqual([['USAGE', '-2', 'id-00000002']]);
+    expect(stateAt(books, id)).toMatchObject({ status: 'CAPTURED', captured: '2', remaining: '0' });
+    expect(books.lots.get('id-00000001')).toMatchObject({ remaining: credits('3'), pinned: 0n });
+    expect(books.available).toBe(credits('8'));
+    expectSound(books);
+  });
+});
+
 describe('extending', () => {
   const rules = policies({ maxHoldSeconds: 3_600, heldGraceSeconds: 600 });
   const holding = (lotLife: number | null = null) => {
