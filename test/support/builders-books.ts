@@ -371,9 +371,22 @@ export class Books {
 
   /** Freezes a lot, as a dispute does. */
   freezeLot(id: string): void {
+    const before = this.available;
     const lot = { ...this.#lot(id), frozen: true };
     this.lots.set(id, lot);
     for (const bucket of this.buckets) if (bucket.id === lot.bucketId) Object.assign(bucket, this.sumsOf(bucket.id));
+    this.version += 1n;
+    this.changes.push({
+      walletId: WALLET,
+      version: this.version,
+      sequence: this.sequence,
+      change: minus(this.available, before),
+      reasonCode: 'DISPUTE',
+      totalAvailable: this.available,
+      held: this.held,
+      transactionId: null,
+      occurredAt: this.now,
+    });
   }
 
   /** Moves the clock. Nothing is posted by that alone. */

@@ -113,8 +113,9 @@ interface Giving {
 
 function giveBackTo(giving: Giving, lot: DraftLot, amount: Micros): void {
   const { book, movements, policies, forfeited } = giving;
-  const { expiresAt } = lot.facts;
-  const isExpired = lot.closed || (expiresAt !== null && expiresAt <= book.now);
+  const { expiresAt, frozen } = lot.facts;
+  // What is frozen stays so: its expiry waits for the verdict.
+  const isExpired = !frozen && (lot.closed || (expiresAt !== null && expiresAt <= book.now));
   const { expiredLotRefund: policy } = policies;
   if (isExpired && policy.kind === 'NEW_LOT') {
     movements.grant(
