@@ -80,6 +80,8 @@ export class WalletBook {
   readonly transactions: PostedTransaction[] = [];
   readonly changes: PostedChange[] = [];
   readonly refreshedBuckets = new Set<string>();
+  /** Lots of the batch that have paid back what the wallet owed, oldest first. */
+  readonly repaying: DraftLot[] = [];
   readonly lots: LotDrafts;
   readonly holds: HoldDrafts;
   readonly counters: CounterDrafts;
@@ -305,6 +307,7 @@ export class WalletBook {
         if (owed > ZERO) {
           debitLot(lot, owed, DEBT_REPAYMENT);
           repay(owed, DEBT_REPAYMENT);
+          this.repaying.push(lot);
         }
         return lot;
       },

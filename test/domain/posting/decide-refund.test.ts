@@ -350,6 +350,16 @@ describe('a refund of what was borrowed', () => {
     expectSound(books);
   });
 
+  it('goes to the lots that pay it back in the same batch', () => {
+    const books = indebted().books();
+    const id = borrowed(books, '6');
+    const [grant] = books.run(aGrant('8'), aRefund(id));
+    if (grant?.status !== 'posted') throw new Error('not granted');
+    expect(movesOf(books, 4)).toEqual([['REFUND', '6', grant.lotId]]);
+    expect([books.debt, books.available]).toEqual([0n, credits('8')]);
+    expectSound(books);
+  });
+
   it('reduces what another charge has borrowed since', () => {
     const books = indebted().books();
     const first = borrowed(books, '4');
@@ -359,6 +369,25 @@ describe('a refund of what was borrowed', () => {
     expect([books.debt, books.available]).toEqual([0n, credits('1')]);
     postedBy(books, aRefund(second));
     expect([books.debt, books.available]).toEqual([0n, credits('4')]);
+    expectSound(books);
+  });
+
+  it('is forfeited beyond what an expired lot can take back, with no moment in which it can be spent', () => {
+    const rules = policies({ overdraft: '10', expiredLotRefund: { kind: 'FORFEIT' } });
+    const books = aWallet().at(NOW).under(rules).books();
+    const expiresAt = after(NOW, 1_000);
+    const before = borrowed(books, '6');
+    postedBy(books, aGrant('6'));
+    borrowed(books, '1');
+    postedBy(books, aGrant('10', { expiresAt }));
+    const id = charged(books, '9');
+    // The newest lot that has paid back a debt takes what another one had paid back, and a hold keeps it there.
+    postedBy(books, aRefund(before));
+    aHold(books, '6');
+    books.moveTo(after(expiresAt, HOUR / 60));
+    const outcomes = books.run(aRefund(id), aDebit('0.000001'));
+    expect(outcomes).toMatchObject([{ status: 'posted', available: 0n }, { status: 'refused' }]);
+    expect([books.balance, books.held, books.available]).toEqual([credits('6'), credits('6'), 0n]);
     expectSound(books);
   });
 });
