@@ -16,7 +16,7 @@ export interface Explanation {
   readonly rateCardVersion: number | null;
   readonly lines: readonly PricedLine[];
   readonly limits: readonly CheckedLimit[];
-  /** The first lots of the burn order, with what could be spent of each. */
+  /** The first lots of the burn order that could be spent from, with what of each. */
   readonly lots: readonly { readonly lotId: string; readonly available: Micros }[];
 }
 

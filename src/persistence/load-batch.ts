@@ -247,14 +247,20 @@ function loadDueLots(sql: Queryable, wallets: readonly WalletRow[], perWallet: n
     ) l`;
 }
 
+interface LapsedRow {
+  id: string;
+  wallet_id: string;
+  expires_at: Instant;
+}
+
 /** Open holds past their expiry, earliest first; one beyond the bound tells of more. */
 function findLapsed(sql: Queryable, wallets: readonly WalletRow[], perWallet: number) {
   const { ids, nows } = clocksOf(wallets);
-  return sql<{ id: string; wallet_id: string }[]>`
-    SELECT h.id, h.wallet_id
+  return sql<LapsedRow[]>`
+    SELECT h.id, h.wallet_id, h.expires_at
     FROM unnest(${ids}::uuid[], ${nows}::timestamptz[]) AS due (wallet_id, now)
     CROSS JOIN LATERAL (
-      SELECT id, wallet_id
+      SELECT id, wallet_id, expires_at
       FROM hold
       WHERE wallet_id = due.wallet_id AND status = 'OPEN' AND expires_at <= due.now
       ORDER BY expires_at, id
@@ -281,7 +287,7 @@ interface Assembly {
   readonly lots: ReadonlyMap<string, readonly LotRow[]>;
   readonly dueLots: ReadonlyMap<string, readonly LotRow[]>;
   readonly holds: ReadonlyMap<string, readonly HoldSnapshot[]>;
-  readonly lapsed: ReadonlyMap<string, readonly unknown[]>;
+  readonly lapsed: ReadonlyMap<string, readonly LapsedRow[]>;
   readonly spendCounts: ReadonlyMap<string, readonly SpendCount[]>;
   readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
   readonly limits: LoadLimits;
@@ -312,10 +318,15 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     dueLots: due.slice(0, limits.duePerWallet).map(lotSnapshot),
     moreDue: due.length > limits.duePerWallet,
     holds: holds.get(row.id) ?? [],
-    moreLapsed: (lapsed.get(row.id) ?? []).length > limits.duePerWallet,
+    lapsesLoadedTo: lapsesLoadedTo(lapsed.get(row.id) ?? [], limits),
     spendCounts: spendCounts.get(row.id) ?? [],
     tierCounts: tierCounts.get(row.id) ?? [],
   };
+}
+
+/** Null where all lapsed holds were loaded. */
+function lapsesLoadedTo(lapsed: readonly LapsedRow[], { duePerWallet }: LoadLimits): Instant | null {
+  return lapsed.length > duePerWallet ? (lapsed.at(-1)?.expires_at ?? null) : null;
 }
 
 function bucketSnapshot(row: BucketRow, lots: readonly LotRow[], limits: LoadLimits): BucketSnapshot {

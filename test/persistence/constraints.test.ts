@@ -1,5 +1,5 @@
 /**
- * What Prisma cannot say, said by the end of the first migration: each constraint, unique index and trigger is shown
+ * What Prisma cannot say, said by the migrations: each constraint, unique index and trigger is shown
  * refusing, to the owner of the schema. The last test compares this file with the database, so that none is forgotten.
  */
 import type { Client } from 'pg';
@@ -32,6 +32,7 @@ const ID = {
   project: '90000000-0000-4000-8000-000000000000',
   key: 'a0000000-0000-4000-8000-000000000000',
   audit: 'b0000000-0000-4000-8000-000000000000',
+  hold: 'c0000000-0000-4000-8000-000000000000',
 } as const;
 
 const HASH = `decode(repeat('ab', 32), 'hex')`;
@@ -78,6 +79,17 @@ const ROWS = `
     VALUES ('${ID.wallet}', 1, 1, 10, 'GRANT', 10, 0, now());
   INSERT INTO idempotency_record (organization_id, key, operation, request_hash, outcome, created_at)
     VALUES ('${ID.organization}', 'used', 'debit', ${HASH}, '{}', now());
+  INSERT INTO hold (id, wallet_id, status, amount_micros, captured_micros, remaining_micros, idempotency_key, lines,
+      rate_card_version, actor_kind, actor_id, reservations, created_at, expires_at)
+    VALUES ('${ID.hold}', '${ID.wallet}', 'OPEN', 10, 0, 10, 'hold', '[]', 1, 'SYSTEM', 'test', '[]', now(),
+      now() + interval '1 hour');
+  INSERT INTO hold_pin (hold_id, position, lot_id, pinned_micros) VALUES ('${ID.hold}', 0, '${ID.lot}', 10);
+  INSERT INTO tier_counter (wallet_id, meter, rate, period_start, quantity) VALUES ('${ID.wallet}', 'page', '{}', now(), 1);
+  INSERT INTO spend_counter (wallet_id, limit_code, window_start, used_micros)
+    VALUES ('${ID.wallet}', 'daily_credit_cap_exceeded', now(), 1);
+  INSERT INTO usage_rollup (wallet_id, grain, starts_at, meter, model, modality, operation, user_id, project_id, api_key_id,
+      quantity, credits_micros, events)
+    VALUES ('${ID.wallet}', 'DAY', now(), 'page', '', '', '', '', '', '', 1, 1, 1);
   INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, occurred_at)
     VALUES ('${ID.audit}', '${ID.organization}', 'test', 'SYSTEM', 'test', now());
   INSERT INTO catalog_version (version, source, effective_at, applied_at, applied_by) VALUES (1, 'x', now(), now(), 'test');
@@ -188,6 +200,21 @@ describe('checks', () => {
     ['organization_slug', 'organization', `slug = E'a\\n'`],
     ['organization_slug', 'organization', `slug = repeat('a', 64)`],
     ['organization_test_clock', 'organization', 'test_clock_offset_ms = -1'],
+    ['hold_amounts', 'hold', 'remaining_micros = -1'],
+    ['hold_amounts', 'hold', 'remaining_micros = amount_micros + 1'],
+    ['hold_amounts', 'hold', 'captured_micros = -1'],
+    ['hold_life', 'hold', 'expires_at = created_at'],
+    ['hold_life', 'hold', `expires_at = created_at - interval '1 ms'`],
+    ['hold_resolved', 'hold', 'resolved_at = now()'],
+    ['hold_resolved', 'hold', `status = 'CAPTURED', remaining_micros = 0`],
+    ['hold_resolved', 'hold', `status = 'RELEASED', remaining_micros = 0`],
+    ['hold_resolved', 'hold', `status = 'EXPIRED', resolved_at = now()`],
+    ['hold_pin_amount', 'hold_pin', 'pinned_micros = -1'],
+    ['tier_counter_quantity', 'tier_counter', 'quantity = -0.000000000001'],
+    ['spend_counter_used', 'spend_counter', 'used_micros = -1'],
+    ['usage_rollup_amounts', 'usage_rollup', 'quantity = -0.000000000001'],
+    ['usage_rollup_amounts', 'usage_rollup', 'credits_micros = -1'],
+    ['usage_rollup_amounts', 'usage_rollup', 'events = 0'],
   ])('%s refuses UPDATE %s SET %s', async (constraint, table, change) => {
     await expectRefused(`UPDATE ${table} SET ${change}`, CHECK_VIOLATION, constraint);
   });
@@ -198,6 +225,14 @@ describe('checks', () => {
     ['lot', `expires_at = effective_at + interval '1 ms'`],
     ['allowance', 'amount_micros = 0, anchor_day = 31'],
     ['purchase', `paid_at = NULL, status = 'PENDING'`],
+    // An empty hold may stay open, and one that was exceeded has captured more than it held.
+    ['hold', `remaining_micros = 0, captured_micros = amount_micros + 1, expires_at = created_at + interval '1 ms'`],
+    ['hold', `status = 'EXPIRED', remaining_micros = 0, resolved_at = now()`],
+    ['hold', 'amount_micros = 0, remaining_micros = 0'],
+    ['hold_pin', 'pinned_micros = 0'],
+    ['tier_counter', 'quantity = 0'],
+    ['spend_counter', 'used_micros = 0'],
+    ['usage_rollup', 'quantity = 0, credits_micros = 0'],
     [
       'organization',
       `slug = CASE slug WHEN 'one' THEN 'a' WHEN 'other' THEN repeat('a', 63) ELSE slug END, test_clock_offset_ms = 0`,
@@ -270,6 +305,11 @@ describe('unique', () => {
     ['catalog_version_pkey', 'catalog_version', 'true', {}],
     ['audit_record_pkey', 'audit_record', 'true', {}],
     ['installation_secret_pkey', 'installation_secret', 'true', {}],
+    ['hold_pkey', 'hold', 'true', {}],
+    ['hold_pin_pkey', 'hold_pin', 'true', {}],
+    ['tier_counter_pkey', 'tier_counter', 'true', {}],
+    ['spend_counter_pkey', 'spend_counter', 'true', {}],
+    ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
   ])('%s refuses a second row of %s where %s', async (constraint, table, where, changes) => {
     await expectRefused(copyOf(table, where, changes), UNIQUE_VIOLATION, constraint);
   });

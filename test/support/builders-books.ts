@@ -337,7 +337,8 @@ export class Books {
   snapshot(limits: Limits = this.opening.limits, namedHolds: readonly string[] = []): WalletSnapshot {
     const due = this.#due();
     const lapsed = this.#lapsed();
-    const loadedHolds = new Set([...namedHolds, ...lapsed.slice(0, limits.dueLots + 1).map(({ facts }) => facts.id)]);
+    const loadedLapsed = lapsed.slice(0, limits.dueLots + 1);
+    const loadedHolds = new Set([...namedHolds, ...loadedLapsed.map(({ facts }) => facts.id)]);
     return {
       id: WALLET,
       organizationId: ORGANIZATION,
@@ -363,10 +364,30 @@ export class Books {
       dueLots: due.slice(0, limits.dueLots),
       moreDue: due.length > limits.dueLots,
       holds: [...loadedHolds].flatMap((id) => this.#holdSnapshot(id) ?? []),
-      moreLapsed: lapsed.length > limits.dueLots,
+      lapsesLoadedTo: lapsed.length > limits.dueLots ? (loadedLapsed.at(-1)?.state.expiresAt ?? null) : null,
       spendCounts: this.spendCounts,
       tierCounts: this.tierCounts,
     };
+  }
+
+  /** Freezes a lot, as a dispute does. */
+  freezeLot(id: string): void {
+    const before = this.available;
+    const lot = { ...this.#lot(id), frozen: true };
+    this.lots.set(id, lot);
+    for (const bucket of this.buckets) if (bucket.id === lot.bucketId) Object.assign(bucket, this.sumsOf(bucket.id));
+    this.version += 1n;
+    this.changes.push({
+      walletId: WALLET,
+      version: this.version,
+      sequence: this.sequence,
+      change: minus(this.available, before),
+      reasonCode: 'DISPUTE',
+      totalAvailable: this.available,
+      held: this.held,
+      transactionId: null,
+      occurredAt: this.now,
+    });
   }
 
   /** Moves the clock. Nothing is posted by that alone. */

@@ -167,7 +167,9 @@ export function explain(
   { lines, rateCardVersion }: PricedCharge,
   limits: readonly CheckedLimit[],
 ): Explanation {
-  const lots = book.buckets
+  // Behind the loaded lots of a bucket there may be others that come before those of the next one.
+  const last = book.buckets.findIndex((bucket) => bucket.truncated);
+  const lots = (last < 0 ? book.buckets : book.buckets.slice(0, last + 1))
     .flatMap((bucket) => bucket.lots)
     .map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }))
     .filter((lot) => lot.available > ZERO)

@@ -271,10 +271,14 @@ function nothingOf(
   { events }: EventsCommand,
   { event: blocking, outcome }: BlockedCall,
 ): readonly EventOutcome[] {
+  const { available: availableNow } = book;
   return events.map((event, position) => {
     if (position === blocking) {
-      if (!isRefusal(event) && !outcome.replayed) record(state, book, event, outcome);
-      return outcome;
+      if (outcome.replayed) return { ...outcome, availableNow };
+      // It was refused for what the events before it left; as they are undone, so is what they took.
+      const standing = { ...outcome, available: availableNow, availableNow };
+      if (!isRefusal(event)) record(state, book, event, standing);
+      return standing;
     }
     const known = isRefusal(event) ? undefined : state.records.get(idempotencyId(event));
     if (known && !isRefusal(event)) return answerAgain(known, event, book);

@@ -23,7 +23,7 @@ import {
 } from './assess-charge.ts';
 import type { AuthorizeCommand, CaptureCommand, ExtendCommand, HoldCommand, ReleaseCommand } from './commands.ts';
 import { expireLeftovers } from './expire-lot.ts';
-import { type DraftHold, remainingOf } from './hold-drafts.ts';
+import { capturableOf, type DraftHold, remainingOf } from './hold-drafts.ts';
 import { held, type Outcome, posted, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
@@ -84,7 +84,8 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   if (isRefusal(hold)) return refused(hold, book.available);
   const priced = priceCapture(book, hold, command, policies);
   if (isRefusal(priced)) return refused(priced, book.available);
-  const rest = remainingOf(hold);
+  const reserved = remainingOf(hold);
+  const rest = capturableOf(hold);
   const fromHold = smaller(priced.total, rest);
   const beyond = overageOf(book, priced, minus(priced.total, fromHold), { command, rest, policies });
   if (isRefusal(beyond)) return refused(beyond, book.available);
@@ -116,12 +117,12 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   book.counters.countUnits(priced.counted, book.windows.billing.start);
   if (command.final) {
     book.holds.resolve(hold, 'CAPTURED', book.now);
-    giveBack(book, hold, minus(rest, fromHold), book.now);
+    giveBack(book, hold, minus(reserved, fromHold), book.now);
   }
   return posted(book, transaction, { hold });
 }
 
-/** Neither amount nor usage means the whole rest; what nothing has been captured of is charged by the hold's own lines. */
+/** Neither amount nor usage means the whole rest; where that is the whole hold it is charged by the hold's own lines. */
 function priceCapture(
   book: WalletBook,
   hold: DraftHold,
@@ -130,8 +131,9 @@ function priceCapture(
 ): PricedCharge | UnknownMeter | InvalidInput {
   const card = cardOf(hold, policies);
   if (charge !== null) return priceCharge(book, charge, card, policies);
-  const total = remainingOf(hold);
-  const lines = hold.captured === ZERO ? hold.facts.lines : [];
+  const total = capturableOf(hold);
+  const isWhole = hold.captured === ZERO && total === hold.facts.amount;
+  const lines = isWhole ? hold.facts.lines : [];
   const rateCardVersion = lines.length === 0 ? null : card.version;
   return { total, lines, counted: countUnits(card, lines), rateCardVersion };
 }

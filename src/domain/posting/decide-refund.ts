@@ -113,8 +113,9 @@ interface Giving {
 
 function giveBackTo(giving: Giving, lot: DraftLot, amount: Micros): void {
   const { book, movements, policies, forfeited } = giving;
-  const { expiresAt } = lot.facts;
-  const isExpired = lot.closed || (expiresAt !== null && expiresAt <= book.now);
+  const { expiresAt, frozen } = lot.facts;
+  // What is frozen stays so: its expiry waits for the verdict.
+  const isExpired = !frozen && (lot.closed || (expiresAt !== null && expiresAt <= book.now));
   const { expiredLotRefund: policy } = policies;
   if (isExpired && policy.kind === 'NEW_LOT') {
     movements.grant(
@@ -128,8 +129,12 @@ function giveBackTo(giving: Giving, lot: DraftLot, amount: Micros): void {
   if (fitting > ZERO) movements.creditLot(lot, fitting, REASON_CODE);
   if (fitting > ZERO && isExpired) forfeited.push(lot);
   const rest = minus(amount, fitting);
-  const life = isExpired ? instant(book.now + 1) : expiresAt;
-  if (rest > ZERO) movements.grant(refundLot(giving, lot, rest, life), REASON_CODE);
+  if (rest === ZERO) return;
+  const made = movements.grant(
+    refundLot(giving, lot, rest, isExpired ? instant(book.now + 1) : expiresAt),
+    REASON_CODE,
+  );
+  if (isExpired) forfeited.push(made);
 }
 
 function refundLot({ book }: Giving, { facts }: DraftLot, amount: Micros, expiresAt: Instant | null): NewLot {
@@ -145,11 +150,11 @@ function giveBackBorrowed(giving: Giving, { repaidBy }: RefundableTransaction, a
   const owed = smaller(amount, book.debt);
   if (owed > ZERO) movements.repay(owed, REASON_CODE);
   let rest = minus(amount, owed);
-  for (const [index, facts] of repaidBy.entries()) {
+  const payers = [...new Set([...book.repaying.toReversed(), ...repaidBy.map((facts) => book.lot(facts))])];
+  for (const [index, lot] of payers.entries()) {
     if (rest === ZERO) return;
-    const lot = book.lot(facts);
-    const isLast = index === repaidBy.length - 1;
-    const given = isLast ? rest : smaller(rest, minus(facts.granted, lot.remaining));
+    const isLast = index === payers.length - 1;
+    const given = isLast ? rest : smaller(rest, minus(lot.facts.granted, lot.remaining));
     if (given > ZERO) giveBackTo(giving, lot, given);
     rest = minus(rest, given);
   }

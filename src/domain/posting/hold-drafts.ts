@@ -1,5 +1,5 @@
 /** The holds of one wallet within a batch: those that were loaded and those that it makes. */
-import { type Micros, micros, plus, ZERO } from '../credits/micros.ts';
+import { type Micros, plus, sum, ZERO } from '../credits/micros.ts';
 import type { HoldFacts, HoldSnapshot, HoldState, HoldStatus } from '../holds/hold.ts';
 import type { Instant } from '../time/instant.ts';
 import type { DraftLot, LotDrafts } from './lot-drafts.ts';
@@ -22,11 +22,12 @@ export interface DraftHold {
   resolvedAt: Instant | null;
 }
 
-export function remainingOf({ pins }: DraftHold): Micros {
-  let pinned = 0n;
-  for (const pin of pins) pinned += pin.pinned;
-  return micros(pinned);
-}
+export const remainingOf = ({ pins }: DraftHold): Micros => sum(pins.map((pin) => pin.pinned));
+
+/** What a capture may take: freezing a lot excludes even what is pinned of it. */
+export const capturableOf = ({ pins }: DraftHold): Micros => sum(pins.map(capturable));
+
+export const capturable = ({ lot, pinned }: DraftPin): Micros => (lot.facts.frozen ? ZERO : pinned);
 
 export function stateOf(hold: DraftHold): HoldState {
   const { status, captured, expiresAt } = hold;

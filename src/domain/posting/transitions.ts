@@ -5,7 +5,6 @@
  */
 import { systemActor } from '../actor.ts';
 import { ZERO } from '../credits/micros.ts';
-import type { HoldSnapshot } from '../holds/hold.ts';
 import { refreshPeriod } from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
 import { type AllowanceSnapshot, type LotSnapshot, lotTransitionAt, type WalletSnapshot } from '../wallet/snapshot.ts';
@@ -19,7 +18,7 @@ const ACTOR = systemActor('purser');
 
 /** Posts everything due at the book's instant. False where more is due than was loaded; the rest needs another batch. */
 export function postDueTransitions(book: WalletBook): boolean {
-  const { nextTransitionAt, moreDue, moreLapsed } = book.snapshot;
+  const { nextTransitionAt, moreDue, lapsesLoadedTo } = book.snapshot;
   if (nextTransitionAt === null || nextTransitionAt > book.now) return true;
   const lots = book.snapshot.dueLots.map((facts) => book.lot(facts));
   const horizon = horizonOf(book.snapshot);
@@ -31,32 +30,20 @@ export function postDueTransitions(book: WalletBook): boolean {
   }
   // Recomputed even if nothing was posted: the stored instant may be of a lot that has been spent since.
   book.transitionsChanged = true;
-  return !moreDue && !moreLapsed;
+  return !moreDue && lapsesLoadedTo === null;
 }
 
-/** What was not loaded is due after the last of its kind that was: nothing later than that may be posted yet. */
-function horizonOf({ dueLots, moreDue, holds, moreLapsed, now }: WalletSnapshot): Place | null {
+/**
+ * What was not loaded is due after the last of its kind that was: nothing later than that may be posted yet. A hold that was
+ * loaded because a command names it may have lapsed later than others that were not.
+ */
+function horizonOf({ dueLots, moreDue, lapsesLoadedTo }: WalletSnapshot): Place | null {
   const lastLot = moreDue ? dueLots.at(-1) : undefined;
-  const lastLapse = moreLapsed
-    ? latest(
-        holds.filter(isOpen).map(({ state }) => state.expiresAt),
-        now,
-      )
-    : undefined;
   const places = [
     ...(lastLot ? [placeOf(lastLot)] : []),
-    ...(lastLapse === undefined ? [] : [{ at: lastLapse, rank: RANK.lapse }]),
+    ...(lapsesLoadedTo === null ? [] : [{ at: lapsesLoadedTo, rank: RANK.lapse }]),
   ];
   return places.toSorted((a, b) => (isBefore(a, b) ? -1 : 1))[0] ?? null;
-}
-
-const isOpen = ({ state }: HoldSnapshot): boolean => state.status === 'OPEN';
-
-/** The latest of these instants that is not after now. */
-function latest(instants: readonly Instant[], now: Instant): Instant | undefined {
-  return instants
-    .filter((at) => at <= now)
-    .reduce<Instant | undefined>((a, b) => (a === undefined ? b : later(a, b)), undefined);
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Instant } from '../time/instant.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
-import { type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
+import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
 import { type DraftBucket, type DraftLot, LotDrafts, LotsNotLoaded, type NewLot, spendable } from './lot-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
 
@@ -80,6 +80,8 @@ export class WalletBook {
   readonly transactions: PostedTransaction[] = [];
   readonly changes: PostedChange[] = [];
   readonly refreshedBuckets = new Set<string>();
+  /** Lots of the batch that have paid back what the wallet owed, oldest first. */
+  readonly repaying: DraftLot[] = [];
   readonly lots: LotDrafts;
   readonly holds: HoldDrafts;
   readonly counters: CounterDrafts;
@@ -289,7 +291,7 @@ export class WalletBook {
       spendHeld: (hold, amount, reasonCode) => {
         let rest = amount;
         for (const pin of hold.pins) {
-          const taken = smaller(rest, pin.pinned);
+          const taken = smaller(rest, capturable(pin));
           if (taken === ZERO) continue;
           this.holds.changePin(hold, pin, micros(-taken));
           debitLot(pin.lot, taken, reasonCode);
@@ -305,6 +307,7 @@ export class WalletBook {
         if (owed > ZERO) {
           debitLot(lot, owed, DEBT_REPAYMENT);
           repay(owed, DEBT_REPAYMENT);
+          this.repaying.push(lot);
         }
         return lot;
       },

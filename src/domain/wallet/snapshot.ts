@@ -99,8 +99,8 @@ export interface WalletSnapshot {
   readonly moreDue: boolean;
   /** Holds that the batch's commands name, and those that have lapsed: at most the batch's bound, earliest first. */
   readonly holds: readonly HoldSnapshot[];
-  /** True where more holds have lapsed than were loaded. */
-  readonly moreLapsed: boolean;
+  /** The expiry of the last lapsed hold in their order that was loaded, where more have lapsed; null where all were. */
+  readonly lapsesLoadedTo: Instant | null;
   readonly spendCounts: readonly SpendCount[];
   /** Of the rates that the batch's usage may meet. */
   readonly tierCounts: readonly TierCount[];

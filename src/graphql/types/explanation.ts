@@ -96,7 +96,8 @@ export const ExplanationRef = builder.objectRef<Explained>('Explanation').implem
     }),
     lots: t.field({
       type: [ExplainedLotRef],
-      description: 'The lots in burn order: all that gave something; of a refusal the first 20 that could have.',
+      description:
+        'The lots in burn order: all that gave something; of a refusal the first that could have, at most 20.',
       resolve: ({ lots }) => [...lots],
     }),
     limits: t.field({
