@@ -22,14 +22,18 @@ export const USAGE_DIMENSIONS = [
 ] as const;
 export type UsageDimension = (typeof USAGE_DIMENSIONS)[number];
 
+/** A task, an execution, or an execution of a task. */
+export interface Work {
+  readonly taskId: string | null;
+  readonly executionId: string | null;
+}
+
 /** Which usage; all that is given must hold. A list that is given and empty matches nothing. */
-export interface UsageFilter {
+export interface UsageFilter extends Work {
   readonly meters: readonly string[] | null;
   readonly models: readonly string[] | null;
   readonly userIds: readonly string[] | null;
   readonly projectIds: readonly string[] | null;
-  readonly taskId: string | null;
-  readonly executionId: string | null;
 }
 
 export interface UsageQuery {
@@ -47,6 +51,9 @@ export const MAX_PERIOD_MILLISECONDS = 5 * 366 * DAY_MILLISECONDS;
 /** 31 local days, whose clocks may have been set back by up to two hours. */
 export const MAX_SCANNED_MILLISECONDS = (31 * 24 + 2) * 60 * 60_000;
 
+/** More would make rows that nobody reads; each is a column of the statement. */
+export const MAX_NAMED_DIMENSIONS = 5;
+
 export const isQuarterHour = (at: Instant): boolean => at % QUARTER_HOUR_MILLISECONDS === 0;
 
 /** What the single transactions must be read for: no rollup keeps it. */
@@ -56,7 +63,7 @@ export function needsLines({ groupBy, byDimensions, filter }: UsageQuery): boole
 }
 
 /** True where a task or an execution is named, whose transactions have an index of their own. */
-export const isOfWork = ({ taskId, executionId }: UsageFilter): boolean => taskId !== null || executionId !== null;
+export const isOfWork = ({ taskId, executionId }: Work): boolean => taskId !== null || executionId !== null;
 
 /** A part of a report's period in which its rows are summed up; named where it is a local day or month. */
 export interface ReportWindow extends Period {
