@@ -506,6 +506,8 @@ describe('fields of an organization', () => {
   const selection: Readonly<Record<string, string>> = {
     wallet: 'wallet { id }',
     subscription: 'subscription { id }',
+    usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
+    spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(
       ['purchases', 'auditTrail', 'members', 'projects', 'apiKeys'].map((list) => [
         list,

@@ -4,7 +4,7 @@
  * is too short begins its period on its last day (31 Jan → 28 Feb → 31 Mar).
  */
 import { Temporal } from 'temporal-polyfill';
-import { type Instant, instant } from './instant.ts';
+import { type Instant, instant, later } from './instant.ts';
 
 export interface Period {
   readonly start: Instant;
@@ -41,6 +41,31 @@ export function dayOfMonth(at: Instant, timeZone: string): number {
 export function dayPeriod(at: Instant, timeZone: string): Period {
   const date = localDate(at, timeZone);
   return { start: startOfDay(date, timeZone), end: startOfDay(date.add({ days: 1 }), timeZone) };
+}
+
+/** A local day or month, or what of it lies in a longer period. */
+export interface CalendarPeriod extends Period {
+  /** "2026-11-21" or "2026-11". */
+  readonly name: string;
+}
+
+/** The local days or months that a period reaches into, in order; the first and the last may be cut by it. */
+export function calendarPeriods(interval: Interval, { start, end }: Period, timeZone: string): CalendarPeriod[] {
+  const pieces: CalendarPeriod[] = [];
+  const today = localDate(start, timeZone);
+  let date = interval === 'DAY' ? today : today.with({ day: 1 });
+  for (let from = start; from < end; ) {
+    const next = date.add(interval === 'DAY' ? { days: 1 } : { months: 1 });
+    const until = instant(Math.min(startOfDay(next, timeZone), end));
+    // A date that a zone has skipped has no instants.
+    if (until > from) pieces.push({ name: nameOf(interval, date), start: from, end: until });
+    [from, date] = [later(from, until), next];
+  }
+  return pieces;
+}
+
+function nameOf(interval: Interval, date: Temporal.PlainDate): string {
+  return interval === 'DAY' ? date.toString() : date.toPlainYearMonth().toString();
 }
 
 function anchoredDate(month: Temporal.PlainYearMonth, anchorDay: number): Temporal.PlainDate {

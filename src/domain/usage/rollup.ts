@@ -90,9 +90,19 @@ function count(rollups: Map<string, Rollup>, transaction: PostedTransaction, use
   rollups.set(id, rollup);
 }
 
-/** A dimension's value as reports show it: text as it is, other scalars as JSON writes them. */
+/** A dimension's value as reports show it: text as it is, other scalars as `jsonb` writes them. */
 export function dimension(dimensions: JsonObject | null, name: string): string {
   const value: JsonValue = dimensions !== null && Object.hasOwn(dimensions, name) ? (dimensions[name] ?? null) : null;
   if (value === null) return '';
+  if (typeof value === 'number') return plainDigits(JSON.stringify(value));
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** A JSON number without an exponent: reports that read stored lines find the same text there. */
+function plainDigits(number: string): string {
+  const [, sign = '', first = '', rest = '', exponent] = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(number) ?? [];
+  if (exponent === undefined) return number;
+  const point = Number(exponent) + 1;
+  if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${first}${rest}`;
+  return sign + (first + rest).padEnd(point, '0');
 }

@@ -213,6 +213,23 @@ export const RecordUsageModeEnum = builder.enumType('RecordUsageMode', {
   } as const,
 });
 
+export const UsageDimensionEnum = builder.enumType('UsageDimension', {
+  description: 'What a usage report can be grouped by. A row’s value is null for usage that has none.',
+  values: {
+    METER: { description: 'The meter; none for a charge by amount.' },
+    MODEL: { description: 'The dimension `model` of the usage line.' },
+    MODALITY: { description: 'The dimension `modality` of the usage line.' },
+    OPERATION: { description: 'The dimension `operation` of the usage line.' },
+    USER: { description: 'The member for whom it was charged, by id.' },
+    PROJECT: { description: 'The project for which it was charged, by id.' },
+    API_KEY: { description: 'The API key that charged it, by id; none for what a person charged.' },
+    TASK: { description: 'The caller’s task.' },
+    EXECUTION: { description: 'The caller’s execution.' },
+    DAY: { description: 'The day in the organization’s time zone: "2026-11-21".' },
+    MONTH: { description: 'The month in the organization’s time zone: "2026-11".' },
+  } as const,
+});
+
 export const ErrorCodeEnum = builder.enumType('ErrorCode', {
   description: 'Codes of refusals, one per error type.',
   values: {

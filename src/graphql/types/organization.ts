@@ -7,15 +7,20 @@ import { type BuilderTypes, builder } from '../builder.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
 import { nestedConnection } from '../loading/connections.ts';
+import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { type Connection, type Page, readPage } from '../pages.ts';
+import { readSpendOf, readUsageQuery } from '../usage-arguments.ts';
 import { ApiKeyConnection } from './api-key.ts';
 import { AuditConnection } from './audit-record.ts';
+import { UsageDimensionEnum } from './enums.ts';
 import { MembershipConnection } from './membership.ts';
 import { NodeRef } from './node.ts';
 import { PlanSubscriptionRef } from './plan-subscription.ts';
 import { ProjectConnection } from './project.ts';
 import { PurchaseConnection } from './purchase.ts';
+import { SpendSummaryRef } from './spend-summary.ts';
+import { UsageFilterRef, UsageReportRef } from './usage-report.ts';
 import { WalletRef } from './wallet.ts';
 
 const purchasePages = datedPages({ kind: 'purchase', field: 'createdAt', order: 'desc' });
@@ -102,6 +107,50 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         type: PlanSubscriptionRef,
         nullable: true,
         description: 'Its subscription to a plan; null where it never had one and to those without billing:read.',
+      }),
+      usage: t.field({
+        type: UsageReportRef,
+        nullable: true,
+        description:
+          'What was charged for usage in a period, up to 5 years, as of the last charge; null to those without billing:read. By task, execution or `byDimensions`, without a task or execution in the filter, the period is at most 31 days: every charge in it is read.',
+        args: {
+          from: t.arg({
+            type: 'DateTime',
+            required: true,
+            description: 'Usage at or after this instant, a whole quarter of an hour.',
+          }),
+          to: t.arg({
+            type: 'DateTime',
+            required: true,
+            description: 'Usage before this instant, a whole quarter of an hour.',
+          }),
+          groupBy: t.arg({
+            type: [UsageDimensionEnum],
+            required: true,
+            description: 'What rows have in common, none twice; one row where it is empty.',
+          }),
+          byDimensions: t.arg.stringList({
+            description: 'Names of further dimensions of usage lines to group by: at most 5, of 1–64 characters each.',
+          }),
+          filter: t.arg({ type: UsageFilterRef, description: 'Which usage; all without it.' }),
+          first: t.arg.int({ description: 'Rows at most, from 1 to 1,000; 100 without it.' }),
+        },
+        resolve: ({ id }, args, context, info) => loadUsageReport(context, info, id, () => readUsageQuery(args)),
+      }),
+      spendSummary: t.field({
+        type: SpendSummaryRef,
+        nullable: true,
+        description:
+          'What a task, an execution, or an execution of a task has cost so far; nothing where it is unknown. Null to those without billing:read, except keys with usage:write, for which only their own calls count.',
+        args: {
+          taskId: t.arg.string({
+            description: 'Of this task; 1–255 characters. Required without executionId.',
+          }),
+          executionId: t.arg.string({
+            description: 'Of this execution; 1–255 characters. Required without taskId.',
+          }),
+        },
+        resolve: ({ id }, args, context, info) => loadSpendSummary(context, info, id, () => readSpendOf(args)),
       }),
       purchases: list({
         type: PurchaseConnection,
