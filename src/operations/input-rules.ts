@@ -120,12 +120,21 @@ export function checkJsonObject(path: Path, value: JsonValue | undefined): Inval
     : null;
 }
 
+/** Reports group by these dimensions; the database keeps their values in a key, whose size it bounds. */
+const REPORTED_DIMENSIONS = ['model', 'modality', 'operation'];
+const MAX_REPORTED_CHARACTERS = 128;
+
 /** Dimensions are matched by value: text, numbers and booleans. */
 export function checkDimensions(path: Path, value: JsonValue | undefined): InvalidInput | null {
   const problem = checkJsonObject(path, value);
   if (problem || value === null || value === undefined || !isJsonObject(value)) return problem;
   const nested = Object.entries(value).find(([, member]) => typeof member === 'object');
-  return nested ? invalidInput([...path, nested[0]], 'must be text, a number or a boolean') : null;
+  if (nested) return invalidInput([...path, nested[0]], 'must be text, a number or a boolean');
+  const isLong = (name: string) => typeof value[name] === 'string' && characters(value[name]) > MAX_REPORTED_CHARACTERS;
+  const long = REPORTED_DIMENSIONS.find((name) => Object.hasOwn(value, name) && isLong(name));
+  return long === undefined
+    ? null
+    : invalidInput([...path, long], `must have at most ${MAX_REPORTED_CHARACTERS} characters`);
 }
 
 export function isJsonObject(value: JsonValue): value is JsonObject {

@@ -364,6 +364,11 @@ describe('amount and usage', () => {
       'usage: [{ meter: "search", dimensions: { a: { b: 1 } } }]',
       ['usage', '0', 'dimensions', 'a'],
     ],
+    [
+      'a model with a name that no report would show',
+      `usage: [{ meter: "search", dimensions: { model: "${'m'.repeat(129)}" } }]`,
+      ['usage', '0', 'dimensions', 'model'],
+    ],
     ['dimensions that are a list', 'usage: [{ meter: "search", dimensions: [1] }]', ['usage', '0', 'dimensions']],
   ])('refuses %s', async (_name, input, path) => {
     expectInvalid(await debitLiteral(input), ...path);

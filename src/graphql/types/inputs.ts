@@ -9,7 +9,7 @@ export const UsageInputRef = builder.inputType('UsageInput', {
     dimensions: t.field({
       type: 'JSON',
       description:
-        'What the rate depends on, an object of text, numbers and booleans: { "model": "large", "render_js": true }.',
+        'What the rate depends on, an object of text, numbers and booleans: { "model": "large", "render_js": true }. `model`, `modality` and `operation` have at most 128 characters; reports group by them.',
     }),
     preview: t.boolean({
       description: 'True for a preview, which only rates of previews price. False without it.',
