@@ -9,6 +9,7 @@ import { groupBy } from '../domain/group-by.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import { formatInstant } from '../domain/time/instant.ts';
 import {
+  isOfWork,
   MAX_NAMED_DIMENSIONS,
   monthOf,
   type ReportWindow,
@@ -25,7 +26,7 @@ export interface ReportedTenant extends Tenant {
   readonly timeZone: string;
 }
 
-/** A wallet with the windows of the report's period in its organization's time zone. */
+/** A wallet with the windows of the report's period in its organization's time zone, one list per zone. */
 export interface ReportedWallet {
   readonly walletId: string;
   readonly windows: readonly ReportWindow[];
@@ -70,33 +71,42 @@ export async function findReportedTenants(
   }));
 }
 
+/** The wallets as `w`, each with the number of its zone, so that the windows of a zone are sent once. */
+function zonesOf(wallets: readonly ReportedWallet[]) {
+  const windows = [...new Set(wallets.map((wallet) => wallet.windows))];
+  const ofWallets = fragment`unnest(
+      ${wallets.map(({ walletId }) => walletId)}::uuid[],
+      ${wallets.map((wallet) => windows.indexOf(wallet.windows))}::int[]
+    ) AS w (wallet_id, zone)`;
+  return { windows, ofWallets };
+}
+
 /** Usage as the rollups keep it, in the order of the wallets. */
 export async function usageOfRollups(
   sql: Queryable,
   query: UsageQuery,
   wallets: readonly ReportedWallet[],
 ): Promise<UsageRows[]> {
-  const ranges = wallets.flatMap(({ walletId, windows }) =>
-    windows.flatMap((window, index) =>
-      rollupRanges(window).map((range) => ({ ...range, walletId, number: index + 1 })),
-    ),
+  const zones = zonesOf(wallets);
+  const ranges = zones.windows.flatMap((windows, zone) =>
+    windows.flatMap((window, index) => rollupRanges(window).map((range) => ({ ...range, zone, number: index + 1 }))),
   );
   const { meters, models, userIds, projectIds } = query.filter;
   const by = (dimension: UsageDimension): boolean => query.groupBy.includes(dimension);
   // Each range is summed up by itself before those of a window are put together. So it is looked up in the primary key,
   // however the planner would like to join.
   const groups = fragment`
-    SELECT r.wallet_id, r.number,
+    SELECT w.wallet_id, r.number,
       ARRAY[u.meter, u.model, u.modality, u.operation, u.user_id, u.project_id, u.api_key_id] AS key,
       min(u.first_meter) AS first_meter, max(u.last_meter) AS last_meter,
       sum(u.quantity) AS quantity, sum(u.credits) AS credits, sum(u.events) AS events
-    FROM unnest(
-      ${ranges.map((range) => range.walletId)}::uuid[],
+    FROM ${zones.ofWallets} JOIN unnest(
+      ${ranges.map((range) => range.zone)}::int[],
       ${ranges.map((range) => range.grain)}::"RollupGrain"[],
       ${instants(ranges.map((range) => range.start))}::timestamptz[],
       ${instants(ranges.map((range) => range.end))}::timestamptz[],
       ${ranges.map((range) => range.number)}::int[]
-    ) AS r (wallet_id, grain, starts_at, ends_at, number)
+    ) AS r (zone, grain, starts_at, ends_at, number) ON r.zone = w.zone
     CROSS JOIN LATERAL (
       SELECT CASE WHEN ${by('METER')}::boolean THEN meter END AS meter,
         CASE WHEN ${by('MODEL')}::boolean THEN model END AS model,
@@ -108,7 +118,7 @@ export async function usageOfRollups(
         min(meter) AS first_meter, max(meter) AS last_meter,
         sum(quantity) AS quantity, sum(credits_micros) AS credits, sum(events) AS events
       FROM usage_rollup
-      WHERE wallet_id = r.wallet_id AND grain = r.grain AND starts_at >= r.starts_at AND starts_at < r.ends_at
+      WHERE wallet_id = w.wallet_id AND grain = r.grain AND starts_at >= r.starts_at AND starts_at < r.ends_at
         AND ${isAmong(fragment`meter`, meters)} AND ${isAmong(fragment`model`, models)}
         AND ${isAmong(fragment`user_id`, userIds)} AND ${isAmong(fragment`project_id`, projectIds)}
       GROUP BY 1, 2, 3, 4, 5, 6, 7
@@ -126,25 +136,29 @@ export async function usageOfLines(
   query: UsageQuery,
   wallets: readonly ReportedWallet[],
 ): Promise<UsageRows[]> {
-  const starts = wallets.flatMap(({ walletId, windows }) => windows.map(({ start }) => ({ walletId, start })));
+  const zones = zonesOf(wallets);
+  const starts = zones.windows.flatMap((windows, zone) => windows.map(({ start }) => ({ zone, start })));
   const { meters, models, userIds, projectIds } = query.filter;
   const by = (dimension: UsageDimension): boolean => query.groupBy.includes(dimension);
+  // Years of a wallet are many more rows than a task of it, which a plan for any period cannot know: said this way, the
+  // index of the time of use is no choice where there is one of the work.
+  const usedAt = isOfWork(query.filter) ? fragment`coalesce(t.occurred_at, t.effective_at)` : fragment`t.used_at`;
   const named = (index: number) => fragment`l.dimensions ->> ${query.byDimensions[index] ?? null}::text`;
   const groups = fragment`
-    SELECT p.wallet_id, u.number,
+    SELECT w.wallet_id, u.number,
       ARRAY[meter, model, modality, operation, user_id, project_id, api_key_id, task_id, execution_id,
         named_1, named_2, named_3, named_4, named_5] AS key,
       u.first_meter, u.last_meter, u.quantity, u.credits, u.events
-    FROM (
-      SELECT wallet_id, array_agg(starts_at ORDER BY starts_at) AS starts
+    FROM ${zones.ofWallets} JOIN (
+      SELECT zone, array_agg(starts_at ORDER BY starts_at) AS starts
       FROM unnest(
-        ${starts.map(({ walletId }) => walletId)}::uuid[],
+        ${starts.map(({ zone }) => zone)}::int[],
         ${instants(starts.map(({ start }) => start))}::timestamptz[]
-      ) AS w (wallet_id, starts_at)
-      GROUP BY wallet_id
-    ) p
+      ) AS s (zone, starts_at)
+      GROUP BY zone
+    ) z ON z.zone = w.zone
     CROSS JOIN LATERAL (
-      SELECT width_bucket(t.used_at, p.starts) AS number,
+      SELECT width_bucket(t.used_at, z.starts) AS number,
         CASE WHEN ${by('METER')}::boolean THEN l.meter END AS meter,
         CASE WHEN ${by('MODEL')}::boolean THEN coalesce(l.dimensions ->> 'model', '') END AS model,
         CASE WHEN ${by('MODALITY')}::boolean THEN coalesce(l.dimensions ->> 'modality', '') END AS modality,
@@ -161,9 +175,9 @@ export async function usageOfLines(
         sum(l.quantity) AS quantity, sum(l.credits) AS credits, count(*) AS events
       FROM ledger_transaction t
       ${USAGE_LINES}
-      WHERE t.wallet_id = p.wallet_id
-        AND t.used_at >= ${formatInstant(query.period.start)}::timestamptz
-        AND t.used_at < ${formatInstant(query.period.end)}::timestamptz
+      WHERE t.wallet_id = w.wallet_id AND t.kind IN ('DEBIT', 'CAPTURE')
+        AND ${usedAt} >= ${formatInstant(query.period.start)}::timestamptz
+        AND ${usedAt} < ${formatInstant(query.period.end)}::timestamptz
         AND ${ofWork(query.filter, fragment`t.task_id`, fragment`t.execution_id`)}
         AND ${isAmong(fragment`t.user_id`, userIds)} AND ${isAmong(fragment`t.project_id::text`, projectIds)}
         AND ${isAmong(fragment`l.meter`, meters)} AND ${isAmong(fragment`l.dimensions ->> 'model'`, models)}

@@ -7,8 +7,12 @@ import { print } from 'graphql';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { instant } from '../../src/domain/time/instant.ts';
+import { reportWindows, type UsageQuery } from '../../src/domain/usage/report.ts';
 import { compareBuckets, compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
+import type { Queryable } from '../../src/persistence/connection.ts';
+import { spendSummaries } from '../../src/persistence/spend-summaries.ts';
+import { usageOfLines, usageOfRollups } from '../../src/persistence/usage-reports.ts';
 import {
   BucketLotsDocument,
   DebitDocument,
@@ -749,6 +753,9 @@ describe('views of the balance', () => {
 describe('a wallet with 1,000,000 entries', () => {
   const LOADED = 1_000_000;
   const ENTRIES_PER_TRANSACTION = 10;
+  /** What the entries pay for was used over a year. */
+  const USED_FROM = '2025-07-01T00:00:00Z';
+  const USED_EVERY = (365 * 86_400_000 * ENTRIES_PER_TRANSACTION) / LOADED;
   let organization: Given;
   /** When the first of the loaded entries counts; one follows every millisecond. */
   let start: number;
@@ -768,12 +775,31 @@ describe('a wallet with 1,000,000 entries', () => {
     await query(gateway.database, 'ALTER TABLE ledger_entry DISABLE TRIGGER ledger_entry_chain');
     await query(
       gateway.database,
-      `INSERT INTO ledger_transaction (id, wallet_id, kind, reason_code, amount_micros, lines, actor_kind, actor_id, effective_at, posted_at)
-       SELECT ('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, $1, 'DEBIT', 'USAGE', -$3, '[]', 'SYSTEM', 'load',
+      `INSERT INTO ledger_transaction (id, wallet_id, kind, reason_code, amount_micros, lines, actor_kind, actor_id, task_id,
+         occurred_at, effective_at, posted_at)
+       SELECT ('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, $1, 'DEBIT', 'USAGE', -$3, jsonb_build_array(
+           jsonb_build_object('meter', 'llm', 'quantity', '0.5', 'rate', 'one', 'credits', $3::int::text, 'waived', '0',
+             'dimensions', jsonb_build_object('model', 'model-' || i % 5))), 'SYSTEM', 'load', 'work-' || i / 1000,
+         $5::timestamptz + i * $6::bigint * interval '1 millisecond',
          $2::timestamptz + i * $3 * interval '1 millisecond', $2::timestamptz + i * $3 * interval '1 millisecond'
        FROM generate_series(0, $4::int / $3::int) i`,
-      [wallet.id, wallet.at, ENTRIES_PER_TRANSACTION, LOADED],
+      [wallet.id, wallet.at, ENTRIES_PER_TRANSACTION, LOADED, USED_FROM, USED_EVERY],
     );
+    for (const [grain, seconds] of [
+      ['QUARTER_HOUR', 900],
+      ['DAY', 86_400],
+    ]) {
+      await query(
+        gateway.database,
+        `INSERT INTO usage_rollup (wallet_id, grain, starts_at, meter, model, modality, operation, user_id, project_id,
+           api_key_id, quantity, credits_micros, events)
+         SELECT wallet_id, $2::"RollupGrain", date_bin($3 * interval '1 second', used_at, '2000-01-01T00:00:00Z'),
+           lines -> 0 ->> 'meter', lines -> 0 -> 'dimensions' ->> 'model', '', '', '', '', '',
+           sum((lines -> 0 ->> 'quantity')::numeric), sum(-amount_micros), count(*)
+         FROM ledger_transaction WHERE wallet_id = $1 AND actor_id = 'load' GROUP BY 1, 2, 3, 4, 5`,
+        [wallet.id, grain, seconds],
+      );
+    }
     await query(
       gateway.database,
       `INSERT INTO ledger_entry (wallet_id, sequence, transaction_id, direction, amount_micros, balance_after_micros, reason_code,
@@ -793,7 +819,7 @@ describe('a wallet with 1,000,000 entries', () => {
          last_posted_at = last_posted_at + $2 * interval '1 millisecond' WHERE id = $1`,
       [wallet.id, LOADED, wallet.lot, wallet.bucket],
     );
-    await query(gateway.database, 'ANALYZE ledger_entry, ledger_transaction, wallet, lot, bucket');
+    await query(gateway.database, 'ANALYZE ledger_entry, ledger_transaction, usage_rollup, wallet, lot, bucket');
   }, 180_000);
 
   const after = (milliseconds: number): string => new Date(start + milliseconds).toISOString();
@@ -874,6 +900,114 @@ describe('a wallet with 1,000,000 entries', () => {
   ])('answers for %s in bounded time', async (_name, filter, found) => {
     expect((await ledgerPage(organization, { first: 100, filter: filter() })).entries).toHaveLength(found);
     await expectWithin(1_500, () => ledgerPage(organization, { first: 100, filter: filter() }));
+  });
+
+  /** What a statement costs the database, the fastest of a few, and which big tables it reads from end to end. */
+  async function costOf(
+    read: (sql: Queryable) => Promise<unknown>,
+  ): Promise<{ milliseconds: number; scanned: string[] }> {
+    const cost = { milliseconds: Number.POSITIVE_INFINITY, scanned: [] as string[] };
+    const explaining: Queryable = async <Row extends readonly object[]>(
+      [first = '', ...others]: readonly string[],
+      ...values: unknown[]
+    ) => {
+      const explained = [`EXPLAIN (ANALYZE, FORMAT JSON) ${first}`, ...others] as unknown as TemplateStringsArray;
+      const [row] = await gateway.gateway.services.sql<{ 'QUERY PLAN': Explained[] }[]>(explained, ...values);
+      for (const { Plan, ...measured } of row?.['QUERY PLAN'] ?? []) {
+        cost.milliseconds = Math.min(cost.milliseconds, measured['Execution Time']);
+        cost.scanned = tablesScanned(Plan).filter((table) => BIG_TABLES.includes(table));
+      }
+      return Object.assign([] as unknown as Row, { count: 0, command: 'EXPLAIN' });
+    };
+    for (let attempt = 0; attempt < 5; attempt++) await read(explaining);
+    return cost;
+  }
+
+  const BIG_TABLES = ['usage_rollup', 'ledger_transaction', 'ledger_entry'];
+
+  async function costOfReport(read: typeof usageOfRollups, query: UsageQuery, timeZone: string) {
+    const walletId = await walletIdOf(organization);
+    return costOf((sql) => read(sql, query, [{ walletId, windows: reportWindows(query, timeZone) }]));
+  }
+
+  async function walletIdOf({ id }: Given): Promise<string> {
+    const [wallet] = await query<{ id: string }>(gateway.database, 'SELECT id FROM wallet WHERE organization_id = $1', [
+      decodeId('Organization', id),
+    ]);
+    return wallet?.id ?? '';
+  }
+
+  interface Explained {
+    readonly Plan: PlanNode;
+    readonly 'Execution Time': number;
+  }
+  interface PlanNode {
+    readonly 'Node Type': string;
+    readonly 'Relation Name'?: string;
+    readonly Plans?: readonly PlanNode[];
+  }
+
+  const tablesScanned = (node: PlanNode): string[] => [
+    ...(node['Node Type'] === 'Seq Scan' ? [node['Relation Name'] ?? ''] : []),
+    ...(node.Plans ?? []).flatMap(tablesScanned),
+  ];
+
+  const A_YEAR: UsageQuery = {
+    period: { start: instant(Date.parse(USED_FROM)), end: instant(Date.parse('2026-07-01T00:00:00Z')) },
+    groupBy: ['MONTH', 'MODEL'],
+    byDimensions: [],
+    filter: { meters: null, models: null, userIds: null, projectIds: null, taskId: null, executionId: null },
+    limit: 100,
+  };
+
+  it('reports a year by month and model from rollups of days', async () => {
+    const { data, errors } = await organization.client.raw<{
+      organization: {
+        usage: { totalCredits: string; totalEvents: number; rows: { credits: string; quantity: string }[] };
+      };
+    }>(
+      `{ organization(slug: "${organization.slug}") {
+        usage(from: "${USED_FROM}", to: "2026-07-01T00:00:00Z", groupBy: [MONTH, MODEL]) {
+          totalCredits totalEvents rows { key { value } quantity credits }
+        }
+      } }`,
+    );
+    expect(errors).toEqual([]);
+    const usage = data?.organization.usage;
+    expect(usage).toMatchObject({ totalCredits: '1', totalEvents: 100_000 });
+    expect(usage?.rows).toHaveLength(60);
+    expect(usage?.rows.reduce((total, { quantity }) => total + Number(quantity), 0)).toBe(50_000);
+  });
+
+  it.each(['UTC', 'Africa/Cairo', 'Australia/Lord_Howe', 'Asia/Kathmandu'])(
+    'reads hardly more than a row per day and model for that in %s',
+    async (timeZone) => {
+      const { milliseconds, scanned } = await costOfReport(usageOfRollups, A_YEAR, timeZone);
+      expect(scanned).toEqual([]);
+      expect(milliseconds).toBeLessThan(50);
+    },
+  );
+
+  it('reports 31 days by execution by the time of use', async () => {
+    const period = { start: instant(Date.parse('2026-01-01')), end: instant(Date.parse('2026-02-01')) };
+    const byExecution: UsageQuery = { ...A_YEAR, period, groupBy: ['DAY', 'EXECUTION'] };
+    const { milliseconds, scanned } = await costOfReport(usageOfLines, byExecution, 'Africa/Cairo');
+    expect(scanned).toEqual([]);
+    expect(milliseconds).toBeLessThan(500);
+  });
+
+  it('reports a year of a task, and sums it up, by the index of tasks', async () => {
+    const ofTask: UsageQuery = { ...A_YEAR, filter: { ...A_YEAR.filter, taskId: 'work-7' } };
+    const organizationId = decodeId('Organization', organization.id);
+    const work = { taskId: 'work-7', executionId: null };
+    for (const { milliseconds, scanned } of [
+      await costOfReport(usageOfLines, ofTask, 'Africa/Cairo'),
+      await costOf((sql) => spendSummaries(sql, [organizationId], work, null)),
+      await costOf((sql) => spendSummaries(sql, [organizationId], work, organizationId)),
+    ]) {
+      expect(scanned).toEqual([]);
+      expect(milliseconds).toBeLessThan(50);
+    }
   });
 
   it('is charged as quickly as any other', async () => {

@@ -1,37 +1,31 @@
-/**
- * What was used in a period and what a task has cost: numbers by hand, and the same as a plain sum over the transactions
- * for random usage, whichever way it is grouped and filtered.
- */
+/** Usage reports: numbers by hand, local days and months, filters, refusals, and how many statements they take. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { print } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { add, type Decimal, formatDecimal, ZERO_DECIMAL } from '../../src/domain/credits/decimal.ts';
-import { formatCredits, micros } from '../../src/domain/credits/micros.ts';
 import type { UsageDimension } from '../../src/domain/usage/report.ts';
-import { dimension } from '../../src/domain/usage/rollup.ts';
-import { decodeId, encodeId } from '../../src/graphql/ids.ts';
-import { decodeLines } from '../../src/persistence/line-codec.ts';
+import { encodeId } from '../../src/graphql/ids.ts';
 import { projectPath } from '../../src/project-path.ts';
-import {
-  CreateProjectDocument,
-  DebitDocument,
-  type DebitMutationVariables,
-  RecordUsageDocument,
-  SpendSummaryDocument,
-  type SpendSummaryQueryVariables,
-  UsageReportDocument,
-  type UsageReportQueryVariables,
-} from '../generated/documents.ts';
+import { RecordUsageDocument, SpendSummaryDocument, UsageReportDocument } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
-
-type DebitInput = Omit<DebitMutationVariables['input'], 'idempotencyKey'>;
-type ReportArguments = Omit<UsageReportQueryVariables, 'slug'>;
-type Filter = NonNullable<ReportArguments['filter']>;
+import {
+  anOwner,
+  aProject,
+  authorize,
+  capture,
+  charge,
+  keyIdOf,
+  NOTHING,
+  type ReportArguments,
+  type ReportFilter,
+  refund,
+  reportOf,
+  rowsOf,
+  summaryOf,
+} from '../support/usage.ts';
 
 /** A preview is priced apart and is usage of the same meter. */
 const RATES = `
@@ -52,94 +46,6 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-async function charge(client: TestClient, input: DebitInput): Promise<string> {
-  const { debit } = await client.run(DebitDocument, { input: { idempotencyKey: aKey(), ...input } });
-  if (debit.__typename !== 'DebitPayload') throw new Error(JSON.stringify(debit));
-  return debit.transaction.id;
-}
-
-/** A mutation in text whose payload's field has an id. */
-async function mutate(client: TestClient, name: string, input: object, field: string): Promise<string> {
-  const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
-  const { data, errors } = await client.raw<Record<string, Record<string, { id: string }>>>(
-    `mutation($input: ${type}!) { ${name}(input: $input) { __typename ... on BillingError { message }
-      ... on ${PAYLOADS[name]} { ${field} { id } } } }`,
-    { input: { idempotencyKey: aKey(), ...input } },
-  );
-  const id = data?.[name]?.[field]?.id;
-  if (id === undefined) throw new Error(JSON.stringify({ data, errors }));
-  return id;
-}
-const PAYLOADS: Readonly<Record<string, string>> = {
-  authorize: 'HoldPayload',
-  capture: 'CapturePayload',
-  refund: 'RefundPayload',
-};
-const authorize = (client: TestClient, input: object) => mutate(client, 'authorize', input, 'hold');
-const capture = (client: TestClient, input: object) => mutate(client, 'capture', input, 'transaction');
-const refund = (client: TestClient, input: object) => mutate(client, 'refund', input, 'transaction');
-
-async function aProject({ client }: Given, key: string): Promise<string> {
-  const { createProject } = await client.run(CreateProjectDocument, { input: { key, name: key } });
-  if (createProject.__typename !== 'ProjectPayload') throw new Error(JSON.stringify(createProject));
-  return createProject.project.id;
-}
-
-/** Makes a person of the demo an owner, and answers their global id. */
-async function anOwner({ id }: Given, userId: string): Promise<string> {
-  await query(
-    gateway.database,
-    "INSERT INTO membership (id, organization_id, user_id, role) VALUES (gen_random_uuid(), $1, $2, 'OWNER')",
-    [decodeId('Organization', id), userId],
-  );
-  return encodeId('User', userId);
-}
-
-async function keyIdOf(client: TestClient): Promise<string> {
-  const { data } = await client.raw<{ viewer: { apiKey: { id: string } } }>('{ viewer { apiKey { id } } }');
-  return data?.viewer.apiKey.id ?? '';
-}
-
-async function reportOf(client: TestClient, slug: string, args: ReportArguments) {
-  const { organization } = await client.run(UsageReportDocument, { slug, ...args });
-  const report = organization?.usage;
-  if (!report) throw new Error('there is no report');
-  return report;
-}
-
-/** The rows of a report as [...values, quantity, credits, events]. */
-async function rowsOf({ client, slug }: Pick<Given, 'client' | 'slug'>, args: ReportArguments) {
-  const { rows } = await reportOf(client, slug, args);
-  const names = [...(args.groupBy as readonly string[]), ...((args.byDimensions ?? []) as readonly string[])];
-  for (const { key } of rows) expect(key.map((part) => part.dimension)).toEqual(names);
-  return rows.map(({ key, quantity, credits, events }) => [
-    ...key.map((part) => part.value),
-    quantity ?? null,
-    credits,
-    events,
-  ]);
-}
-
-async function summaryOf(
-  { client, slug }: Pick<Given, 'client' | 'slug'>,
-  work: Omit<SpendSummaryQueryVariables, 'slug'>,
-) {
-  const { organization } = await client.run(SpendSummaryDocument, { slug, ...work });
-  if (!organization?.spendSummary) throw new Error('there is no summary');
-  return organization.spendSummary;
-}
-
-const NOTHING = {
-  credits: '0',
-  refunded: '0',
-  held: '0',
-  netCredits: '0',
-  byMeter: [],
-  firstAt: null,
-  lastAt: null,
-  transactions: 0,
-};
-
 describe('a usage report', () => {
   const from = '2040-06-10T00:00:00Z';
   const to = '2040-06-12T00:00:00Z';
@@ -152,8 +58,8 @@ describe('a usage report', () => {
     organization = await anOrganization(gateway, { credits: { purchased: '1000' } });
     const { client, id } = organization;
     second = gateway.as(await anApiKey(gateway, id, 'USAGE_WRITE'));
-    const ann = await anOwner(organization, 'demo-owner');
-    const bob = await anOwner(organization, 'demo-admin');
+    const ann = await anOwner(gateway, organization, 'demo-owner');
+    const bob = await anOwner(gateway, organization, 'demo-admin');
     const [web, app] = [await aProject(organization, 'web'), await aProject(organization, 'app')];
     ids = { web, app, ann, bob, first: await keyIdOf(client), second: await keyIdOf(second) };
     await advanceTo(gateway, id, '2040-06-12T12:00:00Z');
@@ -302,7 +208,7 @@ describe('a usage report', () => {
     }
   });
 
-  it.each<[string, () => Filter, string, number]>([
+  it.each<[string, () => ReportFilter, string, number]>([
     ['a meter', () => ({ meters: ['search'] }), '2', 2],
     ['several meters', () => ({ meters: ['search', 'render', 'nothing'] }), '3.3', 4],
     ['a model', () => ({ models: ['large'] }), '4.5', 2],
@@ -587,121 +493,6 @@ describe('usage of another organization', () => {
   });
 });
 
-describe('a spend summary', () => {
-  let organization: Given;
-  let own: TestClient;
-  let hold: string;
-
-  beforeAll(async () => {
-    organization = await anOrganization(gateway, { credits: { purchased: '1000' } });
-    const { client, id } = organization;
-    own = gateway.as(await anApiKey(gateway, id, 'USAGE_WRITE'));
-    await advanceTo(gateway, id, '2040-06-11T12:00:00Z');
-    const work = { taskId: 'task', executionId: 'run-1' };
-    const mixed = await charge(client, {
-      usage: [{ meter: 'crawl', quantity: 2 }, { meter: 'search' }, { meter: 'search', quantity: '2.5' }],
-      ...{ ...work, occurredAt: '2040-06-10T00:00:00.001Z' },
-    });
-    const amount = await charge(own, { amount: '4', ...work, occurredAt: '2040-06-11T00:00:00Z' });
-    await charge(own, { usage: [{ meter: 'read' }], taskId: 'task', occurredAt: '2040-06-11T08:00:00Z' });
-    await charge(client, { amount: '50', taskId: 'other task', executionId: 'run-1' });
-    await refund(client, { transactionId: mixed, amount: '1.25' });
-    await refund(client, { transactionId: amount, amount: '3' });
-    hold = await authorize(own, { usage: [{ meter: 'search', quantity: 9 }], ...work, expiresInSeconds: 600 });
-    await capture(own, { holdId: hold, usage: [{ meter: 'search', quantity: 2 }], final: false });
-    await authorize(client, { amount: '20', taskId: 'task', executionId: 'run-2', expiresInSeconds: 3_600 });
-    await authorize(client, { amount: '70', taskId: 'other task' });
-  });
-
-  const row = (value: string | null, quantity: string | null, credits: string, events: number) => ({
-    key: [{ dimension: 'METER', value }],
-    quantity,
-    credits,
-    events,
-  });
-
-  it('adds up what a task was charged, got refunded and holds', async () => {
-    const summary = await summaryOf(organization, { taskId: 'task' });
-    expect(summary).toEqual({
-      taskId: 'task',
-      executionId: null,
-      credits: '12.5',
-      refunded: '4.25',
-      held: '27',
-      netCredits: '8.25',
-      byMeter: [
-        row('search', '5.5', '5.5', 3),
-        row(null, null, '4', 1),
-        row('crawl', '2', '3', 1),
-        row('read', '1', '0', 1),
-      ],
-      firstAt: '2040-06-10T00:00:00.001Z',
-      lastAt: summary.lastAt,
-      transactions: 4,
-    });
-    expect(summary.lastAt).toMatch(/^2040-06-11T12:0/);
-  });
-
-  it('is of an execution, or of an execution of a task', async () => {
-    expect(await summaryOf(organization, { executionId: 'run-1' })).toMatchObject({
-      ...{ taskId: null, executionId: 'run-1', credits: '62.5', refunded: '4.25', held: '7', transactions: 4 },
-    });
-    expect(await summaryOf(organization, { taskId: 'task', executionId: 'run-1' })).toMatchObject({
-      ...{ taskId: 'task', executionId: 'run-1', credits: '12.5', refunded: '4.25', held: '7', transactions: 3 },
-    });
-    expect(await summaryOf(organization, { taskId: 'task', executionId: 'run-2' })).toMatchObject({
-      ...NOTHING,
-      held: '20',
-    });
-  });
-
-  it('shows a key without billing:read its own calls only', async () => {
-    const mine = await summaryOf({ client: own, slug: organization.slug }, { taskId: 'task' });
-    expect(mine).toMatchObject({
-      ...{ credits: '6', refunded: '3', held: '7', netCredits: '3', transactions: 3 },
-      byMeter: [row(null, null, '4', 1), row('search', '2', '2', 1), row('read', '1', '0', 1)],
-      firstAt: '2040-06-11T00:00:00.000Z',
-    });
-    const stranger = gateway.as(await anApiKey(gateway, organization.id, 'USAGE_WRITE'));
-    expect(await summaryOf({ client: stranger, slug: organization.slug }, { taskId: 'task' })).toMatchObject(NOTHING);
-    const reader = gateway.as(await anApiKey(gateway, organization.id, 'USAGE_WRITE', 'BILLING_READ'));
-    expect(await summaryOf({ client: reader, slug: organization.slug }, { taskId: 'task' })).toMatchObject({
-      credits: '12.5',
-    });
-  });
-
-  it('is zero for work that nobody knows', async () => {
-    expect(await summaryOf(organization, { taskId: 'none' })).toEqual({
-      ...NOTHING,
-      taskId: 'none',
-      executionId: null,
-    });
-    expect(await summaryOf(organization, { executionId: 'x'.repeat(255) })).toMatchObject(NOTHING);
-  });
-
-  it.each([
-    [{}, 'taskId'],
-    [{ taskId: null, executionId: null }, 'taskId'],
-    [{ taskId: '' }, 'taskId'],
-    [{ taskId: 'x'.repeat(256) }, 'taskId'],
-    [{ taskId: 'task', executionId: 'a\0' }, 'executionId'],
-  ])('refuses %j', async (work, named) => {
-    const { client, slug } = organization;
-    const { data, errors } = await client.raw(print(SpendSummaryDocument), { slug, ...work });
-    expect(data).toEqual({ organization: { spendSummary: null } });
-    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
-    expect(errors[0]?.message).toContain(named);
-  });
-
-  it('does not count a hold from the instant at which it lapses', async () => {
-    await advanceTo(gateway, organization.id, '2040-06-11T12:30:00Z');
-    expect(await summaryOf(organization, { taskId: 'task' })).toMatchObject({ credits: '12.5', held: '20' });
-    await advanceTo(gateway, organization.id, '2040-06-12T12:30:00Z');
-    expect(await summaryOf(organization, { taskId: 'task' })).toMatchObject({ credits: '12.5', held: '0' });
-    await expectSoundBooks(gateway.database, organization.id);
-  });
-});
-
 describe('the statements of a report', () => {
   it('are as many for ten organizations as for two, whatever there was used', async () => {
     const operator = gateway.as(gateway.demo.tokens.operator);
@@ -734,8 +525,10 @@ describe('the statements of a report', () => {
     const operator = gateway.as(gateway.demo.tokens.operator);
     const now = new Date(Math.floor(Date.now() / 900_000) * 900_000);
     const [from, to] = [now.getTime() - 86_400_000, now.getTime() + 900_000].map((at) => new Date(at).toISOString());
-    const args = `from: "${from}", to: "${to}", groupBy: [TASK, DAY]`;
-    const fields = `slug usage(${args}) { totalCredits totalEvents rows { credits key { value } } } spendSummary(taskId: "task-1") { credits }`;
+    const rows = 'totalCredits totalEvents rows { credits key { value } }';
+    const fields = `slug usage(from: "${from}", to: "${to}", groupBy: [MONTH, METER]) { ${rows} }
+      byTask: usage(from: "${from}", to: "${to}", groupBy: [TASK, DAY]) { ${rows} }
+      spendSummary(taskId: "task-1") { credits }`;
     type Node = { slug: string; usage: { totalEvents: number } };
     const { data } = await operator.raw<{ organizations: { edges: { node: Node }[] } }>(
       `{ organizations(first: 100) { edges { node { ${fields} } } } }`,
@@ -746,246 +539,5 @@ describe('the statements of a report', () => {
       const alone = await operator.raw(`{ organization(slug: "${node.slug}") { ${fields} } }`);
       expect(alone.data).toEqual({ organization: node });
     }
-  });
-});
-
-describe('for random usage', () => {
-  const ZONES = { 'Africa/Cairo': '2040-04-29T09:30:00Z', 'Australia/Lord_Howe': '2040-04-03T01:00:00Z' };
-  const PROJECTS = ['p1', 'p2'];
-  const USERS = ['demo-owner', 'demo-admin'];
-  const MODELS = ['large', 'small', 'ä', '3', 3, 1e21, 1e-7, true, ''];
-  const METERS = ['search', 'crawl', 'read', 'llm.input_tokens', 'render'];
-  const worlds: { readonly given: Given; readonly timeZone: string; readonly now: number; readonly used: Used[] }[] =
-    [];
-
-  /** One line of usage as the transactions tell it, or a charge by amount. */
-  interface Used {
-    readonly at: Date;
-    readonly values: Readonly<Record<string, string>>;
-    readonly dimensions: Parameters<typeof dimension>[0];
-    readonly quantity: Decimal;
-    readonly credits: bigint;
-  }
-
-  const oneOf = <T>(values: readonly T[]) => fc.option(fc.constantFrom(...values), { nil: undefined });
-  const aLine = fc.record(
-    {
-      meter: fc.constantFrom(...METERS),
-      quantity: fc.constantFrom('0', '0.000000000000000001', '1', '2.5', '10000'),
-      dimensions: fc.record(
-        {
-          model: fc.constantFrom(...MODELS),
-          modality: fc.constantFrom('text', 'image'),
-          operation: fc.constantFrom('chat', 'embed'),
-          region: fc.constantFrom('eu', 'us', 1.5, false),
-          'a name': fc.constantFrom('x', ''),
-        },
-        { requiredKeys: [] },
-      ),
-    },
-    { requiredKeys: ['meter', 'dimensions'] },
-  );
-  const aCharge = fc.record({
-    client: fc.nat({ max: 2 }),
-    back: fc.nat({ max: 6 * 86_400 }),
-    usage: fc.option(fc.array(aLine, { minLength: 1, maxLength: 4 }), { nil: undefined }),
-    taskId: oneOf(['t1', 't2', 't3']),
-    executionId: oneOf(['e1', 'e2']),
-    project: oneOf(PROJECTS),
-    user: oneOf(USERS),
-  });
-
-  beforeAll(async () => {
-    for (const [timeZone, time] of Object.entries(ZONES)) {
-      const given = await anOrganization(gateway, { timeZone, credits: { purchased: '1000000' } });
-      await advanceTo(gateway, given.id, time);
-      for (const user of USERS) await anOwner(given, user);
-      const projects = new Map<string, string>();
-      for (const key of PROJECTS) projects.set(key, await aProject(given, key));
-      const key = gateway.as(await anApiKey(gateway, given.id, 'USAGE_WRITE'));
-      const clients = [given.client, key, gateway.as(gateway.demo.tokens.owner)];
-      const charges = fc.sample(aCharge, 120).map(async ({ client, back, usage, project, user, ...work }) => {
-        const transactionId = await charge(clients[client] ?? given.client, {
-          organizationId: given.id,
-          ...(usage ? { usage } : { amount: '0.000123' }),
-          ...work,
-          ...(project === undefined ? {} : { projectId: projects.get(project) ?? '' }),
-          ...(user === undefined ? {} : { userId: encodeId('User', user) }),
-          occurredAt: new Date(Date.parse(time) - back * 1000).toISOString(),
-        });
-        if (!usage) await refund(given.client, { transactionId, amount: '0.0001' });
-      });
-      await Promise.all(charges);
-      worlds.push({ given, timeZone, now: Date.parse(time), used: await usedBy(given) });
-    }
-  }, 120_000);
-
-  async function usedBy({ id }: Given): Promise<Used[]> {
-    const rows = await query<{
-      at: Date;
-      amount: string;
-      lines: unknown;
-      actor_kind: string;
-      actor_id: string;
-      user_id: string | null;
-      project_id: string | null;
-      task_id: string | null;
-      execution_id: string | null;
-    }>(
-      gateway.database,
-      `SELECT coalesce(t.occurred_at, t.effective_at) AS at, t.amount_micros AS amount, t.lines, t.actor_kind, t.actor_id,
-         t.user_id, t.project_id, t.task_id, t.execution_id
-       FROM ledger_transaction t JOIN wallet w ON w.id = t.wallet_id
-       WHERE w.organization_id = $1 AND t.kind IN ('DEBIT', 'CAPTURE')`,
-      [decodeId('Organization', id)],
-    );
-    return rows.flatMap((row) => {
-      const lines = decodeLines(row.lines);
-      const amount = { meter: '', quantity: ZERO_DECIMAL, credits: -BigInt(row.amount), dimensions: null };
-      return (lines.length > 0 ? lines : [amount]).map(({ meter, quantity, credits, dimensions }) => ({
-        at: row.at,
-        dimensions,
-        quantity,
-        credits,
-        values: {
-          METER: meter,
-          MODEL: dimension(dimensions, 'model'),
-          MODALITY: dimension(dimensions, 'modality'),
-          OPERATION: dimension(dimensions, 'operation'),
-          USER: row.user_id ?? '',
-          PROJECT: row.project_id ?? '',
-          API_KEY: row.actor_kind === 'API_KEY' ? row.actor_id : '',
-          TASK: row.task_id ?? '',
-          EXECUTION: row.execution_id ?? '',
-        },
-      }));
-    });
-  }
-
-  const ID_TYPES: Readonly<Record<string, string>> = { USER: 'User', PROJECT: 'Project', API_KEY: 'ApiKey' };
-
-  /** The report by plain sums. */
-  function expected(used: readonly Used[], timeZone: string, args: Required<ReportArguments>) {
-    const { groupBy, byDimensions, filter, first } = args as {
-      groupBy: UsageDimension[];
-      byDimensions: string[];
-      filter: Record<string, string[] | string | undefined>;
-      first: number;
-    };
-    const day = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' });
-    const valueIn = ({ values, at }: Used, by: UsageDimension): string => {
-      if (by === 'DAY') return day.format(at);
-      return by === 'MONTH' ? day.format(at).slice(0, 7) : (values[by] ?? '');
-    };
-    const isAmong = (list: unknown, value: string, type?: string) =>
-      !Array.isArray(list) || list.includes(type ? encodeId(type, value) : value);
-    const counted = used.filter(
-      ({ at, values }) =>
-        at >= new Date(String(args.from)) &&
-        at < new Date(String(args.to)) &&
-        isAmong(filter.meters, values.METER ?? '') &&
-        isAmong(filter.models, values.MODEL ?? '') &&
-        isAmong(filter.userIds, values.USER ?? '', 'User') &&
-        isAmong(filter.projectIds, values.PROJECT ?? '', 'Project') &&
-        (filter.taskId === undefined || filter.taskId === values.TASK) &&
-        (filter.executionId === undefined || filter.executionId === values.EXECUTION),
-    );
-    const groups = new Map<
-      string,
-      { key: string[]; meters: Set<string>; quantity: Decimal; credits: bigint; events: number }
-    >();
-    for (const one of counted) {
-      const key = [
-        ...groupBy.map((by) => valueIn(one, by)),
-        ...byDimensions.map((name) => dimension(one.dimensions, name)),
-      ];
-      const id = JSON.stringify(key);
-      const group = groups.get(id) ?? { key, meters: new Set(), quantity: ZERO_DECIMAL, credits: 0n, events: 0 };
-      group.meters.add(one.values.METER ?? '');
-      groups.set(id, {
-        ...group,
-        quantity: add(group.quantity, one.quantity),
-        credits: group.credits + one.credits,
-        events: group.events + 1,
-      });
-    }
-    const timeOf = (key: readonly string[]) => key[groupBy.indexOf('DAY')] ?? key[groupBy.indexOf('MONTH')] ?? '';
-    const rows = [...groups.values()].sort(
-      (a, b) =>
-        bytes(timeOf(a.key), timeOf(b.key)) ||
-        (a.credits === b.credits ? 0 : a.credits > b.credits ? -1 : 1) ||
-        a.key.reduce((order, value, index) => order || bytes(value, b.key[index] ?? ''), 0),
-    );
-    return {
-      totalCredits: formatCredits(micros(counted.reduce((total, { credits }) => total + credits, 0n))),
-      totalEvents: counted.length,
-      truncated: rows.length > first,
-      rows: rows.slice(0, first).map(({ key, meters, quantity, credits, events }) => ({
-        key: key.map((value, index) => {
-          const name = groupBy[index] ?? byDimensions[index - groupBy.length] ?? '';
-          const type = index < groupBy.length ? ID_TYPES[name] : undefined;
-          return { dimension: name, value: value === '' ? null : type ? encodeId(type, value) : value };
-        }),
-        quantity: meters.size === 1 && !meters.has('') ? formatDecimal(quantity) : null,
-        credits: formatCredits(micros(credits)),
-        events,
-      })),
-    };
-  }
-
-  const bytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
-
-  const anyOf = (...values: string[]) => fc.subarray(values, { minLength: 1 });
-  const aReport = fc.record({
-    world: fc.nat({ max: Object.keys(ZONES).length - 1 }),
-    quarters: fc.tuple(fc.integer({ min: 96, max: 8 * 96 }), fc.integer({ min: 1, max: 9 * 96 })),
-    groupBy: fc.shuffledSubarray<UsageDimension>([
-      ...(['METER', 'MODEL', 'MODALITY', 'OPERATION', 'USER', 'PROJECT', 'API_KEY', 'TASK'] as const),
-      ...(['EXECUTION', 'DAY', 'MONTH'] as const),
-    ]),
-    kept: fc.boolean(),
-    byDimensions: fc.shuffledSubarray(['region', 'a name', 'model', 'none']),
-    first: fc.constantFrom(1, 3, 10, 1000),
-    filter: fc.oneof(
-      { weight: 2, arbitrary: fc.constant({}) },
-      fc.record({ meters: anyOf(...METERS, 'none') }),
-      fc.record({ models: anyOf('large', '3', 'true', '1000000000000000000000', '0.0000001') }),
-      fc.record({ userIds: anyOf(...[...USERS, 'nobody'].map((id) => encodeId('User', id))) }),
-      fc.record({ taskId: fc.constantFrom('t1', 't2', 'none') }),
-      fc.record({ executionId: fc.constantFrom('e1', 'none'), meters: anyOf(...METERS) }),
-    ) as fc.Arbitrary<Filter>,
-  });
-
-  it('a report is the plain sum over the transactions, however it is grouped and filtered', async () => {
-    let found = 0;
-    await fc.assert(
-      fc.asyncProperty(aReport, async ({ world, quarters: [back, length], kept, ...asked }) => {
-        const { given, timeZone, now, used } = worlds[world] ?? {};
-        if (!given || !timeZone || !now || !used) throw new Error('no such world');
-        const start = Math.floor(now / 900_000) * 900_000 - back * 900_000;
-        const { taskId: _task, executionId: _execution, ...keptFilter } = asked.filter;
-        const args = {
-          ...asked,
-          // Half of the reports ask only for what rollups keep.
-          ...(kept
-            ? {
-                byDimensions: [],
-                groupBy: asked.groupBy.filter((by) => by !== 'TASK' && by !== 'EXECUTION'),
-                filter: keptFilter,
-              }
-            : {}),
-          from: new Date(start).toISOString(),
-          to: new Date(start + length * 900_000).toISOString(),
-        };
-        const report = await reportOf(given.client, given.slug, args);
-        expect(report).toEqual(expected(used, timeZone, args));
-        found += report.rows.length;
-        if (report.truncated) return;
-        const sumOf = (values: number[]) => values.reduce((total, value) => total + value, 0);
-        expect(sumOf(report.rows.map((row) => row.events))).toBe(report.totalEvents);
-      }),
-      { numRuns: 150 },
-    );
-    expect(found).toBeGreaterThan(500);
   });
 });

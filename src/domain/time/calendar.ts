@@ -30,7 +30,8 @@ function localDate(at: Instant, timeZone: string): Temporal.PlainDate {
 }
 
 function startOfDay(date: Temporal.PlainDate, timeZone: string): Instant {
-  return instant(date.toZonedDateTime(timeZone).startOfDay().epochMilliseconds);
+  // A date without a time is the first instant of its day.
+  return instant(date.toZonedDateTime(timeZone).epochMilliseconds);
 }
 
 export function dayOfMonth(at: Instant, timeZone: string): number {
