@@ -25,6 +25,7 @@ import {
   ledger,
   nextChange,
   record,
+  refund,
   released,
   selectPlan,
   spendDownTo,
@@ -353,6 +354,51 @@ describe('tokens that cost more than is left', () => {
       availableCredits: '0',
     });
     expect(await wallet(customer)).toMatchObject({ totalAvailable: '0', held: '0', debt: '4', balance: '-4' });
+  });
+
+  it('are given back to what is owed first when they are refunded', async () => {
+    const customer = await aCustomer(gateway);
+    const { client } = customer;
+    await spendDownTo(customer, '1');
+    const { transaction } = await charged(client, { usage: tokens('large', 20_000, 0), overage: 'DEBT' });
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '0', debt: '19' });
+    as('RefundPayload', await refund(client, transaction.id, '12'));
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '0', debt: '7', balance: '-7' });
+    as('RefundPayload', await refund(client, transaction.id));
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '1', debt: '0', balance: '1' });
+    await expectSoundBooks(gateway.database, customer.id);
+  });
+});
+
+describe('the explanation', () => {
+  it('of a message names the rate of each line and the lots in burn order, as its hold had pinned them', async () => {
+    const customer = await aCustomer(gateway);
+    const { client } = customer;
+    await grant(gateway, customer.id, 'promotional', '2');
+    await buy(client, 'pack_50');
+    const usage = [CHAT, ...tokens('large', 1_000, 10_000)];
+    const { hold } = await held(client, { usage });
+    // What another operation costs meanwhile comes from what is not held.
+    const other = await charged(client, { usage: [{ meter: 'agent.reload' }] });
+    expect(other.transaction.explanation?.lots).toMatchObject([{ taken: '1', lot: { bucket: { key: 'purchased' } } }]);
+
+    const { transaction } = await captured(client, { holdId: hold.id, usage });
+
+    expect(transaction.explanation).toMatchObject({
+      rateCardVersion: 1,
+      lines: [
+        { meter: 'chat.message', rate: '1 credits per message', credits: '1' },
+        { meter: 'llm.input_tokens', rate: '1 credits per 1000 token', credits: '1' },
+        { meter: 'llm.output_tokens', rate: '5 credits per 1000 token', credits: '50' },
+      ],
+      lots: [
+        { taken: '2', lot: { source: 'PROMOTION', bucket: { key: 'promotional' } } },
+        { taken: '50', lot: { source: 'PLAN_GRANT', bucket: { key: 'monthly_plan' } } },
+      ],
+      limits: [],
+    });
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '49', held: '0' });
+    await expectSoundBooks(gateway.database, customer.id);
   });
 });
 

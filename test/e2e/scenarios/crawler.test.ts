@@ -21,12 +21,16 @@ import {
   debit,
   estimate,
   held,
+  history,
   ledger,
+  MORNING,
+  nextChange,
   record,
   refund,
   released,
   startScenario,
   wallet,
+  watchBalance,
 } from './play.ts';
 
 let gateway: TestGateway;
@@ -93,18 +97,18 @@ describe('an estimate', () => {
     ['extracted to a schema', 'schema', 2],
     ['extracted by a model', 'llm', 3],
   ];
+  type Combination = [credits: number, what: string, usage: (quantity: number) => UsageInput[]];
   const combinations = fetches.flatMap(([pages, dimensions, fetchPrice]) =>
-    extractions.map(([extraction, mode, extractPrice]) => ({
-      what: `${pages} ${extraction}`,
-      credits: fetchPrice + extractPrice,
-      usage: (quantity: number): UsageInput[] => [
+    extractions.map(([extraction, mode, extractPrice]): Combination => {
+      const usage = (quantity: number): UsageInput[] => [
         { meter: 'fetch', quantity, ...(dimensions === undefined ? {} : { dimensions }) },
         ...(mode === null ? [] : [{ meter: 'extract', quantity, dimensions: { mode } }]),
-      ],
-    })),
+      ];
+      return [fetchPrice + extractPrice, `${pages} ${extraction}`, usage];
+    }),
   );
 
-  it.each(combinations)('is max_pages × $credits for $what, and so is the charge', async ({ credits, usage }) => {
+  it.each(combinations)('is max_pages × %d for %s, and so is the charge', async (credits, _what, usage) => {
     const customer = await aCustomer(gateway);
     let spent = 0;
     for (const pages of [1, 7, 100]) {
@@ -148,18 +152,19 @@ describe('an estimate', () => {
 });
 
 describe('a crawl of 600 pages in a browser', () => {
-  /** Where the organization is, and when its day ends. */
+  /** Where the organization is, what time it is, and when its day ends. */
   const places = [
-    ['UTC', MIDNIGHT],
-    // Eleven at night.
-    ['Pacific/Auckland', '2040-03-10T11:00:00.000Z'],
-    ['Asia/Kolkata', '2040-03-10T18:30:00.000Z'],
-    // The last day before daylight saving time.
-    ['America/New_York', '2040-03-11T05:00:00.000Z'],
+    ['UTC', MORNING, MIDNIGHT],
+    ['Pacific/Auckland at eleven at night', MORNING, '2040-03-10T11:00:00.000Z'],
+    ['Asia/Kolkata', MORNING, '2040-03-10T18:30:00.000Z'],
+    ['America/New_York', MORNING, '2040-03-11T05:00:00.000Z'],
+    ['America/New_York on a day of 23 hours', '2040-03-11T05:30:00.000Z', '2040-03-12T04:00:00.000Z'],
+    ['America/New_York on a day of 25 hours', '2040-11-04T04:30:00.000Z', '2040-11-05T05:00:00.000Z'],
   ] as const;
 
-  it.each(places)('stops after 500 with what a day allows, in %s until %s', async (timeZone, resetsAt) => {
-    const customer = await aCustomer(gateway, { timeZone });
+  it.each(places)('stops after 500 with what a day allows: in %s, at %s, until %s', async (place, now, resetsAt) => {
+    const [timeZone] = place.split(' ');
+    const customer = await aCustomer(gateway, { now, ...(timeZone === undefined ? {} : { timeZone }) });
 
     const { results, ...answer } = await crawl(customer);
 
@@ -369,6 +374,19 @@ describe('an asynchronous job', () => {
     await expectSoundBooks(gateway.database, customer.id);
   });
 
+  it('reads what its own calls cost with the key that made them, and nothing of the wallet', async () => {
+    const customer = await aCustomer(gateway);
+    const client = gateway.as(await anApiKey(gateway, customer.id, 'USAGE_WRITE'));
+    const { hold } = await held(client, { taskId: 'job-2', usage: [fetched(10)] });
+    const { transaction } = await captured(client, { holdId: hold.id, usage: [fetched(8)] });
+    expect((await client.run(ScenarioTransactionDocument, { id: transaction.id })).node).toMatchObject({
+      amount: '-16',
+      lines: [{ meter: 'fetch', quantity: '8', credits: '16' }],
+      entries: null,
+    });
+    await expect(wallet({ client, slug: customer.slug })).rejects.toThrow('no wallet');
+  });
+
   it('that is given up gives the whole day back', async () => {
     const customer = await aCustomer(gateway);
     const { hold } = await held(customer.client, { usage: [fetched(500)] });
@@ -443,5 +461,34 @@ describe('the pro plan', () => {
     await advanceTo(gateway, customer.id, '2040-03-10T18:30:00.000Z');
     expect((await charged(customer.client, { usage: [fetched(25_000)] })).availableCredits).toBe('0');
     await expectSoundBooks(gateway.database, customer.id);
+  });
+
+  it('lets a job go on over midnight with the credits that it holds, while the rest of the day’s expire', async () => {
+    const customer = await aCustomer(gateway, { plan: 'pro' });
+    const { client, id } = customer;
+    await advanceTo(gateway, id, '2040-03-10T23:30:00.000Z');
+    const { hold } = await held(client, { usage: [fetched(500)] });
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '49000', held: '1000', balance: '50000' });
+    await using live = await watchBalance(gateway, customer);
+
+    await advanceTo(gateway, id, MIDNIGHT);
+
+    expect(await nextChange(live)).toMatchObject({ reasonCode: 'EXPIRY', change: '-49000', totalAvailable: '0' });
+    expect(await nextChange(live)).toMatchObject({ reasonCode: 'ALLOWANCE', change: '50000', totalAvailable: '50000' });
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '50000', held: '1000', balance: '51000' });
+
+    expect(await captured(client, { holdId: hold.id, usage: [fetched(300)] })).toMatchObject({
+      usage: { credits: '600' },
+      availableCredits: '50000',
+    });
+    // What it did not use has expired with its day.
+    expect(await history(customer, { from: MIDNIGHT })).toEqual([
+      ['EXPIRY', '-49000'],
+      ['ALLOWANCE', '50000'],
+      ['USAGE', '-600'],
+      ['EXPIRY', '-400'],
+    ]);
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '50000', held: '0', balance: '50000' });
+    await expectSoundBooks(gateway.database, id);
   });
 });
