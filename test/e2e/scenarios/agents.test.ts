@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId } from '../../../src/graphql/ids.ts';
 import {
   OffersDocument,
+  type OveragePolicy,
   ScenarioAccountDocument,
   ScenarioOffersDocument,
   ScenarioTransactionDocument,
@@ -298,6 +299,55 @@ describe('tokens that cost more than is left', () => {
     ]);
     expect((await held(client, { usage: [CHAT] })).availableCredits).toBe('24');
     await expectSoundBooks(gateway.database, customer.id);
+  });
+
+  it('are never owed beyond the overdraft, however many arrive at once', async () => {
+    const customer = await aCustomer(gateway);
+    await spendDownTo(customer, '2');
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, () => debit(customer.client, { usage: tokens('large', 5_000, 0), overage: 'DEBT' })),
+    );
+    const charges = answers.filter(({ __typename }) => __typename === 'DebitPayload');
+    // 2 that there were and 23 of the 25 that may be owed.
+    expect(charges).toHaveLength(5);
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '0', debt: '23', balance: '-23' });
+    await buy(customer.client, 'pack_50');
+    expect((await wallet(customer)).totalAvailable).toBe('27');
+    await expectSoundBooks(gateway.database, customer.id);
+  });
+
+  it('arrive with others in one call, each for itself', async () => {
+    const customer = await aCustomer(gateway);
+    await spendDownTo(customer, '2');
+    const cost = (quantity: number, overage: OveragePolicy) => ({
+      idempotencyKey: aKey(),
+      usage: { meter: 'llm.input_tokens', quantity, dimensions: { model: 'large' } },
+      overage,
+      taskId: 'agent-7',
+    });
+    const { results, ...answer } = await record(customer.client, {
+      events: [
+        cost(3_000, 'REJECT'),
+        cost(3_000, 'DEBT'),
+        cost(3_000, 'CAP'),
+        cost(25_000, 'DEBT'),
+        cost(24_000, 'DEBT'),
+      ],
+    });
+    expect(results.map(({ status, credits }) => [status, credits])).toEqual([
+      ['REJECTED', '0'],
+      ['ACCEPTED', '3'],
+      ['ACCEPTED', '0'],
+      ['REJECTED', '0'],
+      ['ACCEPTED', '24'],
+    ]);
+    expect(answer).toMatchObject({ accepted: 3, rejected: 2, usage: { credits: '27' }, availableCredits: '0' });
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '0', debt: '25', balance: '-25' });
+    expect(await history(customer, { taskId: 'agent-7' })).toEqual([
+      ['USAGE', '-2'],
+      ['USAGE', '-1'],
+      ['USAGE', '-24'],
+    ]);
   });
 
   it('are owed to 100 credits on the builder plan', async () => {

@@ -358,6 +358,16 @@ describe('previews', () => {
     await expectSoundBooks(gateway.database, customer.id);
   });
 
+  it('are free ten times and no more, however many are charged at once', async () => {
+    const customer = await aCustomer(gateway);
+    const usage = [{ meter: 'search', preview: true }];
+    const answers = await Promise.all(Array.from({ length: 30 }, () => charged(customer.client, { usage })));
+    const prices = answers.map((answer) => answer.usage.credits).toSorted();
+    expect(prices).toEqual([...Array(10).fill('0'), ...Array(20).fill('0.2')]);
+    expect((await wallet(customer)).totalAvailable).toBe('3046');
+    await expectSoundBooks(gateway.database, customer.id);
+  });
+
   it('of the API cost nothing: they are recorded and the ledger stays as it is', async () => {
     const customer = await aCustomer(gateway);
     const { transaction } = await charged(customer.client, {

@@ -237,6 +237,16 @@ describe('a crawl of 600 pages in a browser', () => {
     await expectSoundBooks(gateway.database, customer.id);
   });
 
+  it('of 5,000 pages in one call is charged from its beginning on', async () => {
+    const customer = await aCustomer(gateway);
+    const { results } = await record(customer.client, { events: jsPages(5_000) });
+    expect(runs(results)).toEqual([
+      ['ACCEPTED 2', 500],
+      ['REJECTED SpendLimitReached', 4_500],
+    ]);
+    expect((await wallet(customer)).totalAvailable).toBe('4000');
+  });
+
   it('that wants all or nothing gets nothing', async () => {
     const customer = await aCustomer(gateway);
     const before = await wallet(customer);
