@@ -132,7 +132,12 @@ export const InsufficientCreditsRef = builder.objectRef<InsufficientCredits>('In
       description: 'What could be spent when it was refused.',
       resolve: (refusal) => refusal.available,
     }),
-    heldCredits: t.expose('held', { type: 'Credits', description: 'What open holds had reserved then.' }),
+    heldCredits: t.field({
+      type: 'Credits',
+      nullable: true,
+      description: 'What open holds had reserved then.',
+      resolve: (refusal) => refusal.held,
+    }),
     billingUrl: t.string({
       description: 'Where credits are bought.',
       resolve: (_refusal, _args, { publicUrl }) => `${publicUrl}/billing`,
