@@ -2,7 +2,7 @@
 // Runs after `npm install` and before `npm start` and `npm test`, so that those two commands need nothing else.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,5 +75,7 @@ whenChanged({
   make() {
     rmSync(join(root, 'dist'), { recursive: true, force: true });
     run('typescript', 'tsc', ['--project', 'tsconfig.build.json']);
+    // `npx purser` runs it as it is.
+    chmodSync(join(root, 'dist/src/cli/main.js'), 0o755);
   },
 });

@@ -250,8 +250,8 @@ describe('debit by usage', () => {
       { credits: '0.1', preview: true },
       { credits: '1', preview: false },
     ]);
-    const refused = await debit(client, { usage: [{ meter: 'search', preview: true }] });
-    expect(refused).toMatchObject({ __typename: 'UnknownMeter', meter: 'search' });
+    const refused = await debit(client, { usage: [{ meter: 'crawl', preview: true }] });
+    expect(refused).toMatchObject({ __typename: 'UnknownMeter', meter: 'crawl' });
     await expectSoundBooks(gateway.database, id);
   });
 
