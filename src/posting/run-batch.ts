@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { HoldState } from '../domain/holds/hold.ts';
+import { EXPLAINED_LOTS } from '../domain/posting/assess-charge.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../domain/posting/decide-batch.ts';
 import type { GivenAnswer } from '../domain/posting/idempotency.ts';
 import type { EventOutcome, Outcome } from '../domain/posting/outcomes.ts';
@@ -30,7 +31,8 @@ export interface BatchRunner {
   readonly logger: Logger;
 }
 
-const FIRST_LIMITS: LoadLimits = { lotsPerBucket: 16, duePerWallet: 500 };
+/** Of lots, as many as explain a refusal: to refuse costs one round of loading. */
+const FIRST_LIMITS: LoadLimits = { lotsPerBucket: EXPLAINED_LOTS, duePerWallet: 500 };
 const MORE_LOTS_FACTOR = 16;
 const ATTEMPTS = 6;
 const FIRST_PAUSE_MILLISECONDS = 20;

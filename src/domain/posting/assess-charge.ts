@@ -160,18 +160,14 @@ export function insufficient(
 }
 
 /** Lots that an explanation names; more would not help a reader. */
-const EXPLAINED_LOTS = 20;
+export const EXPLAINED_LOTS = 20;
 
 export function explain(
   book: WalletBook,
   { lines, rateCardVersion }: PricedCharge,
   limits: readonly CheckedLimit[],
 ): Explanation {
-  const lots = book.buckets
-    .flatMap((bucket) => bucket.lots)
-    .map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }))
-    .filter((lot) => lot.available > ZERO)
-    .slice(0, EXPLAINED_LOTS);
+  const lots = book.firstSpendable(EXPLAINED_LOTS).map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }));
   return { walletId: book.snapshot.id, rateCardVersion, lines, limits, lots };
 }
 

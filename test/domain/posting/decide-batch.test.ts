@@ -243,9 +243,9 @@ describe('several wallets in a batch', () => {
 });
 
 describe('a bucket of which only a prefix was loaded', () => {
-  const wallet = (lotsPerBucket: number) => {
+  const wallet = (lotsPerBucket: number, lots = 20) => {
     const builder = aWallet().at(NOW).loaded({ lotsPerBucket });
-    for (let index = 0; index < 20; index++)
+    for (let index = 0; index < lots; index++)
       builder.withLot('purchased', '1', { expiresAt: after(NOW, 1_000 + index) });
     return builder;
   };
@@ -267,9 +267,9 @@ describe('a bucket of which only a prefix was loaded', () => {
     expect(decideBatch(inputOf({ commands, wallets: [books.snapshot()] })).kind).toBe('needs-lots');
   });
 
-  it('refuses by its aggregate, without any more lots, what it cannot pay', () => {
-    const books = wallet(3).books();
-    expect(books.post(aDebit('21'))).toMatchObject({ refusal: { available: credits('20') } });
+  it('refuses by its aggregate, with no more lots than explain it, what it cannot pay', () => {
+    const books = wallet(20, 500).books();
+    expect(books.post(aDebit('501'))).toMatchObject({ refusal: { available: credits('500') } });
     expect(books.reloads).toBe(0);
   });
 

@@ -359,3 +359,14 @@ describe('the order of refusals', () => {
     expect(books.post(aDebit('2', { key: 'k' }))).toMatchObject({ refusal: { code: 'IDEMPOTENCY_KEY_REUSED' } });
   });
 });
+
+describe('the explanation of a refusal', () => {
+  it('names the first 20 lots of the burn order, however few of them were loaded', () => {
+    const wallet = aWallet().loaded({ lotsPerBucket: 3 }).withLot('purchased', '100');
+    for (let amount = 1; amount <= 30; amount++) wallet.withLot('promotional', `${amount}`);
+    const books = wallet.books();
+    const outcome = books.post(aDebit('1000'));
+    const lots = Array.from({ length: 20 }, (_, index) => ({ available: credits(`${index + 1}`) }));
+    expect(outcome).toMatchObject({ refusal: { code: 'INSUFFICIENT_CREDITS', explanation: { lots } } });
+  });
+});
