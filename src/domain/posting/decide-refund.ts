@@ -32,7 +32,7 @@ export interface RefundableTransaction {
   readonly refunded: Micros;
   /** What it took, in the order taken. Null for what it borrowed. */
   readonly taken: readonly { readonly amount: Micros; readonly lot: LotSnapshot | null }[];
-  /** Lots that paid back debts of the wallet, newest first; loaded only for a transaction that borrowed. */
+  /** Lots that had paid back debts of the wallet before the batch, newest first; loaded only for a transaction that borrowed. */
   readonly repaidBy: readonly LotSnapshot[];
 }
 
@@ -145,11 +145,11 @@ function giveBackBorrowed(giving: Giving, { repaidBy }: RefundableTransaction, a
   const owed = smaller(amount, book.debt);
   if (owed > ZERO) movements.repay(owed, REASON_CODE);
   let rest = minus(amount, owed);
-  for (const [index, facts] of repaidBy.entries()) {
+  const repaying = [...book.repaying, ...repaidBy.map((facts) => book.lot(facts))];
+  for (const [index, lot] of repaying.entries()) {
     if (rest === ZERO) return;
-    const lot = book.lot(facts);
-    const isLast = index === repaidBy.length - 1;
-    const given = isLast ? rest : smaller(rest, minus(facts.granted, lot.remaining));
+    const isLast = index === repaying.length - 1;
+    const given = isLast ? rest : smaller(rest, minus(lot.facts.granted, lot.remaining));
     if (given > ZERO) giveBackTo(giving, lot, given);
     rest = minus(rest, given);
   }

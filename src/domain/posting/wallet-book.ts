@@ -89,6 +89,8 @@ export class WalletBook {
   subscription: DraftSubscription | null = null;
   /** True once lots, allowances or holds changed, so that the next transition must be looked up again. */
   transitionsChanged = false;
+  /** Lots of the batch that have paid back debts, newest first. */
+  readonly repaying: DraftLot[] = [];
   /** True once a command that somebody asked for was posted. */
   active = false;
   debt: Micros;
@@ -323,6 +325,7 @@ export class WalletBook {
         if (owed > ZERO) {
           debitLot(lot, owed, DEBT_REPAYMENT);
           repay(owed, DEBT_REPAYMENT);
+          this.repaying.unshift(lot);
         }
         return lot;
       },

@@ -10,6 +10,7 @@ import {
   aDebitOf,
   aGrant,
   anAdjustment,
+  aRefund,
   aResolution,
   aSettlement,
   WALLET,
@@ -310,6 +311,39 @@ describe('a bucket of which only a prefix was loaded', () => {
       ),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('a refund of what was borrowed', () => {
+  it('goes to the lot that has paid it back within the same batch', () => {
+    const books = aWallet()
+      .under(policies({ overdraft: '10' }))
+      .books();
+    const debit = books.post(aDebit('6', { overage: 'DEBT' }));
+    if (debit.status !== 'posted') throw new Error('the debit was refused');
+
+    const outcomes = books.run(aGrant('8'), aRefund(debit.transaction.id));
+
+    expect(outcomes.map(({ status }) => status)).toEqual(['posted', 'posted']);
+    expect(books.remainingIn('promotional')).toEqual([credits('8')]);
+    expect(books.debt).toBe(0n);
+    expectSound(books);
+  });
+
+  it('goes to the lot of an allowance that has paid it back when the refund came', () => {
+    const books = aWallet()
+      .at(NOW)
+      .under(policies({ overdraft: '10' }))
+      .withAllowance('monthly_plan', 'MONTH', '8', { nextRefreshAt: after(NOW, 1_000) })
+      .books();
+    const debit = books.post(aDebit('6', { overage: 'DEBT' }));
+    if (debit.status !== 'posted') throw new Error('the debit was refused');
+
+    const refund = books.moveTo(after(NOW, 1_000)).post(aRefund(debit.transaction.id));
+
+    expect(refund.status).toBe('posted');
+    expect(books.remainingIn('monthly_plan')).toEqual([credits('8')]);
+    expectSound(books);
   });
 });
 
