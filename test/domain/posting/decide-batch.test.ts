@@ -10,7 +10,9 @@ import {
   aDebitOf,
   aGrant,
   anAdjustment,
+  anAuthorization,
   aRefund,
+  aRelease,
   aResolution,
   aSettlement,
   WALLET,
@@ -344,6 +346,25 @@ describe('a refund of what was borrowed', () => {
     expect(refund.status).toBe('posted');
     expect(books.remainingIn('monthly_plan')).toEqual([credits('8')]);
     expectSound(books);
+  });
+});
+
+describe('holds that lapse at one instant', () => {
+  it('do so in the order they were made, whichever of them the batch names', () => {
+    const books = aWallet()
+      .at(NOW)
+      .withLot('promotional', '10', { expiresAt: after(NOW, 500) })
+      .books();
+    const [first, second] = books.run(
+      anAuthorization('1', { lifeSeconds: 1 }),
+      anAuthorization('2', { lifeSeconds: 1 }),
+    );
+    if (first?.status !== 'held' || second?.status !== 'held') throw new Error('nothing was held');
+
+    books.moveTo(after(NOW, 1_000)).post(aRelease(second.hold.facts.id));
+
+    const expiries = books.transactions.filter(({ kind }) => kind === 'EXPIRY');
+    expect(expiries.map(({ amount }) => amount)).toEqual(['-7', '-1', '-2'].map(credits));
   });
 });
 
