@@ -268,10 +268,13 @@ function nothingOf(
   { events }: EventsCommand,
   { event: blocking, outcome }: BlockedCall,
 ): readonly EventOutcome[] {
+  // The events before it had taken credits when it was refused; nothing of that has happened.
+  const { available } = book;
+  const blocked = { ...outcome, available: outcome.replayed ? outcome.available : available, availableNow: available };
   return events.map((event, position) => {
     if (position === blocking) {
-      if (!isRefusal(event) && !outcome.replayed) record(state, book, event, outcome);
-      return outcome;
+      if (!isRefusal(event) && !outcome.replayed) record(state, book, event, blocked);
+      return blocked;
     }
     const known = isRefusal(event) ? undefined : state.records.get(idempotencyId(event));
     if (known && !isRefusal(event)) return answerAgain(known, event, book);

@@ -15,6 +15,7 @@ import {
   aRelease,
   aResolution,
   aSettlement,
+  someEvents,
   WALLET,
 } from '../../support/builders-commands.ts';
 import { after, aRate, at, credits, usageOf } from '../../support/builders-values.ts';
@@ -313,6 +314,24 @@ describe('a bucket of which only a prefix was loaded', () => {
       ),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('a call of all or nothing that is refused', () => {
+  it('answers with what can be spent, none of it having been taken by the events before', () => {
+    const books = aWallet().withLot('purchased', '10').books();
+    const outcome = books.post(someEvents('ALL_OR_NOTHING', [aDebit('7'), aDebit('4', { key: 'refused' })]));
+    const notAttempted = { refusal: { code: 'NOT_ATTEMPTED' }, available: credits('10') };
+    const refusal = { code: 'INSUFFICIENT_CREDITS', required: credits('4'), available: credits('3') };
+    const told = { available: credits('10'), availableNow: credits('10') };
+    expect(outcome).toMatchObject({ outcomes: [notAttempted, { refusal, ...told }] });
+
+    books.post(aDebit('2'));
+
+    const again = books.post(someEvents('EACH', [aDebit('4', { key: 'refused' })]));
+    expect(again).toMatchObject({
+      outcomes: [{ refusal, replayed: true, available: credits('10'), availableNow: credits('8') }],
+    });
   });
 });
 
