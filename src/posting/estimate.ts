@@ -4,7 +4,7 @@ import type { UsageQuantity } from '../domain/pricing/price.ts';
 import type { InvalidInput, UnknownMeter } from '../domain/refusals.ts';
 import { beginAndRead } from '../persistence/load-batch.ts';
 import { rollBack } from '../persistence/write-batch.ts';
-import { type BatchRunner, FIRST_LIMITS, refreshPolicies } from './run-batch.ts';
+import { type BatchRunner, FIRST_LIMITS, refreshPolicies, withMoreLots } from './run-batch.ts';
 
 /** Null where the wallet has more due than one batch posts. */
 export async function estimate(
@@ -14,18 +14,23 @@ export async function estimate(
 ): Promise<Estimate | UnknownMeter | InvalidInput | null> {
   const { sql, release } = await runner.sql.connect();
   try {
-    for (;;) {
+    for (let limits = FIRST_LIMITS; ; ) {
       const policies = runner.policies();
-      const { wallets, catalogVersion } = await beginAndRead(sql, walletId, FIRST_LIMITS, policies);
+      const { wallets, catalogVersion } = await beginAndRead(sql, walletId, limits, policies);
       await rollBack(sql);
       if (policies.catalogVersion < catalogVersion) {
         await refreshPolicies(runner, catalogVersion);
         continue;
       }
-      release();
       const [snapshot] = wallets;
       if (!snapshot) throw new Error(`there is no wallet ${walletId}`);
-      return decideEstimate(snapshot, usage, policies, runner.newId);
+      const decided = decideEstimate(snapshot, usage, policies, runner.newId);
+      if (decided === 'needs-lots') {
+        limits = withMoreLots(limits);
+        continue;
+      }
+      release();
+      return decided === 'busy' ? null : decided;
     }
   } catch (error) {
     release(error);

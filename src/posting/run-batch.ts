@@ -7,6 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { HoldState } from '../domain/holds/hold.ts';
+import { EXPLAINED_LOTS } from '../domain/posting/assess-charge.ts';
 import { type BatchDecision, decideBatch, type NeedsLots, type Policies } from '../domain/posting/decide-batch.ts';
 import type { GivenAnswer } from '../domain/posting/idempotency.ts';
 import type { EventOutcome, Outcome } from '../domain/posting/outcomes.ts';
@@ -34,8 +35,16 @@ export interface BatchRunner {
   readonly logger: Logger;
 }
 
-export const FIRST_LIMITS: LoadLimits = { lotsPerBucket: 16, duePerWallet: 500 };
+/** Of lots, as many as explain a refusal: to refuse costs one round of loading. */
+export const FIRST_LIMITS: LoadLimits = { lotsPerBucket: EXPLAINED_LOTS, duePerWallet: 500 };
 const MORE_LOTS_FACTOR = 16;
+
+/** The loaded lots did not cover the demand: many more of them. */
+export const withMoreLots = (limits: LoadLimits): LoadLimits => ({
+  ...limits,
+  lotsPerBucket: limits.lotsPerBucket * MORE_LOTS_FACTOR,
+});
+
 const ATTEMPTS = 6;
 const FIRST_PAUSE_MILLISECONDS = 20;
 
@@ -130,7 +139,7 @@ async function postOnce(runner: BatchRunner, batch: readonly PendingCommand[]): 
         return decision;
       }
       if (decision.kind === 'needs-lots') {
-        limits = { ...limits, lotsPerBucket: limits.lotsPerBucket * MORE_LOTS_FACTOR };
+        limits = withMoreLots(limits);
       } else {
         await refreshPolicies(runner, decision.catalogVersion);
       }

@@ -160,20 +160,14 @@ export function insufficient(
 }
 
 /** Lots that an explanation names; more would not help a reader. */
-const EXPLAINED_LOTS = 20;
+export const EXPLAINED_LOTS = 20;
 
 export function explain(
   book: WalletBook,
   { lines, rateCardVersion }: PricedCharge,
   limits: readonly CheckedLimit[],
 ): Explanation {
-  // Behind the loaded lots of a bucket there may be others that come before those of the next one.
-  const last = book.buckets.findIndex((bucket) => bucket.truncated);
-  const lots = (last < 0 ? book.buckets : book.buckets.slice(0, last + 1))
-    .flatMap((bucket) => bucket.lots)
-    .map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }))
-    .filter((lot) => lot.available > ZERO)
-    .slice(0, EXPLAINED_LOTS);
+  const lots = book.firstSpendable(EXPLAINED_LOTS).map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }));
   return { walletId: book.snapshot.id, rateCardVersion, lines, limits, lots };
 }
 

@@ -7,6 +7,7 @@ import { type PricedLine, rateCardAt, type UsageQuantity } from '../pricing/pric
 import { type InvalidInput, isRefusal, type Refusal, type UnknownMeter } from '../refusals.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import { assess, type ChargingPolicies, priceCharge } from './assess-charge.ts';
+import { LotsNotLoaded } from './lot-drafts.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
 
@@ -18,15 +19,31 @@ export interface Estimate {
   readonly available: Micros;
 }
 
-/** Null where more is due on the wallet than was loaded: what it holds now is not known yet. */
+/** What it comes to, where the wallet is not known well enough: load more lots, or wait until it has caught up. */
+export type Undecided = 'needs-lots' | 'busy';
+
 export function decideEstimate(
   snapshot: WalletSnapshot,
   usage: readonly UsageQuantity[],
   policies: ChargingPolicies,
   newId: () => string,
-): Estimate | UnknownMeter | InvalidInput | null {
+): Estimate | UnknownMeter | InvalidInput | Undecided {
+  try {
+    return decide(snapshot, usage, policies, newId);
+  } catch (error) {
+    if (error instanceof LotsNotLoaded) return 'needs-lots';
+    throw error;
+  }
+}
+
+function decide(
+  snapshot: WalletSnapshot,
+  usage: readonly UsageQuantity[],
+  policies: ChargingPolicies,
+  newId: () => string,
+): Estimate | UnknownMeter | InvalidInput | Undecided {
   const book = new WalletBook(snapshot, newId);
-  if (!snapshot.frozen && !postDueTransitions(book)) return null;
+  if (!snapshot.frozen && !postDueTransitions(book)) return 'busy';
   const priced = priceCharge(book, { kind: 'usage', usage }, rateCardAt(policies.rateCards, book.now), policies);
   if (isRefusal(priced)) return priced;
   const { refusal } = assess(book, priced, 'REJECT', policies);

@@ -32,7 +32,7 @@ export interface RefundableTransaction {
   readonly refunded: Micros;
   /** What it took, in the order taken. Null for what it borrowed. */
   readonly taken: readonly { readonly amount: Micros; readonly lot: LotSnapshot | null }[];
-  /** Lots that paid back debts of the wallet, newest first; loaded only for a transaction that borrowed. */
+  /** Lots that had paid back debts of the wallet before the batch, newest first; loaded only for a transaction that borrowed. */
   readonly repaidBy: readonly LotSnapshot[];
 }
 

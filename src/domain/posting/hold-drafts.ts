@@ -41,7 +41,9 @@ export class HoldDrafts {
 
   constructor(snapshots: readonly HoldSnapshot[], lots: LotDrafts) {
     this.#lots = lots;
-    this.#byId = new Map(snapshots.map((snapshot) => [snapshot.facts.id, this.#draft(snapshot)]));
+    // As they were made, however they were loaded: those that lapse at one instant do so in this order.
+    const asMade = snapshots.toSorted((a, b) => (a.facts.id < b.facts.id ? -1 : 1));
+    this.#byId = new Map(asMade.map((snapshot) => [snapshot.facts.id, this.#draft(snapshot)]));
   }
 
   get all(): Iterable<DraftHold> {

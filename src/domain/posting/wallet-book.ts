@@ -187,6 +187,24 @@ export class WalletBook {
     return this.lots.draft(facts);
   }
 
+  /** The first lots of the burn order that have something to spend. */
+  firstSpendable(count: number): readonly DraftLot[] {
+    const first: DraftLot[] = [];
+    for (const bucket of this.buckets) {
+      let unseen = bucket.available;
+      for (const lot of bucket.lots) {
+        if (first.length === count) return first;
+        const available = spendable(lot);
+        if (available === ZERO) continue;
+        first.push(lot);
+        unseen = minus(unseen, available);
+      }
+      // What a loaded prefix leaves out burns before the lots of the next bucket.
+      if (unseen > ZERO && first.length < count) throw new LotsNotLoaded(bucket.facts.id);
+    }
+    return first;
+  }
+
   /** Posts one transaction: what `move` moves, chained and numbered, and one version if it changed what can be spent. */
   post(details: TransactionDetails, move: (movements: Movements) => void): PostedTransaction {
     const id = this.#newId();

@@ -10,8 +10,12 @@ import {
   aDebitOf,
   aGrant,
   anAdjustment,
+  anAuthorization,
+  aRefund,
+  aRelease,
   aResolution,
   aSettlement,
+  someEvents,
   WALLET,
 } from '../../support/builders-commands.ts';
 import { after, aRate, at, credits, usageOf } from '../../support/builders-values.ts';
@@ -243,9 +247,9 @@ describe('several wallets in a batch', () => {
 });
 
 describe('a bucket of which only a prefix was loaded', () => {
-  const wallet = (lotsPerBucket: number) => {
+  const wallet = (lotsPerBucket: number, lots = 20) => {
     const builder = aWallet().at(NOW).loaded({ lotsPerBucket });
-    for (let index = 0; index < 20; index++)
+    for (let index = 0; index < lots; index++)
       builder.withLot('purchased', '1', { expiresAt: after(NOW, 1_000 + index) });
     return builder;
   };
@@ -267,9 +271,9 @@ describe('a bucket of which only a prefix was loaded', () => {
     expect(decideBatch(inputOf({ commands, wallets: [books.snapshot()] })).kind).toBe('needs-lots');
   });
 
-  it('refuses by its aggregate, without any more lots, what it cannot pay', () => {
-    const books = wallet(3).books();
-    expect(books.post(aDebit('21'))).toMatchObject({ refusal: { available: credits('20') } });
+  it('refuses by its aggregate, with no more lots than explain it, what it cannot pay', () => {
+    const books = wallet(20, 500).books();
+    expect(books.post(aDebit('501'))).toMatchObject({ refusal: { available: credits('500') } });
     expect(books.reloads).toBe(0);
   });
 
@@ -310,6 +314,76 @@ describe('a bucket of which only a prefix was loaded', () => {
       ),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('a call of all or nothing that is refused', () => {
+  it('answers with what can be spent, none of it having been taken by the events before', () => {
+    const books = aWallet().withLot('purchased', '10').books();
+    const outcome = books.post(someEvents('ALL_OR_NOTHING', [aDebit('7'), aDebit('4', { key: 'refused' })]));
+    const notAttempted = { refusal: { code: 'NOT_ATTEMPTED' }, available: credits('10') };
+    const refusal = { code: 'INSUFFICIENT_CREDITS', required: credits('4'), available: credits('3') };
+    const told = { available: credits('10'), availableNow: credits('10') };
+    expect(outcome).toMatchObject({ outcomes: [notAttempted, { refusal, ...told }] });
+
+    books.post(aDebit('2'));
+
+    const again = books.post(someEvents('EACH', [aDebit('4', { key: 'refused' })]));
+    expect(again).toMatchObject({
+      outcomes: [{ refusal, replayed: true, available: credits('10'), availableNow: credits('8') }],
+    });
+  });
+});
+
+describe('a refund of what was borrowed', () => {
+  it('goes to the lot that has paid it back within the same batch', () => {
+    const books = aWallet()
+      .under(policies({ overdraft: '10' }))
+      .books();
+    const debit = books.post(aDebit('6', { overage: 'DEBT' }));
+    if (debit.status !== 'posted') throw new Error('the debit was refused');
+
+    const outcomes = books.run(aGrant('8'), aRefund(debit.transaction.id));
+
+    expect(outcomes.map(({ status }) => status)).toEqual(['posted', 'posted']);
+    expect(books.remainingIn('promotional')).toEqual([credits('8')]);
+    expect(books.debt).toBe(0n);
+    expectSound(books);
+  });
+
+  it('goes to the lot of an allowance that has paid it back when the refund came', () => {
+    const books = aWallet()
+      .at(NOW)
+      .under(policies({ overdraft: '10' }))
+      .withAllowance('monthly_plan', 'MONTH', '8', { nextRefreshAt: after(NOW, 1_000) })
+      .books();
+    const debit = books.post(aDebit('6', { overage: 'DEBT' }));
+    if (debit.status !== 'posted') throw new Error('the debit was refused');
+
+    const refund = books.moveTo(after(NOW, 1_000)).post(aRefund(debit.transaction.id));
+
+    expect(refund.status).toBe('posted');
+    expect(books.remainingIn('monthly_plan')).toEqual([credits('8')]);
+    expectSound(books);
+  });
+});
+
+describe('holds that lapse at one instant', () => {
+  it('do so in the order they were made, whichever of them the batch names', () => {
+    const books = aWallet()
+      .at(NOW)
+      .withLot('promotional', '10', { expiresAt: after(NOW, 500) })
+      .books();
+    const [first, second] = books.run(
+      anAuthorization('1', { lifeSeconds: 1 }),
+      anAuthorization('2', { lifeSeconds: 1 }),
+    );
+    if (first?.status !== 'held' || second?.status !== 'held') throw new Error('nothing was held');
+
+    books.moveTo(after(NOW, 1_000)).post(aRelease(second.hold.facts.id));
+
+    const expiries = books.transactions.filter(({ kind }) => kind === 'EXPIRY');
+    expect(expiries.map(({ amount }) => amount)).toEqual(['-7', '-1', '-2'].map(credits));
   });
 });
 

@@ -1,0 +1,67 @@
+/**
+ * Random commands through the real engine on PostgreSQL, several at once, against a model that knows nothing of batches,
+ * snapshots, prefixes or SQL and predicts every reply and the final books.
+ *
+ * A failure names the seed and path that bring it back: MODEL_SEED=… MODEL_PATH=… npx vitest run test/posting/model.test.ts.
+ * MODEL_RUNS sets how many sequences there are in all.
+ */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { verifyChain } from '../support/audit-chain.ts';
+import { runSequence } from './model/run-sequence.ts';
+import { type Sequence, sequences } from './model/wishes.ts';
+import { createWorld, type World } from './model/world.ts';
+
+const { MODEL_SEED, MODEL_PATH, MODEL_RUNS = '1000' } = process.env;
+const SEED = MODEL_SEED === undefined ? Date.now() % 2 ** 31 : Number(MODEL_SEED);
+/** Sequences that go on at the same time, so that wallets meet in batches; one where a failure is looked at. */
+const STRANDS = MODEL_PATH === undefined ? [0, 1, 2, 3] : [0];
+const TIMEOUT_MILLISECONDS = 300_000;
+
+let world: World;
+beforeAll(async () => {
+  process.stderr.write(`model test: MODEL_SEED=${SEED}\n`);
+  world = await createWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+/** The comparison that failed, with what brings it back. */
+async function failureOf(details: fc.RunDetails<[Sequence]>): Promise<Error> {
+  const again = `MODEL_SEED=${details.seed} MODEL_PATH=${details.counterexamplePath}`;
+  const report = await fc.asyncDefaultReportMessage(details);
+  const failure = details.errorInstance instanceof Error ? details.errorInstance : new Error('interrupted');
+  failure.message = `${again}\n${report}\n${failure.message}`;
+  return failure;
+}
+
+/** Where the hash chain of a wallet is broken, and whether it ends in the hash that the wallet stores. */
+async function chainOf(walletId: string): Promise<{ broken: string[]; isWhole: boolean }> {
+  const { broken, head } = await verifyChain(world.pool, walletId);
+  const { rows } = await world.pool.query<{ head: string }>(
+    `SELECT encode(head_hash, 'hex') AS head FROM wallet WHERE id = $1`,
+    [walletId],
+  );
+  return { broken, isWhole: rows[0]?.head === head };
+}
+
+describe.concurrent('the engine on PostgreSQL', () => {
+  it.each(STRANDS)(
+    'answers every command as the model predicts and ends with the same books (strand %i)',
+    async (strand) => {
+      const wallets: string[] = [];
+      const property = fc.asyncProperty(sequences, async (sequence) => {
+        wallets.push((await runSequence(world, sequence)).walletId);
+      });
+      const details = await fc.check(property, {
+        seed: SEED + strand,
+        ...(MODEL_PATH === undefined ? {} : { path: MODEL_PATH, endOnFailure: true }),
+        numRuns: MODEL_PATH === undefined ? Math.ceil(Number(MODEL_RUNS) / STRANDS.length) : 1,
+        interruptAfterTimeLimit: TIMEOUT_MILLISECONDS - 20_000,
+        markInterruptAsFailure: true,
+      });
+      if (details.failed) throw await failureOf(details);
+      for (const wallet of wallets) expect(await chainOf(wallet)).toMatchObject({ broken: [], isWhole: true });
+    },
+    TIMEOUT_MILLISECONDS,
+  );
+});

@@ -1,0 +1,148 @@
+/**
+ * The books of one wallet as plain lists that are read from start to end, so that a state is copied and compared whole.
+ * Amounts are micros, instants milliseconds.
+ */
+import type { UsedLine } from './naive-rates.ts';
+
+export interface NaiveLot {
+  readonly number: number;
+  readonly bucket: string;
+  readonly source: string;
+  readonly paid: boolean;
+  readonly granted: bigint;
+  readonly effectiveAt: number;
+  readonly expiresAt: number | null;
+  remaining: bigint;
+  /** True once its expiry was posted. */
+  expired: boolean;
+}
+
+export interface NaiveLine extends UsedLine {
+  readonly credits: bigint;
+  readonly waived: bigint;
+}
+
+export interface NaiveHold {
+  readonly number: number;
+  readonly amount: bigint;
+  readonly lines: readonly NaiveLine[];
+  readonly rateCardVersion: number;
+  readonly createdAt: number;
+  /** The local day whose cap it reserved, by its first instant; null where there was no cap. */
+  readonly reservedDay: number | null;
+  readonly pins: { readonly lot: NaiveLot; amount: bigint }[];
+  status: 'OPEN' | 'CAPTURED' | 'RELEASED' | 'EXPIRED';
+  captured: bigint;
+  expiresAt: number;
+}
+
+export interface NaiveEntry {
+  readonly direction: 'CREDIT' | 'DEBIT';
+  readonly amount: bigint;
+  readonly reason: string;
+  /** Null for what is owed. */
+  readonly lot: NaiveLot | null;
+  readonly effectiveAt: number;
+  /** What refunds have given back of it. */
+  givenBack: bigint;
+}
+
+export interface NaiveTransaction {
+  readonly number: number;
+  readonly kind: string;
+  readonly lines: readonly NaiveLine[];
+  readonly rateCardVersion: number | null;
+  readonly capUsed: bigint | null;
+  readonly entries: NaiveEntry[];
+}
+
+export interface NaiveAllowance {
+  readonly bucket: string;
+  readonly interval: 'DAY' | 'MONTH';
+  readonly amount: bigint;
+  readonly anchorDay: number;
+  next: number;
+}
+
+export interface NaivePurchase {
+  readonly amount: bigint;
+  readonly bonus: bigint;
+  readonly days: number | null;
+  status: 'PENDING' | 'PAID' | 'FAILED' | 'EXPIRED';
+}
+
+/** Everything that a command may change. */
+export interface NaiveBooks {
+  status: string | null;
+  plan: string | null;
+  anchorDay: number;
+  debt: bigint;
+  version: number;
+  allowances: NaiveAllowance[];
+  readonly lots: NaiveLot[];
+  readonly holds: NaiveHold[];
+  readonly transactions: NaiveTransaction[];
+  readonly purchases: NaivePurchase[];
+  /** Lots that have paid back debts, newest last. */
+  readonly repaying: NaiveLot[];
+  /** Half units by rate in the billing period that begins at `since`. */
+  readonly units: Map<string, { since: number; halves: number }>;
+  /** Charged or reserved on the local day that begins at `since`. */
+  spent: { since: number; used: bigint };
+}
+
+/** In the order in which they burn. */
+export const BUCKETS = ['daily_free', 'promotional', 'monthly_plan', 'purchased'];
+
+export const total = (amounts: readonly bigint[]): bigint => amounts.reduce((sum, amount) => sum + amount, 0n);
+export const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+
+export const restOf = (hold: NaiveHold): bigint => total(hold.pins.map((pin) => pin.amount));
+
+export const heldOf = ({ holds }: NaiveBooks): bigint => total(holds.map(restOf));
+
+export function pinnedOf({ holds }: NaiveBooks, lot: NaiveLot): bigint {
+  const pins = holds.flatMap((hold) => hold.pins).filter((pin) => pin.lot === lot);
+  return total(pins.map((pin) => pin.amount));
+}
+
+export const spendable = (books: NaiveBooks, lot: NaiveLot): bigint =>
+  lot.expired ? 0n : lot.remaining - pinnedOf(books, lot);
+
+export const inBucket = (books: NaiveBooks, bucket: string): NaiveLot[] =>
+  books.lots.filter((lot) => lot.bucket === bucket);
+
+export const availableIn = (books: NaiveBooks, bucket: string): bigint =>
+  total(inBucket(books, bucket).map((lot) => spendable(books, lot)));
+
+export function availableOf(books: NaiveBooks): bigint {
+  const sum = total(BUCKETS.map((bucket) => availableIn(books, bucket))) - books.debt;
+  return sum > 0n ? sum : 0n;
+}
+
+export const balanceOf = ({ lots, debt }: NaiveBooks): bigint => total(lots.map((lot) => lot.remaining)) - debt;
+
+/** Lots that can be spent, in burn order. Stable sorts, the last key first; lots stand in the order they were made. */
+export function burnOrder(books: NaiveBooks, buckets: readonly string[]): NaiveLot[] {
+  const never = Number.MAX_SAFE_INTEGER;
+  return buckets.flatMap((bucket) =>
+    inBucket(books, bucket)
+      .filter((lot) => spendable(books, lot) > 0n)
+      .toSorted((a, b) => a.effectiveAt - b.effectiveAt)
+      .toSorted((a, b) => Number(a.paid) - Number(b.paid))
+      .toSorted((a, b) => (a.expiresAt ?? never) - (b.expiresAt ?? never)),
+  );
+}
+
+/** What is taken from each lot where `amount` is taken in burn order. */
+export function partsInBurnOrder(books: NaiveBooks, buckets: readonly string[], amount: bigint) {
+  let rest = amount;
+  return burnOrder(books, buckets).flatMap((lot) => {
+    const part = least(rest, spendable(books, lot));
+    rest -= part;
+    return part === 0n ? [] : [{ lot, amount: part }];
+  });
+}
+
+export const amountOf = ({ entries }: NaiveTransaction): bigint =>
+  total(entries.map(({ direction, amount }) => (direction === 'CREDIT' ? amount : -amount)));

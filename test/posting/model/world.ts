@@ -1,0 +1,161 @@
+/** The database of the model test: wallets made in one statement each, a clock that stands still, and the books as they are. */
+import { randomUUID } from 'node:crypto';
+import { Pool } from 'pg';
+import { pino } from 'pino';
+import { newId } from '../../../src/new-id.ts';
+import { createSql } from '../../../src/persistence/connection.ts';
+import { PostingEngine } from '../../../src/posting/engine.ts';
+import { createDatabase } from '../../support/database.ts';
+import type { WalletIds } from './engine-side.ts';
+import type { NaiveBooks, NaivePurchase } from './naive-books.ts';
+import { ALLOWANCES, type ExpiredRefund, enginePolicies, START } from './rules.ts';
+import type { Sequence } from './wishes.ts';
+
+export const PURCHASES: readonly Omit<NaivePurchase, 'status'>[] = [
+  { amount: 90n, bonus: 9n, days: 2 },
+  { amount: 50n, bonus: 0n, days: null },
+  { amount: 15n, bonus: 80n, days: null },
+];
+
+export interface World extends AsyncDisposable {
+  readonly pool: Pool;
+  readonly engines: Readonly<Record<ExpiredRefund, PostingEngine>>;
+}
+
+/**
+ * `clock_timestamp()` is a constant of this database: only an organization's test clock moves its time, so that the model
+ * knows every instant to the millisecond.
+ */
+async function stopClock(pool: Pool): Promise<void> {
+  const instant = new Date(START).toISOString();
+  await pool.query('CREATE SCHEMA stopped');
+  await pool.query(
+    `CREATE FUNCTION stopped.clock_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS $$ SELECT timestamptz '${instant}' $$`,
+  );
+  const { rows } = await pool.query<{ name: string }>('SELECT current_database() AS name');
+  await pool.query(`ALTER DATABASE ${rows[0]?.name} SET search_path = stopped, pg_catalog, public`);
+}
+
+export async function createWorld(): Promise<World> {
+  const database = await createDatabase();
+  const setup = new Pool({ connectionString: database.adminUrl, max: 1 });
+  await stopClock(setup);
+  await setup.end();
+  const pool = new Pool({ connectionString: database.adminUrl, max: 4 });
+  const sql = createSql(database.adminUrl, { applicationName: 'model', maxConnections: 4, posting: true });
+  // One lane, so that batches are of several wallets; of the second engine they are cut short as well.
+  const engine = (expiredRefund: ExpiredRefund, maxBatch: number) => {
+    const policies = enginePolicies(expiredRefund);
+    const feed = { published: () => undefined };
+    return new PostingEngine({
+      sql,
+      policies: () => policies,
+      refreshPolicies: async () => undefined,
+      newId,
+      feed,
+      logger: pino({ level: 'silent' }),
+      lanes: 1,
+      maxBatch,
+    });
+  };
+  const engines = { NEW_LOT: engine('NEW_LOT', 512), FORFEIT: engine('FORFEIT', 3) };
+  return {
+    pool,
+    engines,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(Object.values(engines).map((each) => each.stop()));
+      await Promise.all([sql.end(), pool.end()]);
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A wallet of its own for one sequence: organization, buckets, subscription, allowances that are due, purchases. */
+export async function createWallet({ pool }: World, sequence: Sequence): Promise<WalletIds> {
+  const { timeZone, subscribed, plan, anchorDay, hasAllowances } = sequence;
+  const [organizationId, walletId] = [randomUUID(), newId()];
+  const purchases = PURCHASES.map(() => randomUUID());
+  const allowances = hasAllowances ? ALLOWANCES : [];
+  await pool.query(
+    `WITH new_organization AS (
+       INSERT INTO organization (id, slug, name, time_zone, test_clock_offset_ms) VALUES ($1::uuid, $1::text, 'model', $3, 0)
+     ), new_wallet AS (
+       INSERT INTO wallet (id, organization_id, head_hash, last_posted_at, next_transition_at)
+       VALUES ($2, $1, decode(repeat('00', 32), 'hex'), $4, CASE WHEN $8::boolean THEN $4::timestamptz END)
+     ), new_bucket AS (
+       INSERT INTO bucket (id, wallet_id, key, name, kind, burn_priority) VALUES
+         (gen_random_uuid(), $2, 'daily_free', 'd', 'ALLOWANCE', 10), (gen_random_uuid(), $2, 'promotional', 'b', 'PROMOTIONAL', 20),
+         (gen_random_uuid(), $2, 'monthly_plan', 'c', 'PLAN', 30), (gen_random_uuid(), $2, 'purchased', 'a', 'PURCHASED', 40)
+       RETURNING id, key
+     ), new_allowance AS (
+       INSERT INTO allowance (bucket_id, wallet_id, interval, amount_micros, anchor_day, next_refresh_at)
+       SELECT new_bucket.id, $2, a.interval, a.amount, $6, $4
+       FROM unnest($9::text[], $10::"RefreshInterval"[], $11::bigint[]) AS a (bucket, interval, amount)
+       JOIN new_bucket ON new_bucket.key = a.bucket
+     ), new_purchase AS (
+       INSERT INTO purchase (id, organization_id, kind, status, catalog_version, credits_micros, bonus_micros, bucket_key,
+         expires_after_days, price_minor, currency, provider, actor_kind, actor_id, created_at)
+       SELECT id, $1, 'PACKAGE', 'PENDING', 1, credits, bonus, 'purchased', days, 100, 'EUR', 'model', 'USER', 'buyer', $4
+       FROM unnest($12::uuid[], $13::bigint[], $14::bigint[], $15::int[]) AS p (id, credits, bonus, days)
+     )
+     INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start, current_period_end)
+     SELECT gen_random_uuid(), $1, $5, 'ACTIVE', $6, $4, $4::timestamptz + interval '1 month' WHERE $7::boolean`,
+    [
+      organizationId,
+      walletId,
+      timeZone,
+      new Date(START).toISOString(),
+      plan,
+      anchorDay,
+      subscribed,
+      allowances.length > 0,
+      allowances.map(({ bucket }) => bucket),
+      allowances.map(({ interval }) => interval),
+      allowances.map(({ amount }) => `${amount}`),
+      purchases,
+      PURCHASES.map(({ amount }) => `${amount}`),
+      PURCHASES.map(({ bonus }) => `${bonus}`),
+      PURCHASES.map(({ days }) => days),
+    ],
+  );
+  return { organizationId, walletId, purchases };
+}
+
+/** The same beginning for the model. */
+export function beginning({ subscribed, plan, anchorDay, hasAllowances }: Sequence): NaiveBooks {
+  return {
+    status: subscribed ? 'ACTIVE' : null,
+    plan: subscribed ? plan : null,
+    anchorDay: subscribed ? anchorDay : 1,
+    debt: 0n,
+    version: 0,
+    allowances: hasAllowances ? ALLOWANCES.map((allowance) => ({ ...allowance, anchorDay, next: START })) : [],
+    lots: [],
+    holds: [],
+    transactions: [],
+    purchases: PURCHASES.map((purchase) => ({ ...purchase, status: 'PENDING' })),
+    repaying: [],
+    units: new Map(),
+    spent: { since: 0, used: 0n },
+  };
+}
+
+export interface Circumstances {
+  readonly now: number;
+  readonly status: string | null;
+  readonly frozen: boolean;
+}
+
+/** What changes around the engine: the organization's clock, its subscription, a freeze. */
+export async function changeCircumstances(
+  { pool }: World,
+  { organizationId }: WalletIds,
+  { now, status, frozen }: Circumstances,
+): Promise<void> {
+  await pool.query(
+    `WITH moved AS (UPDATE organization SET test_clock_offset_ms = $2 WHERE id = $1),
+       frozen AS (UPDATE wallet SET frozen_at = CASE WHEN $4::boolean THEN now() END WHERE organization_id = $1)
+     UPDATE plan_subscription SET status = $3::"SubscriptionStatus" WHERE organization_id = $1 AND status IS DISTINCT FROM $3::"SubscriptionStatus"`,
+    [organizationId, now - START, status, frozen],
+  );
+}
