@@ -49,11 +49,8 @@ export async function aCustomer(
   gateway: TestGateway,
   { timeZone = 'UTC', now = MORNING, plan = 'free' }: CustomerOptions = {},
 ): Promise<Given> {
-  if (plan !== null && plan !== 'free') {
-    const customer = await anOrganization(gateway, { timeZone, plan });
-    await advanceTo(gateway, customer.id, now);
-    return customer;
-  }
+  // A paid plan is paid for at its checkout, which is a scenario of its own.
+  if (plan !== null && plan !== 'free') return anOrganization(gateway, { timeZone, now, plan });
   const slug = `org-${randomUUID()}`;
   const { createOrganization } = await gateway
     .as(gateway.demo.tokens.operator)
