@@ -49,7 +49,7 @@ export async function aCustomer(
   gateway: TestGateway,
   { timeZone = 'UTC', now = MORNING, plan = 'free' }: CustomerOptions = {},
 ): Promise<Given> {
-  // A paid plan is paid for at its checkout, which is a scenario of its own.
+  // Only free plans can be selected; a customer of a paid one comes with it.
   if (plan !== null && plan !== 'free') return anOrganization(gateway, { timeZone, now, plan });
   const slug = `org-${randomUUID()}`;
   const { createOrganization } = await gateway
