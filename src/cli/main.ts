@@ -7,12 +7,16 @@
 import { CommandFailed } from './command-failed.ts';
 
 interface Command {
+  /** What it is called with; "…" where that may be several, null for nothing. */
   readonly operand: string | null;
-  readonly run: (operand: string) => Promise<void>;
+  readonly run: (operand: string, ...others: readonly string[]) => Promise<void>;
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  'catalog check': { operand: '<file>', run: async (file) => (await import('./catalog-check.ts')).checkCatalog(file) },
+  'catalog check': {
+    operand: '<file>…',
+    run: async (...files) => (await import('./catalog-check.ts')).checkCatalogs(files),
+  },
   'catalog diff': { operand: '<file>', run: async (file) => (await import('./catalog-diff.ts')).diffCatalog(file) },
   'catalog apply': { operand: '<file>', run: async (file) => (await import('./catalog-apply.ts')).applyCatalog(file) },
   schema: { operand: null, run: async () => (await import('./schema.ts')).printSchema() },
@@ -25,14 +29,22 @@ const USAGE = [
   '',
 ].join('\n');
 
+const wordsOf = (name: string): readonly string[] => name.split(' ');
+
+function isCalled(name: string, { operand }: Command, args: readonly string[]): boolean {
+  const words = wordsOf(name);
+  const operands = args.length - words.length;
+  const fits = operand?.endsWith('…') ? operands >= 1 : operands === (operand === null ? 0 : 1);
+  return fits && words.every((word, index) => args[index] === word);
+}
+
 async function main(args: readonly string[]): Promise<void> {
-  const found = Object.entries(COMMANDS).find(([name, { operand }]) => {
-    const words = name.split(' ');
-    return (
-      args.length === words.length + (operand === null ? 0 : 1) && words.every((word, index) => args[index] === word)
-    );
-  });
-  if (found) return found[1].run(args.at(-1) ?? '');
+  const found = Object.entries(COMMANDS).find(([name, command]) => isCalled(name, command, args));
+  if (found) {
+    const [name, { run }] = found;
+    const [operand = '', ...others] = args.slice(wordsOf(name).length);
+    return run(operand, ...others);
+  }
   const asked = args.includes('--help') || args[0] === 'help';
   (asked ? process.stdout : process.stderr).write(USAGE);
   process.exitCode = asked ? 0 : 2;

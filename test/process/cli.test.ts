@@ -78,6 +78,17 @@ describe('purser catalog check', () => {
     expect(piped).toEqual({ code: 1, stdout: '', stderr: stderr.replaceAll(file, 'standard input') });
   });
 
+  it('takes several files and names each: all that are in order, and the problems of all the others', async () => {
+    const faulty = await aFile(FAULTY);
+    const { code, stdout, stderr } = await purser(['catalog', 'check', faulty, DEMO, '/nowhere.yaml']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringMatching(/^\S+\/demo\.yaml: ok: [^\n]+\n$/) });
+    expect(stderr.trimEnd().split('\n')).toEqual([
+      expect.stringContaining(`${faulty}: line `),
+      expect.stringContaining(`${faulty}: line `),
+      'purser: the catalog /nowhere.yaml cannot be read.',
+    ]);
+  });
+
   it('says so where there is no such file', async () => {
     expect(await purser(['catalog', 'check', 'missing.yaml'])).toEqual({
       code: 1,
@@ -106,7 +117,7 @@ describe('purser called wrongly', () => {
   ])('with %j tells how it is called', async (args) => {
     const { code, stdout, stderr } = await purser(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^usage:\n {2}purser catalog check <file>\n/);
+    expect(stderr).toMatch(/^usage:\n {2}purser catalog check <file>…\n/);
   });
 
   it('with --help tells the same, which is no mistake', async () => {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Scope } from '../../src/domain/identity/caller.ts';
 import { anchoredMonthPeriod, dayOfMonth } from '../../src/domain/time/calendar.ts';
+import { type Instant, instantOf } from '../../src/domain/time/instant.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
 import { databaseNow } from '../../src/persistence/clock.ts';
 import { findTenant } from '../../src/persistence/organizations.ts';
@@ -27,6 +28,8 @@ export interface Given {
 
 export interface OrganizationOptions {
   readonly timeZone?: string;
+  /** To where its clock is moved before its plan begins; it stays with the real one without it. */
+  readonly now?: string;
   /** The plan it is subscribed to; null for none. `free` without it. */
   readonly plan?: string | null;
   /** Credits granted into these buckets. */
@@ -35,7 +38,7 @@ export interface OrganizationOptions {
 
 /** An organization with a test clock, a subscription, a master key and exactly the credits asked for (plus its plan's). */
 export async function anOrganization(gateway: TestGateway, options: OrganizationOptions = {}): Promise<Given> {
-  const { timeZone = 'UTC', plan = null, credits = {} } = options;
+  const { timeZone = 'UTC', now, plan = null, credits = {} } = options;
   const operator = gateway.as(gateway.demo.tokens.operator);
   const slug = `org-${randomUUID()}`;
   const { createOrganization } = await operator.run(CreateOrganizationDocument, {
@@ -43,7 +46,9 @@ export async function anOrganization(gateway: TestGateway, options: Organization
   });
   if (createOrganization.__typename !== 'OrganizationPayload') throw new Error(JSON.stringify(createOrganization));
   const { id } = createOrganization.organization;
-  await subscribe(gateway, id, timeZone, plan);
+  if (now !== undefined) await advanceTo(gateway, id, now);
+  const { sql } = gateway.gateway.services;
+  await subscribe(gateway, id, timeZone, plan, now === undefined ? await databaseNow(sql) : instantOf(new Date(now)));
   const secret = await anApiKey(gateway, id, 'MASTER');
   for (const [bucketKey, amount] of Object.entries(credits)) await grant(gateway, id, bucketKey, amount);
   return { id, slug, secret, client: gateway.as(secret) };
@@ -55,12 +60,12 @@ async function subscribe(
   id: string,
   timeZone: string,
   planKey: string | null,
+  now: Instant,
 ): Promise<void> {
   const { sql, catalogs, newId } = gateway.services;
   const tenant = await findTenant(sql, decodeId('Organization', id));
   const plan = catalogs.planByKey(planKey ?? 'free');
   if (!tenant || !plan) throw new Error('no such organization or plan');
-  const now = await databaseNow(sql);
   const anchorDay = dayOfMonth(now, timeZone);
   const { end } = anchoredMonthPeriod(now, anchorDay, timeZone);
   const granting = planKey === null ? { ...plan, allowances: [] } : plan;

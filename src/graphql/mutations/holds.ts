@@ -1,4 +1,4 @@
-import { micros } from '../../domain/credits/micros.ts';
+import { micros, ZERO } from '../../domain/credits/micros.ts';
 import { signedIn } from '../../operations/authorize.ts';
 import { authorizeHold } from '../../operations/authorize-hold.ts';
 import { captureHold } from '../../operations/capture-hold.ts';
@@ -89,8 +89,12 @@ const HoldPayloadRef = builder.objectRef<AnsweredHolding>('HoldPayload').impleme
     hold: t.field({ type: HoldRef, description: 'The hold.', resolve: ({ hold }) => answering(hold) }),
     usage: t.field({
       type: UsageRef,
-      description: 'What it reserves and how its lines were priced; nothing of it is charged yet.',
-      resolve: ({ hold }) => ({ credits: micros(hold.amountMicros), lines: decodeLines(hold.lines) }),
+      description:
+        'What it reserved when it was made and how its lines were priced, none of it charged yet; nothing once it is released.',
+      resolve: ({ hold }) =>
+        hold.status === 'OPEN'
+          ? { credits: micros(hold.amountMicros), lines: decodeLines(hold.lines) }
+          : { credits: ZERO, lines: [] },
     }),
     ...toldFields(t),
   }),

@@ -66,18 +66,6 @@ describe('a charge that was refused for funds', () => {
     expect(lots[19]).toEqual(['id-00000020', '1']);
   });
 
-  it('names no lot after one that was not loaded', () => {
-    const wallet = aWallet().at(NOW).loaded({ lotsPerBucket: 4 });
-    for (let lot = 0; lot < 6; lot += 1) wallet.withLot('promotional', '1');
-    const books = wallet.withLot('purchased', '1').books();
-    expect(lotsOf(explanationOf(books, aDebit('31'))).map(([id]) => id)).toEqual([
-      'id-00000001',
-      'id-00000002',
-      'id-00000003',
-      'id-00000004',
-    ]);
-  });
-
   it('as an overage beyond a hold names what was available for it', () => {
     const books = aWallet().at(NOW).under(policies({ rates })).withLot('purchased', '10').books();
     const id = aHold(books, '6');

@@ -49,11 +49,8 @@ export async function aCustomer(
   gateway: TestGateway,
   { timeZone = 'UTC', now = MORNING, plan = 'free' }: CustomerOptions = {},
 ): Promise<Given> {
-  if (plan !== null && plan !== 'free') {
-    const customer = await anOrganization(gateway, { timeZone, plan });
-    await advanceTo(gateway, customer.id, now);
-    return customer;
-  }
+  // Only free plans can be selected; a customer of a paid one comes with it.
+  if (plan !== null && plan !== 'free') return anOrganization(gateway, { timeZone, now, plan });
   const slug = `org-${randomUUID()}`;
   const { createOrganization } = await gateway
     .as(gateway.demo.tokens.operator)
