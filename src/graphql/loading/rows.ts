@@ -23,8 +23,10 @@ export async function loadRow<Row extends { readonly id: string }>(
   id: string,
   load: (ids: string[], query: NodeQuery) => Promise<Row[]>,
 ): Promise<Row> {
+  // Asked for at every row: it also notes for that row what its fields will find loaded and need not load again.
+  const query = queryFromInfo({ context, info }) as NodeQuery;
   const row = await context.loaders.byPath(info, id, async (ids) => {
-    const rows = await load([...ids], queryFromInfo({ context, info }) as NodeQuery);
+    const rows = await load([...ids], query);
     return inOrder(ids, rows, (found) => found.id);
   });
   if (row === null) throw new Error(`the row ${id} that another one names is missing`);
