@@ -332,7 +332,7 @@ describe('capture', () => {
       __typename: 'CaptureExceedsHold',
       httpStatus: 402,
       requiredCredits: '9',
-      heldCredits: '5',
+      leftOfHold: '5',
     });
     expect(await holdById(client, rejected)).toMatchObject({ status: 'OPEN', remaining: '5' });
     expect(await captured(client, { holdId: rejected, usage, overage: 'CAP' })).toMatchObject({
@@ -641,7 +641,7 @@ describe('a call repeated under its key', () => {
     });
     expect(await capture(given.client, { holdId, amount: '11', idempotencyKey: exceeded })).toMatchObject({
       __typename: 'CaptureExceedsHold',
-      heldCredits: '10',
+      leftOfHold: '10',
     });
   });
 });
