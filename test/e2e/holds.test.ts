@@ -11,6 +11,7 @@ import {
   MeteringReadsDocument,
 } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
+import { createDatabase } from '../support/database.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anApiKey, anOrganization, type Given, grant } from '../support/given.ts';
 import {
@@ -408,6 +409,36 @@ describe('capture', () => {
       expect(await release(given.client, holdId)).toMatchObject(notFound);
       expect(await extend(given.client, holdId, HOUR)).toMatchObject(notFound);
     });
+  });
+});
+
+describe('a hold over a change of prices', () => {
+  it('is captured by the rate card of when it was made; what is made afterwards, by the new one', async () => {
+    await using database = await createDatabase();
+    await using old = await aCatalogFile({ rates: '  - { meter: render, unit: page, credits: 2 }\n' });
+    await using dearer = await aCatalogFile({ rates: '  - { meter: render, unit: page, credits: 3 }\n' });
+    const usage = [{ meter: 'render', quantity: 2 }];
+    const before = await startTestGateway({ database, env: { PURSER_CATALOG: old.path } });
+    const given = await anOrganization(before, { credits: { purchased: '100' } });
+    const whole = await held(given.client, { usage });
+    const part = await aHold(given.client, '10');
+    await before[Symbol.asyncDispose]();
+
+    await using after = await startTestGateway({ database, env: { PURSER_CATALOG: dearer.path } });
+    const client = after.as(given.secret);
+    expect(await captured(client, { holdId: whole.hold.id })).toMatchObject({
+      usage: { credits: '4', lines: [{ rate: '2 credits per page' }] },
+      transaction: { explanation: { rateCardVersion: 1 } },
+    });
+    expect(await captured(client, { holdId: part, usage })).toMatchObject({
+      usage: { credits: '4' },
+      transaction: { explanation: { rateCardVersion: 1 } },
+    });
+    expect(await captured(client, { holdId: await aHold(client, '10'), usage })).toMatchObject({
+      usage: { credits: '6' },
+      transaction: { explanation: { rateCardVersion: 2 } },
+    });
+    await expectSoundBooks(database, given.id);
   });
 });
 

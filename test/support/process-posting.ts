@@ -3,7 +3,13 @@ import { Client } from 'pg';
 import { type Logger, pino } from 'pino';
 import { parseCredits } from '../../src/domain/credits/micros.ts';
 import type { Tenant } from '../../src/domain/identity/caller.ts';
-import type { DebitCommand, GrantCommand } from '../../src/domain/posting/commands.ts';
+import type {
+  AuthorizeCommand,
+  CaptureCommand,
+  DebitCommand,
+  GrantCommand,
+  ReleaseCommand,
+} from '../../src/domain/posting/commands.ts';
 import { NO_ATTRIBUTION } from '../../src/domain/posting/records.ts';
 import { requestHash } from '../../src/domain/posting/request-hash.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
@@ -155,6 +161,42 @@ export function aDebit(tenant: Tenant, amount: string, idempotencyKey = aKey()):
     occurredAt: null,
     metadata: null,
   };
+}
+
+/** A command as the authorize operation makes it. */
+export function anAuthorization(tenant: Tenant, amount: string, lifeSeconds = 3_600): AuthorizeCommand {
+  const idempotencyKey = aKey();
+  return {
+    kind: 'authorize',
+    ...tenant,
+    actor: ACTOR,
+    idempotencyKey,
+    requestHash: requestHash('authorize', tenant.organizationId, { amount, lifeSeconds }),
+    charge: { kind: 'amount', amount: credits(amount) },
+    life: lifeSeconds * 1_000,
+    attribution: NO_ATTRIBUTION,
+    metadata: null,
+  };
+}
+
+/** Captures an amount of a hold; all that is left of it without one. */
+export function aCapture(tenant: Tenant, holdId: string, amount: string | null = null): CaptureCommand {
+  return {
+    kind: 'capture',
+    ...tenant,
+    actor: ACTOR,
+    idempotencyKey: aKey(),
+    requestHash: requestHash('capture', tenant.organizationId, { holdId, amount }),
+    holdId,
+    charge: amount === null ? null : { kind: 'amount', amount: credits(amount) },
+    final: true,
+    overage: 'REJECT',
+  };
+}
+
+export function aRelease(tenant: Tenant, holdId: string): ReleaseCommand {
+  const hash = requestHash('release', tenant.organizationId, { holdId });
+  return { kind: 'release', ...tenant, actor: ACTOR, idempotencyKey: aKey(), requestHash: hash, holdId };
 }
 
 export interface GrantOptions {
