@@ -5,6 +5,8 @@ export interface Manifest {
   readonly endpoint: string;
   /** Where posting is left out. */
   readonly floorEndpoint: string;
+  /** An empty database on the same server, as its owner. */
+  readonly tpcbUrl: string;
   readonly secrets: readonly string[];
 }
 

@@ -1,16 +1,18 @@
 /**
  * `npm run bench`: what charging costs, as ratios within one run. Everything runs on this machine: the gateway in one
  * process, PostgreSQL in its own, the callers in this one. Workloads take turns, and medians are compared, so that what else
- * the machine does falls on all of them alike.
+ * the machine does falls on all of them alike. BENCH_ONLY names one part: debits, engine or batches.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { debits, type Manifest, type Result, type Workload } from './http-debits.ts';
+import { batches } from './batches.ts';
+import { BenchServer, median, NODE_FLAGS } from './bench-server.ts';
+import { debits, type Result, type Workload } from './http-debits.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 4);
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
-const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=64'];
+const ONLY = process.env.BENCH_ONLY;
 
 const FLOOR: Workload = {
   name: 'no-op: the same debit, nothing posted',
@@ -24,9 +26,6 @@ const WORKLOADS: readonly Workload[] = [
   { name: 'debit, 1,000 wallets', wallets: 1_000, seconds: SECONDS },
 ];
 
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-
 function summary(results: readonly Result[], floor: readonly Result[]): object {
   const ratios = results.map((result, round) => result.perSecond / (floor[round]?.perSecond ?? Number.NaN));
   return {
@@ -38,23 +37,25 @@ function summary(results: readonly Result[], floor: readonly Result[]): object {
   };
 }
 
-async function throughHttp(): Promise<void> {
-  const server = fork(fileURLToPath(new URL('./server.js', import.meta.url)), { execArgv: NODE_FLAGS });
-  const [manifest] = (await once(server, 'message')) as [Manifest];
+async function singleDebits({ manifest }: BenchServer): Promise<void> {
   const results = new Map<Workload, Result[]>(WORKLOADS.map((workload) => [workload, []]));
-  try {
-    // The first turns compile; they are not counted.
-    for (const workload of WORKLOADS) await debits(manifest, workload);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const workload of WORKLOADS) results.get(workload)?.push(await debits(manifest, workload));
-    }
-  } finally {
-    server.send('stop');
-    await once(server, 'exit');
+  // The first turns compile; they are not counted.
+  for (const workload of WORKLOADS) await debits(manifest, workload);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const workload of WORKLOADS) results.get(workload)?.push(await debits(manifest, workload));
   }
   const floor = results.get(FLOOR) ?? [];
   console.log(`\nSingle mutations through HTTP, 64 callers, medians of ${ROUNDS} turns of ${SECONDS} s:`);
   console.table([...results.values()].map((turns) => summary(turns, floor)));
+}
+
+async function withServer(work: (server: BenchServer) => Promise<void>): Promise<void> {
+  const server = await BenchServer.start();
+  try {
+    await work(server);
+  } finally {
+    await server.stop();
+  }
 }
 
 async function engineAlone(): Promise<void> {
@@ -64,5 +65,10 @@ async function engineAlone(): Promise<void> {
   await once(engine, 'exit');
 }
 
-await throughHttp();
-await engineAlone();
+const PARTS: Readonly<Record<string, () => Promise<void>>> = {
+  debits: () => withServer(singleDebits),
+  engine: engineAlone,
+  batches: () => withServer((server) => batches(server, SECONDS, ROUNDS)),
+};
+
+for (const [part, run] of Object.entries(PARTS)) if (ONLY === undefined || ONLY === part) await run();

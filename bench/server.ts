@@ -1,8 +1,9 @@
 /** The gateway under test, in a process of its own: an embedded PostgreSQL with its usual durability, and funded wallets. */
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { startGateway } from '../src/compose.ts';
 import { readConfig } from '../src/config.ts';
-import { temporaryDataDirectory } from '../src/embedded-postgres/index.ts';
+import { startEmbeddedPostgres, temporaryDataDirectory } from '../src/embedded-postgres/index.ts';
 import { NO_OP } from './no-op.ts';
 import { fundedWallets } from './wallets.ts';
 
@@ -24,7 +25,14 @@ const floor = await startGateway(
 );
 const wallets = await fundedWallets(gateway.services, WALLETS);
 
+// The server that runs already is adopted; the floor of batches has a database of its own on it.
+const { adminUrl: tpcbUrl } = await startEmbeddedPostgres({
+  dataDirectory: join(dataDirectory, 'postgres'),
+  database: 'tpcb',
+});
+
 process.on('message', (message) => {
+  if (message === 'rss') process.send?.(process.memoryUsage.rss());
   if (message !== 'stop') return;
   floor
     .stop()
@@ -35,5 +43,6 @@ process.on('message', (message) => {
 process.send?.({
   endpoint: gateway.endpoint,
   floorEndpoint: floor.endpoint,
+  tpcbUrl,
   secrets: wallets.map((wallet) => wallet.secret),
 });
