@@ -2,11 +2,13 @@
  * Finds the database to serve from: the embedded PostgreSQL or the one that the environment names. Whoever may migrates it
  * and makes the roles that serve and run jobs; whoever may not only checks that the schema is the one this version needs.
  */
+
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import type { Config } from './config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres/index.ts';
+import { ADVISORY_LOCKS } from './persistence/advisory-locks.ts';
 import { explainFault } from './persistence/explain-fault.ts';
 import { ensureJobsRole, findJobsUrl } from './persistence/jobs-role.ts';
 import { applyMigrations, pendingMigrations } from './persistence/migrate.ts';
@@ -27,7 +29,6 @@ export interface Database {
 }
 
 const DATABASE_NAME = 'purser';
-const OWNER_LOCK = 7_230_310;
 const LOCK_ATTEMPTS = 20;
 const LOCK_PAUSE_MILLISECONDS = 100;
 
@@ -64,7 +65,9 @@ async function claimDataDirectory(server: EmbeddedPostgres, dataDirectory: strin
   client.on('error', () => undefined);
   await client.connect();
   for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
-    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [OWNER_LOCK]);
+    const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [
+      ADVISORY_LOCKS.owner,
+    ]);
     if (rows[0]?.mine) return client;
     await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MILLISECONDS));
   }

@@ -2,6 +2,7 @@
  * The demo: an organization with a member of every role and a key of every kind, one whose subscription has lapsed, and
  * another to try isolation with. Seeded once per database; every process of the database hands out the same keys.
  */
+
 import { randomBytes } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { systemActor } from '../domain/actor.ts';
@@ -13,6 +14,7 @@ import { requestHash } from '../domain/posting/request-hash.ts';
 import { anchoredMonthPeriod, dayOfMonth } from '../domain/time/calendar.ts';
 import type { SubscriptionStatus } from '../domain/wallet/snapshot.ts';
 import type { Services } from '../operations/services.ts';
+import { ADVISORY_LOCKS } from '../persistence/advisory-locks.ts';
 import { rememberUser } from '../persistence/callers.ts';
 import { databaseNow } from '../persistence/clock.ts';
 import type { Queryable } from '../persistence/connection.ts';
@@ -38,7 +40,6 @@ export interface Demo {
 }
 
 const MANIFEST = 'demo.manifest';
-const DEMO_LOCK = 7_230_313;
 const TOKEN_LIFE = '365d';
 const TIME_ZONE = 'UTC';
 
@@ -52,7 +53,7 @@ interface Manifest {
 
 export async function seedDemo(services: Services, jwtSecret: string, operatorClaim: string): Promise<Demo> {
   const manifest = await services.sql.begin(async (tx): Promise<Manifest> => {
-    await tx`SELECT pg_advisory_xact_lock(${DEMO_LOCK})`;
+    await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCKS.demo})`;
     const known = await findInstallationSecret(tx, MANIFEST);
     if (known !== null) return JSON.parse(known) as Manifest;
     const made = await insertDemo(tx, services);

@@ -1,5 +1,5 @@
 /**
- * Posts transitions on time: lots that start or expire, allowances that refresh. Runs again when the next wallet comes due,
+ * Posts transitions on time: holds that lapse, lots that start or expire, allowances that refresh. Runs again when the next wallet comes due,
  * but at least every few seconds, for what comes due may be added by anybody at any time.
  */
 import { instant } from '../domain/time/instant.ts';

@@ -1,8 +1,9 @@
 /** Whom and what a charge is attributed to. Projects and users of other organizations do not exist here. */
+import DataLoader from 'dataloader';
 import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';
 import type { Attribution } from '../domain/posting/commands.ts';
 import { type NotFound, notFound } from '../domain/refusals.ts';
-import { memberExists, projectExists } from '../persistence/organizations.ts';
+import { membersExist, type Named, projectsExist } from '../persistence/organizations.ts';
 import { checkText, firstProblem } from './input-rules.ts';
 import type { Services } from './services.ts';
 
@@ -22,15 +23,17 @@ export function checkAttribution({ taskId, executionId }: AttributionInput, path
   );
 }
 
-/** Looks up each project and member once, however many events of a call name it. */
+/** Looks up the projects and members that a call names: each once, all of a turn in one statement. */
 export class AttributionResolver {
-  readonly #sql: Services['sql'];
   readonly #caller: SignedInCaller;
-  readonly #known = new Map<string, Promise<boolean>>();
+  readonly #projects: DataLoader<Named, boolean, string>;
+  readonly #members: DataLoader<Named, boolean, string>;
 
   constructor({ sql }: Pick<Services, 'sql'>, caller: SignedInCaller) {
-    this.#sql = sql;
     this.#caller = caller;
+    const cacheKeyFn = ({ organizationId, id }: Named) => `${organizationId} ${id}`;
+    this.#projects = new DataLoader((named) => projectsExist(sql, named), { cacheKeyFn });
+    this.#members = new DataLoader((named) => membersExist(sql, named), { cacheKeyFn });
   }
 
   /** A key bound to a project charges that project, named or not, and knows no other. */
@@ -38,25 +41,12 @@ export class AttributionResolver {
     const { userId = null, projectId = null, taskId = null, executionId = null } = input;
     const bound = this.#caller.kind === 'API_KEY' ? this.#caller.projectId : null;
     if (bound !== null && projectId !== null && projectId !== bound) return notFound('project');
-    const isForeign = projectId !== null && projectId !== bound && !(await this.#hasProject(organizationId, projectId));
-    if (isForeign) return notFound('project');
-    if (userId !== null && !(await this.#hasMember(organizationId, userId))) return notFound('user');
+    const [hasProject, hasMember] = await Promise.all([
+      projectId === null || projectId === bound || this.#projects.load({ organizationId, id: projectId }),
+      userId === null || this.#members.load({ organizationId, id: userId }),
+    ]);
+    if (!hasProject) return notFound('project');
+    if (!hasMember) return notFound('user');
     return { userId, projectId: projectId ?? bound, taskId, executionId };
-  }
-
-  #hasProject(organizationId: string, projectId: string): Promise<boolean> {
-    return this.#once(`project ${organizationId} ${projectId}`, () =>
-      projectExists(this.#sql, organizationId, projectId),
-    );
-  }
-
-  #hasMember(organizationId: string, userId: string): Promise<boolean> {
-    return this.#once(`user ${organizationId} ${userId}`, () => memberExists(this.#sql, organizationId, userId));
-  }
-
-  #once(name: string, look: () => Promise<boolean>): Promise<boolean> {
-    const known = this.#known.get(name) ?? look();
-    this.#known.set(name, known);
-    return known;
   }
 }

@@ -11,7 +11,7 @@ import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } f
 import type { Instant } from '../domain/time/instant.ts';
 import { databaseNow } from '../persistence/clock.ts';
 import { insertApiKey } from '../persistence/members.ts';
-import { projectExists } from '../persistence/organizations.ts';
+import { projectsExist } from '../persistence/organizations.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
 import { checkText, firstProblem } from './input-rules.ts';
@@ -50,7 +50,10 @@ export async function createApiKey(
   const bound = caller.kind === 'API_KEY' ? caller.projectId : null;
   const projectId = input.projectId ?? bound;
   if (bound !== null && projectId !== bound) return notFound('project');
-  if (projectId !== null && !(await projectExists(services.sql, organizationId, projectId))) return notFound('project');
+  if (projectId !== null) {
+    const [exists] = await projectsExist(services.sql, [{ organizationId, id: projectId }]);
+    if (!exists) return notFound('project');
+  }
   if (isGiven(input.expiresAt) && input.expiresAt <= (await databaseNow(services.sql))) {
     return invalidInput(['expiresAt'], 'must lie in the future');
   }

@@ -1,5 +1,7 @@
 /** Catalog versions as stored: the YAML itself, numbered, never changed. */
+
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
+import { ADVISORY_LOCKS } from './advisory-locks.ts';
 import { type Listener, listen, type Queryable } from './connection.ts';
 
 export interface StoredCatalog {
@@ -8,7 +10,6 @@ export interface StoredCatalog {
   readonly effectiveAt: Instant;
 }
 
-const CATALOG_LOCK = 7_230_312;
 const CHANNEL = 'purser_catalog';
 
 /** Those after a version, oldest first; after 0, all. */
@@ -20,12 +21,12 @@ export async function loadCatalogs(sql: Queryable, after: number): Promise<Store
 
 /** Serializes those who apply catalogs until their transaction ends. */
 export async function lockCatalogs(sql: Queryable): Promise<void> {
-  await sql`SELECT pg_advisory_xact_lock(${CATALOG_LOCK})`;
+  await sql`SELECT pg_advisory_xact_lock(${ADVISORY_LOCKS.catalogs})`;
 }
 
 /** Lets nobody apply a catalog until the transaction ends; any number may hold it so at once. */
 export async function holdCatalogs(sql: Queryable): Promise<void> {
-  await sql`SELECT pg_advisory_xact_lock_shared(${CATALOG_LOCK})`;
+  await sql`SELECT pg_advisory_xact_lock_shared(${ADVISORY_LOCKS.catalogs})`;
 }
 
 export interface NewCatalog extends StoredCatalog {

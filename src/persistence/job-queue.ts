@@ -1,11 +1,12 @@
 /** Connections to the queue of jobs: few, named, and quiet when they break. */
+
 import { Pool } from 'pg';
+import { ADVISORY_LOCKS } from './advisory-locks.ts';
 
 /** One listens for new jobs, one takes, completes and adds them. */
 const CONNECTIONS = 2;
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
 const TIMEOUTS = '-c statement_timeout=30s -c idle_in_transaction_session_timeout=5s';
-const QUEUE_LOCK = 7_230_312;
 
 export type QueuePool = Pool;
 
@@ -29,7 +30,7 @@ export function createQueuePool(databaseUrl: string): QueuePool {
 export async function withQueueLock<T>(pool: QueuePool, work: () => Promise<T>): Promise<T> {
   const client = await pool.connect();
   try {
-    await client.query('SELECT pg_advisory_lock($1)', [QUEUE_LOCK]);
+    await client.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCKS.queue]);
     return await work();
   } finally {
     client.release(true);

@@ -1,7 +1,7 @@
 /**
- * Loads what one batch of posting decisions needs. The wallets are locked first, in id order, so that no two batches wait
- * for each other in a circle; the clock is read after the locks. All statements are sent at once and cost one round trip;
- * wallets with something due cost another.
+ * Loads what one batch of posting decisions needs, or an estimate. For a batch the wallets are locked first, in id order, so
+ * that no two batches wait for each other in a circle; the clock is read after the locks. All statements are sent at once and
+ * cost one round trip; wallets with something due cost another, and one more where holds have lapsed.
  */
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';

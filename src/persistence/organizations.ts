@@ -65,16 +65,29 @@ async function upsertBuckets(sql: Queryable, buckets: readonly CatalogBucket[], 
         IS DISTINCT FROM (excluded.name, excluded.kind, excluded.burn_priority)`;
 }
 
-/** True where the project is the organization's. */
-export async function projectExists(sql: Queryable, organizationId: string, projectId: string): Promise<boolean> {
-  const rows = await sql`SELECT 1 FROM project WHERE id = ${projectId} AND organization_id = ${organizationId}`;
-  return rows.length > 0;
+/** Something that is said to be an organization's. */
+export interface Named {
+  readonly organizationId: string;
+  readonly id: string;
 }
 
-/** True where the user is an active member of the organization. */
-export async function memberExists(sql: Queryable, organizationId: string, userId: string): Promise<boolean> {
-  const rows = await sql`
-    SELECT 1 FROM membership
-    WHERE user_id = ${userId} AND organization_id = ${organizationId} AND status = 'ACTIVE'`;
-  return rows.length > 0;
+/** Of each project whether it is the organization's. */
+export async function projectsExist(sql: Queryable, named: readonly Named[]): Promise<boolean[]> {
+  const rows = await sql<{ found: boolean }[]>`
+    SELECT EXISTS (SELECT 1 FROM project WHERE project.id = n.id AND project.organization_id = n.organization_id) AS found
+    FROM unnest(${named.map(({ organizationId }) => organizationId)}::uuid[], ${named.map(({ id }) => id)}::uuid[])
+      WITH ORDINALITY AS n (organization_id, id, place)
+    ORDER BY place`;
+  return rows.map(({ found }) => found);
+}
+
+/** Of each user whether they are an active member of the organization. */
+export async function membersExist(sql: Queryable, named: readonly Named[]): Promise<boolean[]> {
+  const rows = await sql<{ found: boolean }[]>`
+    SELECT EXISTS (SELECT 1 FROM membership m
+      WHERE m.user_id = n.id AND m.organization_id = n.organization_id AND m.status = 'ACTIVE') AS found
+    FROM unnest(${named.map(({ organizationId }) => organizationId)}::uuid[], ${named.map(({ id }) => id)}::text[])
+      WITH ORDINALITY AS n (organization_id, id, place)
+    ORDER BY place`;
+  return rows.map(({ found }) => found);
 }

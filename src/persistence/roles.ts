@@ -2,11 +2,12 @@
  * Roles that the owner of the schema makes for the gateway. Names and passwords are kept in a schema that only the owner
  * can write, so that every process that migrates finds the same roles and nobody else can have it change another one.
  */
+
 import { randomBytes } from 'node:crypto';
 import { Client, escapeIdentifier, escapeLiteral } from 'pg';
+import { ADVISORY_LOCKS } from './advisory-locks.ts';
 
 /** Held while roles are made or given rights: processes that start at once do it one after the other. */
-const ROLES_LOCK = 7_230_311;
 
 export interface RoleSecret {
   readonly name: string;
@@ -18,7 +19,7 @@ export async function asOwner<T>(adminUrl: string, work: (client: Client) => Pro
   const client = new Client({ connectionString: adminUrl });
   await client.connect();
   try {
-    await client.query('SELECT pg_advisory_lock($1)', [ROLES_LOCK]);
+    await client.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCKS.roles]);
     return await work(client);
   } finally {
     await client.end();

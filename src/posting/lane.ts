@@ -1,5 +1,5 @@
 /** A queue with one batch in flight: what arrives meanwhile is the next batch. */
-import { type Command, weightOf } from '../domain/posting/commands.ts';
+import { type Command, isUndoable, weightOf } from '../domain/posting/commands.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
 
 export interface PendingCommand {
@@ -44,12 +44,17 @@ export class Lane {
     }
   }
 
-  /** As many commands as the bound allows, and one at least: a call of all or nothing is never split. */
+  /**
+   * As many commands as the bound allows, and one at least: a call of all or nothing is never split. One such call at most,
+   * for each that fails has its batch decided again.
+   */
   #batchLength(): number {
     let weight = 0;
+    let undoable = 0;
     const over = this.#queue.findIndex(({ command }) => {
       weight += weightOf(command);
-      return weight > this.#maxBatch;
+      undoable += isUndoable(command) ? 1 : 0;
+      return weight > this.#maxBatch || undoable > 1;
     });
     return over < 0 ? this.#queue.length : Math.max(over, 1);
   }

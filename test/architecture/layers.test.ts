@@ -73,7 +73,7 @@ const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: reado
   { packages: /^@prisma\//, units: ['persistence'] },
   { packages: /^@pothos\/|^graphql-(middleware|shield)$/, units: ['graphql'] },
   { packages: /^graphql$/, units: ['graphql', 'http'] },
-  { packages: /^dataloader$/, units: ['graphql', 'http'] },
+  { packages: /^dataloader$/, units: ['graphql', 'http', 'operations'] },
   { packages: /^@repeaterjs\/repeater$/, units: ['graphql'] },
   { packages: /^(graphql-yoga|graphql-ws|ws|@graphql-yoga\/.*|@escape\.tech\/.*)$/, units: ['http'] },
   { packages: /^graphile-worker$/, units: ['jobs'] },

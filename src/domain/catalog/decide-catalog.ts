@@ -51,9 +51,12 @@ export function decideCatalog(versions: readonly CatalogVersion[], catalog: Cata
     changes,
     effectiveAt: effective,
     changedAllowances: changedAllowances(versions, catalog),
-    bucketsChanged: changes.some(({ path }) => path.startsWith('buckets.')),
+    bucketsChanged: changes.some(({ path, after }) => isOfWallets(path) && after !== null),
   };
 }
+
+/** Keys, names and priorities of buckets stand in every wallet; how long their credits live does not. */
+const isOfWallets = (path: string): boolean => path.startsWith('buckets.') && !path.endsWith('.expiresAfterDays');
 
 const isObstacle = (effective: Instant | CatalogObstacle): effective is CatalogObstacle =>
   typeof effective === 'object';

@@ -176,5 +176,9 @@ export function keyedCommands(commands: readonly Command[]): readonly KeyedComma
   });
 }
 
+/** True for calls that are undone as a whole where one of their events is refused. */
+export const isUndoable = (command: Command): boolean =>
+  command.kind === 'events' && command.mode === 'ALL_OR_NOTHING' && command.events.length > 1;
+
 /** How much of a batch's bound a command takes. */
 export const weightOf = (command: Command): number => (command.kind === 'events' ? command.events.length : 1);

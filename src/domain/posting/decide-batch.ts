@@ -6,7 +6,7 @@ import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky } from '../refusals.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
-import { type Command, type EventsCommand, isKeyed, type KeyedCommand } from './commands.ts';
+import { type Command, type EventsCommand, isKeyed, isUndoable, type KeyedCommand } from './commands.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
 import {
@@ -98,12 +98,27 @@ class CallBlocked extends Error {
   }
 }
 
+/** Gives the same ids in every round: what a blocked call was refused for may name rows that the batch makes before it. */
+function sameIds(newId: () => string): () => () => string {
+  const given: string[] = [];
+  return () => {
+    let position = 0;
+    return () => {
+      const id = given[position] ?? newId();
+      given[position] = id;
+      position += 1;
+      return id;
+    };
+  };
+}
+
 export function decideBatch(input: BatchInput): BatchDecision | NeedsLots {
+  const ids = sameIds(input.newId);
   const blocked = new Map<number, BlockedCall>();
   // Every round but the last finds one more call that is blocked.
   for (;;) {
     try {
-      return decide(input, blocked);
+      return decide({ ...input, newId: ids() }, blocked);
     } catch (error) {
       if (error instanceof LotsNotLoaded) return { kind: 'needs-lots', bucketId: error.bucketId };
       if (!(error instanceof CallBlocked)) throw error;
@@ -257,7 +272,7 @@ function decideEvents(
     if (isBlocked && command.mode !== 'EACH') return refused({ code: 'NOT_ATTEMPTED' }, book.available);
     const outcome = isRefusal(event) ? refused(event, book.available) : eventOutcome(decideOnce(state, book, event));
     if (outcome.status === 'refused') {
-      if (command.mode === 'ALL_OR_NOTHING') throw new CallBlocked(index, { event: position, outcome });
+      if (isUndoable(command)) throw new CallBlocked(index, { event: position, outcome });
       isBlocked = true;
     }
     return outcome;

@@ -6,7 +6,7 @@ import type { Micros } from '../credits/micros.ts';
 import { type PricedLine, rateCardAt, type UsageQuantity } from '../pricing/price.ts';
 import { type InvalidInput, isRefusal, type Refusal, type UnknownMeter } from '../refusals.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
-import { assess, type ChargingPolicies, priceCharge } from './assess-charge.ts';
+import { type Assessment, assess, type ChargingPolicies, priceCharge } from './assess-charge.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
@@ -47,6 +47,14 @@ function decide(
   const priced = priceCharge(book, { kind: 'usage', usage }, rateCardAt(policies.rateCards, book.now), policies);
   if (isRefusal(priced)) return priced;
   const { refusal } = assess(book, priced, 'REJECT', policies);
-  const blockedBy: Refusal | null = snapshot.frozen ? { code: 'WALLET_FROZEN' } : refusal;
+  const blockedBy: Refusal | null = snapshot.frozen ? { code: 'WALLET_FROZEN' } : withoutNewLots(refusal, book);
   return { credits: priced.total, lines: priced.lines, blockedBy, available: book.available };
+}
+
+/** Lots that are due but not posted have no rows that an explanation could name. */
+function withoutNewLots(refusal: Assessment['refusal'], { newLots }: WalletBook): Assessment['refusal'] {
+  if (refusal === null || !('explanation' in refusal) || refusal.explanation === null) return refusal;
+  const unposted = new Set(newLots.map((lot) => lot.facts.id));
+  const lots = refusal.explanation.lots.filter(({ lotId }) => !unposted.has(lotId));
+  return { ...refusal, explanation: { ...refusal.explanation, lots } };
 }

@@ -84,6 +84,8 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   if (isRefusal(hold)) return refused(hold, book.available);
   const priced = priceCapture(book, hold, command, policies);
   if (isRefusal(priced)) return refused(priced, book.available);
+  // A hold of nothing is captured whole at once: there is nothing that another capture could take.
+  const isFinal = command.final || (command.charge === null && hold.facts.amount === ZERO);
   const reserved = remainingOf(hold);
   const rest = capturableOf(hold);
   const fromHold = smaller(priced.total, rest);
@@ -106,7 +108,7 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
     (movements) => {
       movements.spendHeld(hold, fromHold, REASON_CODE);
       take(beyond, movements, REASON_CODE);
-      if (command.final) movements.unpin(hold);
+      if (isFinal) movements.unpin(hold);
     },
   );
   const overage = plus(beyond.spent, beyond.borrowed);
@@ -115,7 +117,7 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   // What comes beyond the hold counts in the window of now and is not refused by it.
   for (const limit of limitsOf(book, policies)) book.counters.spend(limit, overage);
   book.counters.countUnits(priced.counted, book.windows.billing.start);
-  if (command.final) {
+  if (isFinal) {
     book.holds.resolve(hold, 'CAPTURED', book.now);
     giveBack(book, hold, minus(reserved, fromHold), book.now);
   }

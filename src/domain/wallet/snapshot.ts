@@ -1,7 +1,7 @@
 /**
  * What the posting decisions know about one wallet: its row, its buckets with the aggregates kept under its lock, the
- * prefix of its spendable lots in burn order, and what is due. A snapshot is read under the wallet's lock and is true
- * until that lock is given up.
+ * prefix of its spendable lots in burn order, and what is due. For a batch it is read under the wallet's
+ * lock and is true until that lock is given up; for an estimate it is true of one moment.
  */
 import type { Decimal } from '../credits/decimal.ts';
 import type { Micros } from '../credits/micros.ts';

@@ -171,9 +171,6 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
   Package: async (keys, { services }) => fromCatalog('Package', keys, (key) => services.catalogs.packageByKey(key)),
 };
 
-/** The names of the types that have ids, for the test that compares them with the schema. */
-export const NODE_TYPES: readonly string[] = Object.keys(LOADERS);
-
 function entryKey(key: string): { walletId: string; sequence: bigint }[] {
   const [walletId, sequence = ''] = key.split('.');
   return isUuid(walletId) && /^\d{1,18}$/.test(sequence) ? [{ walletId, sequence: BigInt(sequence) }] : [];

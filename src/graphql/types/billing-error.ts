@@ -2,7 +2,7 @@
  * Refusals as GraphQL types. A resolver returns the domain's refusal value as it is; the tables here say which type it is,
  * what a person reads and which HTTP status it equals. Nothing is thrown.
  */
-import { formatCredits } from '../../domain/credits/micros.ts';
+import { formatCredits, ZERO } from '../../domain/credits/micros.ts';
 import type {
   CaptureExceedsHold,
   Conflict,
@@ -69,13 +69,15 @@ function describe(refusal: Refusal): string {
     case 'INSUFFICIENT_CREDITS':
       return `${formatCredits(refusal.required)} credits are required and ${formatCredits(refusal.available)} are available.`;
     case 'SPEND_LIMIT_REACHED':
-      return `The limit of ${formatCredits(refusal.limit)} credits is reached: ${formatCredits(refusal.used)} are used until ${formatInstant(refusal.resetsAt)}.`;
+      return `This would exceed the limit of ${formatCredits(refusal.limit)} credits, of which ${formatCredits(refusal.used)} are used; it resets at ${formatInstant(refusal.resetsAt)}.`;
     case 'HOLD_NOT_OPEN':
       return `The hold is ${refusal.status} and can be used no more.`;
     case 'CAPTURE_EXCEEDS_HOLD':
       return `${formatCredits(refusal.required)} credits are required and ${formatCredits(refusal.held)} are held.`;
     case 'REFUND_EXCEEDS_ORIGINAL':
-      return `At most ${formatCredits(refusal.refundable)} credits can still be refunded.`;
+      return refusal.refundable === ZERO
+        ? 'Nothing is left to be refunded.'
+        : `At most ${formatCredits(refusal.refundable)} credits can still be refunded.`;
     case 'NOT_ATTEMPTED':
       return 'Another event of the call was refused; this one was not tried.';
     case 'SUBSCRIPTION_REQUIRED':
@@ -91,11 +93,11 @@ function describe(refusal: Refusal): string {
     case 'PAYMENT_FAILED':
       return 'The payment failed.';
     case 'CONFLICT':
-      return `This is not possible now: ${refusal.reason}.`;
+      return `This is not possible: ${refusal.reason}.`;
     case 'NOT_FOUND':
       return `There is no such ${refusal.what}.`;
     case 'INVALID_INPUT':
-      return `${refusal.path.join('.')} ${refusal.reason}.`;
+      return `${refusal.path.join('.')}: ${refusal.reason}.`;
     default: {
       const never: never = refusal;
       throw new Error(`unknown refusal ${JSON.stringify(never)}`);

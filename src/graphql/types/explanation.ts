@@ -102,7 +102,8 @@ export const ExplanationRef = builder.objectRef<Explained>('Explanation').implem
     }),
     limits: t.field({
       type: [ExplainedLimitRef],
-      description: 'The caps and limits that were checked, as they stood before.',
+      description:
+        'The caps and limits that were checked, as they stood before; empty for captures, whose room was taken by their hold.',
       resolve: ({ limits }) => [...limits],
     }),
   }),

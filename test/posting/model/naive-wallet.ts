@@ -559,9 +559,11 @@ export class NaiveWallet {
     return hold.status === 'OPEN' ? hold : { code: 'HOLD_NOT_OPEN', status: hold.status };
   }
 
-  #capture({ hold: number, charge, final, overage }: Command<'capture'>): KeyedReply {
+  #capture({ hold: number, charge, final: last, overage }: Command<'capture'>): KeyedReply {
     const hold = this.#openHold(number);
     if ('code' in hold) return this.#refuse(hold);
+    // Nothing is left of a hold of nothing once all of it was captured.
+    const final = last || (charge === null && hold.amount === 0n);
     const rest = restOf(hold);
     const priced = charge ? this.#price(charge, hold.rateCardVersion) : wholeRest(hold);
     if ('code' in priced) return this.#refuse(priced);
