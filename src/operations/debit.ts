@@ -48,7 +48,7 @@ export async function debit(
 }
 
 /** Everything about a debit's input that can be refused without looking anything up. */
-export function checkDebit(input: DebitInput): InvalidInput | null {
+export function checkDebit(input: Omit<DebitInput, keyof ChargeInput>): InvalidInput | null {
   return firstProblem(
     checkIdempotencyKey(input.idempotencyKey),
     checkReasonCode(input.reasonCode),
@@ -63,7 +63,7 @@ interface DebitParts {
   readonly tenant: Tenant;
   readonly attribution: Attribution;
   readonly charge: Charge;
-  readonly input: DebitInput;
+  readonly input: Omit<DebitInput, keyof ChargeInput>;
 }
 
 /** The engine's command; `operation` separates the keys of debits from those of ingested events. */
@@ -78,16 +78,15 @@ export function debitCommand(
   const description = input.description ?? null;
   return {
     kind: 'debit',
-    ...tenant,
     actor: actorOf(caller),
     idempotencyKey: input.idempotencyKey,
     requestHash: requestHash(operation, tenant.organizationId, {
       charge: canonicalCharge(charge),
-      ...canonicalOverage(overage),
       reasonCode,
       description,
       metadata,
       occurredAt: occurredAt === null ? null : formatInstant(occurredAt),
+      ...canonicalOverage(overage),
       ...attribution,
     }),
     charge,
@@ -97,5 +96,6 @@ export function debitCommand(
     attribution,
     occurredAt,
     metadata,
+    ...tenant,
   };
 }

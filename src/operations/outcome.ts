@@ -83,7 +83,7 @@ export async function captureAnswerOf(
   return { ...(answer as Answered), hold };
 }
 
-export function postedAnswer({ transaction, lotId, available }: Posted): Answer {
+function postedAnswer({ transaction, lotId, available }: Posted): Answer {
   return { transaction: rowOf(transaction), lotId, available, replayed: false };
 }
 

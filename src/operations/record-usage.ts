@@ -12,11 +12,11 @@ import type { EventOutcome } from '../domain/posting/outcomes.ts';
 import type { PricedLine } from '../domain/pricing/price.ts';
 import { type InvalidInput, invalidInput, isRefusal, type NotFound, type Refusal } from '../domain/refusals.ts';
 import { decodeLines } from '../persistence/line-codec.ts';
-import { findTransactions, type TransactionRow } from '../persistence/transactions.ts';
+import { findTransactions, rowOf, type TransactionRow } from '../persistence/transactions.ts';
 import { AttributionResolver } from './attribution.ts';
 import { tenantFor } from './authorize.ts';
 import { checkDebit, type DebitInput, debitCommand } from './debit.ts';
-import { postedAnswer, replayedAnswer, transactionIdOf, WalletBusy } from './outcome.ts';
+import { replayedAnswer, transactionIdOf, WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
 import { chargeOf, type UsageInput } from './usage-input.ts';
 
@@ -36,7 +36,8 @@ export interface EventResult {
   readonly idempotencyKey: string;
   readonly status: EventStatus;
   readonly credits: Micros;
-  readonly transaction: TransactionRow | null;
+  /** Null where it was refused. Made when it is asked for: most callers of thousands of events do not. */
+  readonly transaction: (() => TransactionRow) | null;
   readonly refusal: Refusal | null;
 }
 
@@ -145,15 +146,14 @@ async function commandFor(
   tenant: Tenant,
   event: UsageEventInput,
 ): Promise<DebitCommand | Refusal> {
-  const input: DebitInput = { ...event, usage: [event.usage] };
-  const problem = checkDebit(input);
+  const problem = checkDebit(event);
   if (problem) return problem;
-  const charge = chargeOf(input, services.catalogs.policies);
+  const charge = chargeOf({ usage: [event.usage] }, services.catalogs.policies);
   if (isRefusal(charge)) return charge;
-  const attribution = await attributions.resolve(tenant, input);
+  const attribution = await attributions.resolve(tenant, event);
   return isRefusal(attribution)
     ? attribution
-    : debitCommand('recordUsage', { caller, tenant, attribution, charge, input });
+    : debitCommand('recordUsage', { caller, tenant, attribution, charge, input: event });
 }
 
 /** Events without an outcome come after one that was refused, and were not tried. */
@@ -187,10 +187,14 @@ function resultOf(
     const status = outcome?.replayed ? 'DUPLICATE' : 'REJECTED';
     return { idempotencyKey, status, credits: ZERO, transaction: null, refusal: ofEvent(index, refusal) };
   }
-  const answer = outcome.status === 'posted' ? postedAnswer(outcome) : replayedAnswer(outcome, replays);
-  const lines = outcome.status === 'posted' ? outcome.transaction.lines : decodeLines(answer.transaction.lines);
-  const status = answer.replayed ? 'DUPLICATE' : 'ACCEPTED';
-  return { idempotencyKey, status, credits: creditsOf(lines), transaction: answer.transaction, refusal: null };
+  if (outcome.status === 'posted') {
+    const { transaction } = outcome;
+    const credits = creditsOf(transaction.lines);
+    return { idempotencyKey, status: 'ACCEPTED', credits, transaction: () => rowOf(transaction), refusal: null };
+  }
+  const { transaction } = replayedAnswer(outcome, replays);
+  const credits = creditsOf(decodeLines(transaction.lines));
+  return { idempotencyKey, status: 'DUPLICATE', credits, transaction: () => transaction, refusal: null };
 }
 
 /** The refusal of a debit as that of an event: an event is an item of a list and has one usage line, not a list of them. */

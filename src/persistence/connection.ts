@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { Client, type ClientConfig, DatabaseError, Pool, type PoolClient, types as pgTypes } from 'pg';
 import { instant } from '../domain/time/instant.ts';
+import { arrayLiteral } from './array-literal.ts';
 
 const TIMESTAMPTZ = 1184;
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
@@ -226,7 +227,7 @@ function render(strings: readonly string[], given: readonly unknown[]): { text: 
     parts.reduce((text, part, index) => {
       const value = inserted[index - 1];
       if (value instanceof Fragment) return text + write(value.strings, value.values) + part;
-      values.push(value);
+      values.push(Array.isArray(value) ? arrayLiteral(value) : value);
       return `${text}$${values.length}${part}`;
     });
   return { text: write(strings, given), values };

@@ -14,13 +14,13 @@ export function netstring(value: string | null): string {
 export function canonicalJson(value: JsonValue): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value);
   if (isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  const pairs = Object.keys(value)
-    .sort()
-    .flatMap((key) => {
-      const member = value[key];
-      return member === null || member === undefined ? [] : [`${JSON.stringify(key)}:${canonicalJson(member)}`];
-    });
-  return `{${pairs.join(',')}}`;
+  let pairs = '';
+  for (const key of Object.keys(value).sort()) {
+    const member = value[key];
+    if (member === null || member === undefined) continue;
+    pairs += `${pairs === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`;
+  }
+  return `{${pairs}}`;
 }
 
 /** Metadata as its number of pairs and sorted, length-prefixed keys and values. */

@@ -33,31 +33,45 @@ export class EntryLog {
   enter(transactionId: string, details: TransactionDetails, { direction, amount, reasonCode, lot }: Movement): void {
     this.sequence += 1n;
     this.balance = direction === 'CREDIT' ? plus(this.balance, amount) : minus(this.balance, amount);
-    const entry = {
+    const { taskId, executionId } = details.attribution;
+    const lotId = lot?.facts.id ?? null;
+    const meter = singleMeter(details);
+    // Written out field by field: an entry is made for every row of the ledger, and copies of objects are slow.
+    this.headHash = chainHash(this.headHash, {
       walletId: this.#walletId,
       sequence: this.sequence,
+      kind: details.kind,
       direction,
       amount,
       balanceAfter: this.balance,
       reasonCode,
+      lotId,
       transactionId,
-      lotId: lot?.facts.id ?? null,
-      meter: singleMeter(details),
-      postedAt: this.#now,
-    };
-    this.headHash = chainHash(this.headHash, {
-      ...entry,
-      kind: details.kind,
-      taskId: details.attribution.taskId,
-      executionId: details.attribution.executionId,
+      taskId,
+      executionId,
+      meter,
       actorKind: details.actor.kind,
       actorId: details.actor.id,
+      postedAt: this.#now,
       effectiveAt: details.effectiveAt,
       occurredAt: details.occurredAt,
       metadata: details.metadata,
     });
-    const bucketId = lot?.facts.bucketId ?? null;
-    this.entries.push({ ...entry, bucketId, transaction: details, hash: this.headHash });
+    this.entries.push({
+      walletId: this.#walletId,
+      sequence: this.sequence,
+      transaction: details,
+      transactionId,
+      direction,
+      amount,
+      balanceAfter: this.balance,
+      reasonCode,
+      lotId,
+      bucketId: lot?.facts.bucketId ?? null,
+      meter,
+      postedAt: this.#now,
+      hash: this.headHash,
+    });
   }
 }
 

@@ -71,7 +71,7 @@ export function recordOf(command: KeyedCommand, outcome: Recordable, createdAt: 
     idempotencyKey,
     requestHash,
     operation,
-    answer: { ...answered(outcome), available },
+    answer: { available, ...answered(outcome) },
     createdAt,
   };
 }

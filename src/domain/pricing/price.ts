@@ -77,7 +77,7 @@ export function priceUsage(
     if (credits === undefined)
       return invalidInput(['usage', String(index), 'quantity'], 'costs more than any wallet can hold');
     tally.count(rate, item.quantity);
-    lines.push({ ...item, rate: describeRate(rate), credits, waived: ZERO });
+    lines.push({ rate: describeRate(rate), credits, waived: ZERO, ...item });
   }
   const total = lines.reduce((subtotal, line) => subtotal + line.credits, 0n);
   if (!isStorable(total)) return invalidInput(['usage'], 'costs more than any wallet can hold');

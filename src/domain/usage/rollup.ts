@@ -4,7 +4,7 @@
  * zone is a whole number of quarter hours off UTC, so that local days and months are sums of them.
  */
 import { add, type Decimal, ZERO_DECIMAL } from '../credits/decimal.ts';
-import { type Micros, negate, plus, ZERO } from '../credits/micros.ts';
+import { type Micros, negate, plus } from '../credits/micros.ts';
 import type { JsonObject, JsonValue } from '../ledger/canonical.ts';
 import type { PostedTransaction } from '../posting/records.ts';
 import type { PricedLine } from '../pricing/price.ts';
@@ -42,16 +42,18 @@ export interface Rollup extends RollupKey {
   events: bigint;
 }
 
-/** What a batch adds to the rollups, one row per key. */
+/** What a batch adds to the rollups, one row per key. Days are sums of the batch's quarter hours. */
 export function rollUp(transactions: Iterable<PostedTransaction>): readonly Rollup[] {
-  const rollups = new Map<string, Rollup>();
+  const quarterHours = new Map<string, Rollup>();
   for (const transaction of transactions) {
     if (transaction.kind !== 'DEBIT' && transaction.kind !== 'CAPTURE') continue;
-    for (const used of usedBy(transaction)) {
-      for (const grain of ['QUARTER_HOUR', 'DAY'] as const) count(rollups, transaction, used, grain);
-    }
+    for (const used of usedBy(transaction)) addTo(quarterHours, rollupOf(transaction, used));
   }
-  return [...rollups.values()];
+  const days = new Map<string, Rollup>();
+  for (const rollup of quarterHours.values()) {
+    addTo(days, { ...rollup, grain: 'DAY', startsAt: startOf('DAY', rollup.startsAt) });
+  }
+  return [...quarterHours.values(), ...days.values()];
 }
 
 interface Used {
@@ -67,13 +69,12 @@ function usedBy({ lines, amount }: PostedTransaction): readonly (Used | PricedLi
   return [{ meter: '', quantity: ZERO_DECIMAL, credits: negate(amount), dimensions: null }];
 }
 
-function count(rollups: Map<string, Rollup>, transaction: PostedTransaction, used: Used, grain: RollupGrain): void {
-  const { walletId, attribution, actor, occurredAt, effectiveAt } = transaction;
-  const at = occurredAt ?? effectiveAt;
-  const key: RollupKey = {
+/** One use as a rollup of its own. */
+function rollupOf({ walletId, attribution, actor, occurredAt, effectiveAt }: PostedTransaction, used: Used): Rollup {
+  return {
     walletId,
-    grain,
-    startsAt: instant(at - (at % LENGTHS[grain])),
+    grain: 'QUARTER_HOUR',
+    startsAt: startOf('QUARTER_HOUR', occurredAt ?? effectiveAt),
     meter: used.meter,
     model: dimension(used.dimensions, 'model'),
     modality: dimension(used.dimensions, 'modality'),
@@ -81,13 +82,25 @@ function count(rollups: Map<string, Rollup>, transaction: PostedTransaction, use
     userId: attribution.userId ?? '',
     projectId: attribution.projectId ?? '',
     apiKeyId: actor.kind === 'API_KEY' ? actor.id : '',
+    quantity: used.quantity,
+    credits: used.credits,
+    events: 1n,
   };
-  const id = JSON.stringify(Object.values(key));
-  const rollup = rollups.get(id) ?? { ...key, quantity: ZERO_DECIMAL, credits: ZERO, events: 0n };
-  rollup.quantity = add(rollup.quantity, used.quantity);
-  rollup.credits = plus(rollup.credits, used.credits);
-  rollup.events += 1n;
-  rollups.set(id, rollup);
+}
+
+const startOf = (grain: RollupGrain, at: Instant): Instant => instant(at - (at % LENGTHS[grain]));
+
+function addTo(rollups: Map<string, Rollup>, added: Rollup): void {
+  const { walletId, startsAt, meter, model, modality, operation, userId, projectId, apiKeyId } = added;
+  const id = JSON.stringify([walletId, startsAt, meter, model, modality, operation, userId, projectId, apiKeyId]);
+  const rollup = rollups.get(id);
+  if (!rollup) {
+    rollups.set(id, added);
+    return;
+  }
+  rollup.quantity = add(rollup.quantity, added.quantity);
+  rollup.credits = plus(rollup.credits, added.credits);
+  rollup.events += added.events;
 }
 
 /** A dimension's value as reports show it: text as it is, other scalars as `jsonb` writes them. */

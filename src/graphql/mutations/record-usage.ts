@@ -58,7 +58,7 @@ const UsageEventOutcomeRef = builder.objectRef<EventResult>('UsageEventOutcome')
       type: TransactionRef,
       nullable: true,
       description: 'Its transaction; null where it was refused.',
-      resolve: ({ transaction }) => transaction && answering(transaction),
+      resolve: ({ transaction }) => transaction && answering(transaction()),
     }),
     error: t.field({
       type: BillingErrorRef,
@@ -111,7 +111,13 @@ builder.mutationField('recordUsage', (t) =>
         organizationId: decodeOptionalId('Organization', input.organizationId),
         mode: input.mode,
         events: input.events.map((event) => ({
-          ...event,
+          idempotencyKey: event.idempotencyKey,
+          usage: event.usage,
+          overage: event.overage,
+          taskId: event.taskId,
+          executionId: event.executionId,
+          occurredAt: event.occurredAt,
+          metadata: event.metadata,
           organizationId: decodeOptionalId('Organization', event.organizationId),
           userId: decodeOptionalId('User', event.userId),
           projectId: decodeOptionalId('Project', event.projectId),
