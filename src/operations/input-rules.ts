@@ -7,6 +7,7 @@ import { formatCredits, type Micros, ZERO } from '../domain/credits/micros.ts';
 import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
 import type { Policies } from '../domain/posting/decide-batch.ts';
 import { type InvalidInput, invalidInput } from '../domain/refusals.ts';
+import { isStorableText } from '../domain/storable-text.ts';
 
 type Path = readonly string[];
 
@@ -54,15 +55,11 @@ function characters(text: string): number {
   return text.length > 2 * MAX_COUNTED_CHARACTERS ? text.length : [...text].length;
 }
 
-function isValidText(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed();
-}
-
 export function checkText(path: Path, text: string | null | undefined, maxCharacters: number): InvalidInput | null {
   if (text === null || text === undefined) return null;
   if (text.length === 0) return invalidInput(path, 'must not be empty');
   if (characters(text) > maxCharacters) return invalidInput(path, `must have at most ${maxCharacters} characters`);
-  return isValidText(text) ? null : invalidInput(path, 'must be valid text without NUL');
+  return isStorableText(text) ? null : invalidInput(path, 'must be valid text without NUL');
 }
 
 export function checkIdempotencyKey(key: string, path: Path = ['idempotencyKey']): InvalidInput | null {

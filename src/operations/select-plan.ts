@@ -4,10 +4,9 @@
  * Refusals: InvalidInput, NotFound (organization, plan), IdempotencyKeyReused, WalletFrozen, Conflict (subscribed already).
  * Throws Forbidden, and the engine's faults.
  */
-import type { Plan } from '../domain/catalog/catalog.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { invalidInput, isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
+import { invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantFor } from './authorize.ts';
 import { checkIdempotencyKey } from './input-rules.ts';
 import { WalletBusy } from './outcome.ts';
@@ -35,12 +34,8 @@ export async function selectPlan(
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
-  const onSale = await services.catalogs.refresh(services.sql);
-  const plan = onSale.current.catalog.plans.find(({ key }) => key === input.planKey);
-  if (!plan) return notFound('plan');
-  if (plan.price.amountMinor > 0n) return invalidInput(['planId'], 'has a price: only free plans can be selected');
   if (input.when === 'PERIOD_END') return invalidInput(['when'], 'must be NOW: a first plan begins at once');
-  const { idempotencyKey } = input;
+  const { idempotencyKey, planKey } = input;
   const { organizationId } = tenant;
   const outcome = await services.engine.execute({
     kind: 'subscribe',
@@ -48,8 +43,8 @@ export async function selectPlan(
     actor: actorOf(caller),
     requestId: services.requestId,
     idempotencyKey,
-    requestHash: requestHash('selectPlan', organizationId, { planKey: plan.key }),
-    plan: subscribed(plan),
+    requestHash: requestHash('selectPlan', organizationId, { planKey }),
+    planKey,
   });
   switch (outcome.status) {
     case 'subscribed':
@@ -65,5 +60,3 @@ export async function selectPlan(
       throw new Error(`a change of plan was answered with ${outcome.status}`);
   }
 }
-
-const subscribed = ({ key, interval, allowances }: Plan) => ({ key, interval, allowances });

@@ -21,6 +21,7 @@ import type {
   WalletSnapshot,
 } from '../domain/wallet/snapshot.ts';
 import { decodeAnswer } from './answer-codec.ts';
+import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
 import { loadSpendCounts, loadTierCounts } from './load-counters.ts';
 import { loadHolds } from './load-holds.ts';
@@ -98,8 +99,11 @@ export function beginAndLoad(
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
   const walletIds = [...new Set(commands.map((command) => command.walletId))].sort();
+  // A subscription that is begun while a catalog is applied must get what that catalog gives to the plan's subscribers.
+  const subscribes = commands.some((command) => command.kind === 'subscribe');
   const locking = [
     sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
+    ...(subscribes ? [holdCatalogs(sql)] : []),
     sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
   ];
   return load(sql, { locking, walletIds, commands }, limits, needs);

@@ -5,11 +5,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ONE } from '../../src/domain/credits/decimal.ts';
 import type { DebitCommand } from '../../src/domain/posting/commands.ts';
 import { encodeId } from '../../src/graphql/ids.ts';
 import { CatalogStore } from '../../src/operations/catalog-store.ts';
+import { ADVISORY_LOCKS } from '../../src/persistence/advisory-locks.ts';
 import {
   ApplyCatalogDocument,
   BeginPurchaseDocument,
@@ -18,6 +20,7 @@ import {
   LedgerDocument,
   OffersDocument,
   RateCardDocument,
+  SelectPlanDocument,
   WalletStateDocument,
 } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
@@ -477,6 +480,36 @@ describe('the allowance of a plan', () => {
     await advanceTo(gateway, id, inDays(1.5));
     expect(await daily({ client, slug })).toEqual({ available: '130.5', next: '130.5' });
     await expectSoundBooks(database, id);
+  });
+
+  it('is that of the new catalog for who subscribes while it is applied', async () => {
+    const { createOrganization } = await operator.run(CreateOrganizationDocument, {
+      input: { slug: aKey(), name: 'Subscribes' },
+    });
+    if (createOrganization.__typename !== 'OrganizationPayload') throw new Error(createOrganization.__typename);
+    const organizationId = createOrganization.organization.id;
+    const applying = new Client({ connectionString: database.adminUrl });
+    await applying.connect();
+    await applying.query('BEGIN');
+    await applying.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.catalogs]);
+    // The allowances of all subscribers are changed by now: who subscribes from here on is not among them.
+    const selecting = operator.run(SelectPlanDocument, {
+      input: { organizationId, planId: encodeId('Plan', 'free'), idempotencyKey: aKey() },
+    });
+    const waiting = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted`;
+    const waits = async () => (await query(database, waiting, [ADVISORY_LOCKS.catalogs])).length === 1;
+    await eventually(waits, 'the subscription waits for the catalog');
+    await applying.query(
+      `INSERT INTO catalog_version (version, source, effective_at, applied_at, applied_by)
+       SELECT max(version) + 1, $1, now(), now(), 'test' FROM catalog_version`,
+      [demoWith(['interval: DAY, credits: 100 }', 'interval: DAY, credits: 131 }'])],
+    );
+    await applying.query('COMMIT');
+    await applying.end();
+    const { selectPlan } = await selecting;
+    expect(selectPlan).toMatchObject({
+      wallet: { buckets: expect.arrayContaining([expect.objectContaining({ key: 'daily_free', available: '131' })]) },
+    });
   });
 });
 

@@ -12,6 +12,7 @@ import type { Command } from '../../src/domain/posting/commands.ts';
 import { keyedCommands } from '../../src/domain/posting/commands.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
 import type { ExpiredLotRefund, RefundableTransaction } from '../../src/domain/posting/decide-refund.ts';
+import type { PlanOnSale } from '../../src/domain/posting/decide-subscribe.ts';
 import { remainingOf } from '../../src/domain/posting/hold-drafts.ts';
 import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/idempotency.ts';
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
@@ -43,6 +44,7 @@ export interface PolicyOptions {
   /** Of the plan that every wallet here is subscribed to. */
   readonly dailyCreditCap?: string;
   readonly overdraft?: string;
+  readonly plansOnSale?: Readonly<Record<string, PlanOnSale>>;
   readonly expiredLotRefund?: ExpiredLotRefund;
   readonly maxHoldSeconds?: number;
   readonly heldGraceSeconds?: number;
@@ -61,6 +63,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     latenessMilliseconds: latenessDays * 86_400_000,
     defaultExpiryDays: new Map(Object.entries(expiryDays)),
     planTerms: new Map([[PLAN, { dailyCreditCap: cap, overdraft: credits(overdraft) }]]),
+    plansOnSale: new Map(Object.entries(options.plansOnSale ?? {})),
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },

@@ -20,7 +20,6 @@ import type {
   ResolvePurchaseCommand,
   SettleCommand,
   SubscribeCommand,
-  SubscribedPlan,
 } from '../../src/domain/posting/commands.ts';
 import { NO_ATTRIBUTION } from '../../src/domain/posting/records.ts';
 import { requestHash } from '../../src/domain/posting/request-hash.ts';
@@ -170,9 +169,17 @@ export function someEvents(mode: EventsMode, events: EventsCommand['events']): E
   return { kind: 'events', ...target, actor: A_KEY, mode, events };
 }
 
-export function aSubscription(plan: SubscribedPlan, key: string = freshKey()): SubscribeCommand {
-  const hash = requestHash('selectPlan', ORGANIZATION, { plan: plan.key });
-  return { kind: 'subscribe', ...target, actor: A_KEY, requestId: null, idempotencyKey: key, requestHash: hash, plan };
+export function aSubscription(planKey: string, key: string = freshKey()): SubscribeCommand {
+  const hash = requestHash('selectPlan', ORGANIZATION, { planKey });
+  return {
+    kind: 'subscribe',
+    ...target,
+    actor: A_KEY,
+    requestId: null,
+    idempotencyKey: key,
+    requestHash: hash,
+    planKey,
+  };
 }
 
 export interface GrantOptions {

@@ -129,7 +129,7 @@ export function bonusPercent(offer: Package): Decimal {
  * sale included.
  */
 export function postingPolicies(
-  { version, catalog: { buckets, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
+  { version, catalog: { buckets, plans: onSale, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
   plans: readonly Plan[],
   rateCards: readonly RateCard[],
 ): Policies {
@@ -144,6 +144,12 @@ export function postingPolicies(
     latenessMilliseconds: policies.latenessDays * MILLISECONDS_PER_DAY,
     defaultExpiryDays: new Map(withExpiry),
     planTerms: new Map(plans.map(({ key, dailyCreditCap, overdraft }) => [key, { dailyCreditCap, overdraft }])),
+    plansOnSale: new Map(
+      onSale.map(({ key, price, interval, allowances }) => [
+        key,
+        { isFree: price.amountMinor === 0n, interval, allowances },
+      ]),
+    ),
     countsUnits: rateCards.some((card) => card.rates.some(isCounted)),
     countsSpending: plans.some((plan) => plan.dailyCreditCap !== null),
     holds: {

@@ -19,6 +19,7 @@ import { formatCredits, MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZE
 import { groupBy } from '../group-by.ts';
 import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
 import type { Rate } from '../pricing/rate-card.ts';
+import { isStorableText } from '../storable-text.ts';
 import { type Instant, parseInstant } from '../time/instant.ts';
 import type { Catalog, Package } from './catalog.ts';
 
@@ -225,10 +226,13 @@ export function parseCatalog(yaml: string): ParsedCatalog {
 /** Why a text is neither read as YAML nor stored; null where it may be. */
 function unfitText(yaml: string): string | null {
   if (yaml.length > MAX_CHARACTERS) return 'a catalog has at most 1,000,000 characters';
-  return yaml.includes('\0') || !yaml.isWellFormed() ? 'a catalog is valid text without NUL' : null;
+  return isStorableText(yaml) ? null : 'a catalog is valid text without NUL';
 }
 
-/** What YAML allows and a catalog does not: aliases, which hide what is granted, and keys that are no names. */
+/**
+ * What YAML allows and a catalog does not: aliases, which hide what is granted, keys that are no names, and text that cannot
+ * be stored.
+ */
 function findOddities(parsed: Document, lines: LineCounter): CatalogProblem[] {
   const problems: CatalogProblem[] = [];
   const report = (node: { readonly range?: readonly number[] | null | undefined }, message: string) =>
@@ -237,6 +241,10 @@ function findOddities(parsed: Document, lines: LineCounter): CatalogProblem[] {
     Alias: (_, node) => void report(node, `the alias *${node.source} is not allowed: write the value out`),
     Pair(_, { key: name }) {
       if (isScalar(name) && name.value === '__proto__') report(name, '__proto__ is not a key');
+    },
+    Scalar(_, node) {
+      const { value } = node;
+      if (typeof value === 'string' && !isStorableText(value)) report(node, 'must be valid text without NUL');
     },
   });
   return problems;

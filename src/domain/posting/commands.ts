@@ -9,7 +9,6 @@ import type { UsageQuantity } from '../pricing/price.ts';
 import type { PurchaseOutcome } from '../purchases/purchase.ts';
 import { isRefusal, type Refusal } from '../refusals.ts';
 import type { Instant } from '../time/instant.ts';
-import type { RefreshInterval } from '../wallet/snapshot.ts';
 
 interface OnWallet {
   readonly walletId: string;
@@ -95,20 +94,10 @@ export interface RefundCommand extends OnWallet, Keyed {
   readonly description: string | null;
 }
 
-/** A plan as it is subscribed to. */
-export interface SubscribedPlan {
-  readonly key: string;
-  readonly interval: 'MONTH' | 'YEAR';
-  readonly allowances: readonly {
-    readonly bucketKey: string;
-    readonly interval: RefreshInterval;
-    readonly credits: Micros;
-  }[];
-}
-
 export interface SubscribeCommand extends OnWallet, Keyed, Audited {
   readonly kind: 'subscribe';
-  readonly plan: SubscribedPlan;
+  /** What the plan gives is what the catalog in force says when this is decided. */
+  readonly planKey: string;
 }
 
 export type EventsMode = 'EACH' | 'UNTIL_BLOCKED' | 'ALL_OR_NOTHING';

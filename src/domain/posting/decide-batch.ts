@@ -4,7 +4,7 @@
  */
 import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
-import { type InvalidInput, isRefusal, isSticky } from '../refusals.ts';
+import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import { type Command, type EventsCommand, isKeyed, isUndoable, type KeyedCommand } from './commands.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
@@ -24,7 +24,7 @@ import {
   type RefundableTransaction,
   type RefundPolicies,
 } from './decide-refund.ts';
-import { decideSubscribe } from './decide-subscribe.ts';
+import { checkPlan, decideSubscribe, type SubscriptionPolicies } from './decide-subscribe.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './idempotency.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
@@ -33,7 +33,7 @@ import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
 
 /** What the catalog says about posting. */
-export interface Policies extends HoldingPolicies, BucketPolicies, RefundPolicies {
+export interface Policies extends HoldingPolicies, BucketPolicies, RefundPolicies, SubscriptionPolicies {
   /** The version of the catalog that they are of. */
   readonly catalogVersion: number;
 }
@@ -216,7 +216,7 @@ function decideFirst(state: BatchState, book: WalletBook, command: KeyedCommand)
   return decideKeyed(state, book, command);
 }
 
-function checkNow({ policies }: BatchState, book: WalletBook, command: KeyedCommand): InvalidInput | null {
+function checkNow({ policies }: BatchState, book: WalletBook, command: KeyedCommand): InvalidInput | NotFound | null {
   switch (command.kind) {
     case 'debit':
       return checkOccurredAt(book, command, policies);
@@ -225,6 +225,8 @@ function checkNow({ policies }: BatchState, book: WalletBook, command: KeyedComm
     case 'grant':
     case 'adjust':
       return checkGrant(book, command);
+    case 'subscribe':
+      return checkPlan(command, policies);
     default:
       return null;
   }
@@ -246,7 +248,7 @@ function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand)
     case 'refund':
       return decideRefund(book, command, state.refundables.get(command.transactionId), policies);
     case 'subscribe':
-      return decideSubscribe(book, command, state.newId);
+      return decideSubscribe(book, command, policies, state.newId);
     case 'grant':
       return decideGrant(book, command, policies);
     case 'adjust':
@@ -324,7 +326,7 @@ function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
     }
     case 'subscribe': {
       if (outcome.status !== 'subscribed') return null;
-      const after = { subscriptionId: outcome.subscriptionId, planKey: command.plan.key };
+      const after = { subscriptionId: outcome.subscriptionId, planKey: command.planKey };
       return { action: 'selectPlan', after, requestId: command.requestId };
     }
     default:

@@ -102,11 +102,11 @@ describe('money', () => {
   });
 });
 
-/** A catalog with one plan, `free`, and more of it in YAML. */
-function aCatalogWith(plan: string): Catalog {
+/** A catalog with one plan, `free` and for nothing unless named otherwise. */
+function aCatalogWith(plan: string, name = 'key: free, price: { amountMinor: 0, currency: USD }'): Catalog {
   const yaml = `
 buckets: [{ key: purchased, name: P, kind: PURCHASED, burnPriority: 1 }]
-plans: [{ key: free, name: Free, price: { amountMinor: 0, currency: USD }, ${plan} }]`;
+plans: [{ name: Plan, ${name}, ${plan} }]`;
   const parsed = parseCatalog(yaml);
   if (!parsed.ok) throw new Error(parsed.problems.map(formatProblem).join('; '));
   return parsed.catalog;
@@ -119,7 +119,10 @@ describe('the policies that posting needs', () => {
         { key: 'promotional', name: 'P', kind: 'PROMOTIONAL', burnPriority: 1, expiresAfterDays: 90 },
         { key: 'purchased', name: 'P', kind: 'PURCHASED', burnPriority: 2, expiresAfterDays: null },
       ],
-      plans: [],
+      plans: [
+        ...aCatalogWith('').plans,
+        ...aCatalogWith('interval: YEAR', 'key: team, price: { amountMinor: 900, currency: USD }').plans,
+      ],
       packages: [],
       rates: [],
       policies: {
@@ -139,6 +142,10 @@ describe('the policies that posting needs', () => {
       latenessMilliseconds: 172_800_000,
       defaultExpiryDays: new Map([['promotional', 90]]),
       planTerms: new Map([['free', { dailyCreditCap: credits('1000'), overdraft: credits('7.5') }]]),
+      plansOnSale: new Map([
+        ['free', { isFree: true, interval: 'MONTH', allowances: [] }],
+        ['team', { isFree: false, interval: 'YEAR', allowances: [] }],
+      ]),
       countsUnits: false,
       countsSpending: true,
       holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },

@@ -204,14 +204,17 @@ describe('while something is owed', () => {
   });
 
   it('a subscription pays it back by the monthly credits that it grants at once', () => {
-    const books = wallet('10').books();
-    postedBy(books, aDebit('4', { overage: 'DEBT' }));
-    books.status = 'CANCELED';
     const allowances = [
       { bucketKey: 'daily_free', interval: 'DAY', credits: credits('2') },
       { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('3') },
     ] as const;
-    books.post(aSubscription({ key: 'plan', interval: 'MONTH', allowances }));
+    const plansOnSale = { renewed: { isFree: true, interval: 'MONTH', allowances } } as const;
+    const books = wallet()
+      .under(policies({ overdraft: '10', plansOnSale }))
+      .books();
+    postedBy(books, aDebit('4', { overage: 'DEBT' }));
+    books.status = 'CANCELED';
+    books.post(aSubscription('renewed'));
     expect([books.debt, books.balance, books.available]).toEqual([credits('1'), credits('1'), credits('1')]);
     expectSound(books);
   });

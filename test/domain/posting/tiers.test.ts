@@ -25,11 +25,12 @@ const pages = aTieredRate('page', 'GRADUATED', [
   [null, '1'],
 ]);
 const tokens = aRate('token', '0.5', { freeUnits: '100' });
+const YEARLY = { isFree: true, interval: 'YEAR', allowances: [] } as const;
 const wallet = () =>
   aWallet()
     .at(NOW)
     .withLot('purchased', '1000')
-    .under(policies({ rates: [pages, tokens] }));
+    .under(policies({ rates: [pages, tokens], plansOnSale: { yearly: YEARLY } }));
 const used = (meter: string, quantity: string) => aDebitOf([usageOf(meter, quantity)]);
 const costOf = (books: Books, meter: string, quantity: string) =>
   postedBy(books, used(meter, quantity)).transaction.amount;
@@ -109,7 +110,7 @@ describe('the tiers of a rate', () => {
     books.status = 'ACTIVE';
     postedBy(books, used('page', '10'));
     books.status = 'CANCELED';
-    books.post(aSubscription({ key: 'plan', interval: 'YEAR', allowances: [] }));
+    books.post(aSubscription('yearly'));
     expect(books.anchorDay).toBe(10);
     expect(costOf(books, 'page', '1')).toBe(credits('-2'));
   });

@@ -14,7 +14,6 @@ import { usageOf } from '../../support/builders-values.ts';
 import { type NaiveCharge, type NaiveCommand, type NaiveDebit, type NaiveKeyed, payloadOf } from './commands.ts';
 import type { NaiveLine } from './naive-books.ts';
 import type { CapSeen, ExplanationSeen, HoldSeen, RefusalSeen, Reply } from './replies.ts';
-import { ALLOWANCES } from './rules.ts';
 
 export interface WalletIds {
   readonly walletId: string;
@@ -160,12 +159,7 @@ function toKeyed(command: NaiveKeyed, wallet: WalletIds, ids: Ids): KeyedCommand
         description,
       };
     case 'subscribe': {
-      const allowances = ALLOWANCES.map(({ bucket, interval, amount }) => ({
-        bucketKey: bucket,
-        interval,
-        credits: micros(amount),
-      }));
-      return { ...bound, ...audited, kind: 'subscribe', plan: { key: command.plan, interval: 'MONTH', allowances } };
+      return { ...bound, ...audited, kind: 'subscribe', planKey: command.plan };
     }
   }
 }

@@ -2,6 +2,7 @@
 
 import { micros } from '../../../src/domain/credits/micros.ts';
 import type { Policies } from '../../../src/domain/posting/decide-batch.ts';
+import type { PlanOnSale } from '../../../src/domain/posting/decide-subscribe.ts';
 import { policies } from '../../support/builders-books.ts';
 import { DAY, HOUR } from './naive-calendar.ts';
 import { rateCards } from './naive-rates.ts';
@@ -36,6 +37,16 @@ export const ALLOWANCES = [
   { bucket: 'monthly_plan', interval: 'MONTH', amount: 70n },
 ] as const;
 
+const PLAN_ON_SALE: PlanOnSale = {
+  isFree: true,
+  interval: 'MONTH',
+  allowances: ALLOWANCES.map(({ bucket: bucketKey, interval, amount }) => ({
+    bucketKey,
+    interval,
+    credits: micros(amount),
+  })),
+};
+
 /** What becomes of a refund whose lot has expired. */
 export type ExpiredRefund = 'NEW_LOT' | 'FORFEIT';
 
@@ -56,6 +67,7 @@ export function enginePolicies(expiredRefund: ExpiredRefund): Policies {
     rateCards: rateCards(SECOND_CARD_FROM),
     commandCeiling: micros(CEILING),
     planTerms: new Map(terms),
+    plansOnSale: new Map(Object.keys(PLANS).map((key) => [key, PLAN_ON_SALE])),
     countsUnits: true,
     countsSpending: true,
   };
