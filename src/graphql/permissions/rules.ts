@@ -60,6 +60,7 @@ export const ruleTree = {
     refund: writesBilling,
     purchasePackage: writesBilling,
     selectPlan: writesBilling,
+    redeemPromoCode: writesBilling,
     createOrganization: isPerson,
     createProject: managesOrganization,
     createApiKey: managesOrganization,
