@@ -28,6 +28,7 @@ import { loadHolds } from './load-holds.ts';
 import { type LoadedPurchase, loadPurchases } from './load-purchases.ts';
 import { loadRefundables } from './load-refundables.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
+import { loadRedemptions } from './redemptions.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */
 export interface LoadLimits {
@@ -37,7 +38,7 @@ export interface LoadLimits {
   readonly duePerWallet: number;
 }
 
-export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables'> {
+export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'redemptions'> {
   readonly purchases: readonly LoadedPurchase[];
   /** The newest version of the catalog once the wallets were locked; 0 where there is none. */
   readonly catalogVersion: number;
@@ -136,8 +137,8 @@ async function load(
   const keyed = keyedCommands(commands);
   const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
-  const [, wallets, buckets, lots, records, purchases, holds, refundables, spendCounts, tierCounts] = await Promise.all(
-    [
+  const [, wallets, buckets, lots, records, purchases, holds, refundables, redemptions, spendCounts, tierCounts] =
+    await Promise.all([
       Promise.all(locking),
       loadWallets(sql, walletIds),
       loadBuckets(sql, walletIds),
@@ -149,10 +150,10 @@ async function load(
       ),
       loadHolds(sql, namedHolds, walletIds),
       loadRefundables(sql, refunded, walletIds),
+      loadRedemptions(sql, keyed),
       needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
       needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
-    ],
-  );
+    ]);
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
   const [dueLots, lapsed] =
@@ -176,6 +177,7 @@ async function load(
     records: records.map(recordOf),
     purchases,
     refundables,
+    redemptions,
     catalogVersion: wallets[0]?.catalog_version ?? 0,
   };
 }

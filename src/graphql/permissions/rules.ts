@@ -66,6 +66,7 @@ export const ruleTree = {
     refund: writesBilling,
     purchasePackage: writesBilling,
     selectPlan: writesBilling,
+    redeemPromoCode: writesBilling,
     createOrganization: isPerson,
     updateOrganization: managesOrganization,
     createProject: managesOrganization,
