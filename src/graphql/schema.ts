@@ -17,6 +17,8 @@ import './mutations/adjust-balance.ts';
 import './mutations/purchase-package.ts';
 import './mutations/select-plan.ts';
 import './mutations/create-organization.ts';
+import './mutations/update-organization.ts';
+import './mutations/members.ts';
 import './mutations/create-project.ts';
 import './mutations/api-keys.ts';
 import './mutations/advance-test-clock.ts';

@@ -75,6 +75,8 @@ let gateway: TestGateway;
 let tokens: Readonly<Record<CallerName, string | undefined>>;
 let ids: IdsByType;
 let disposable: Given;
+/** None of the callers belongs to it. */
+let elsewhere: Given;
 
 beforeAll(async () => {
   gateway = await startTestGateway();
@@ -92,6 +94,7 @@ beforeAll(async () => {
     operator: demo.operator,
   };
   disposable = await anOrganization(gateway);
+  elsewhere = await anOrganization(gateway);
   await gateway.as(demo.operator).run(ApplyCatalogDocument, {
     input: { yaml: demoWith(['code: WELCOME,', 'code: WELCOME, maxPerOrganization: 1000,']) },
   });
@@ -177,6 +180,26 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { createProject(input: { ${here()}, key: ${slug()}, name: "N" }) { __typename } }`,
     payload: 'ProjectPayload',
   }),
+  'Mutation.updateOrganization': () => ({
+    document: `mutation { updateOrganization(input: { ${here()}, name: "Demo" }) { __typename } }`,
+    payload: 'OrganizationPayload',
+  }),
+  'Mutation.inviteMember': () => ({
+    document: `mutation { inviteMember(input: { ${here()}, email: "${aKey()}@example.com", role: VIEWER }) { __typename } }`,
+    payload: 'InviteMemberPayload',
+  }),
+  'Mutation.acceptInvitation': async () => ({
+    document: `mutation { acceptInvitation(input: { token: "${(await anInvitation(elsewhere.id)).token}" }) { __typename } }`,
+    payload: 'MembershipPayload',
+  }),
+  'Mutation.changeMemberRole': async () => ({
+    document: `mutation { changeMemberRole(input: { membershipId: "${(await anInvitation(gateway.organizationId)).id}", role: EDITOR }) { __typename } }`,
+    payload: 'MembershipPayload',
+  }),
+  'Mutation.removeMember': async () => ({
+    document: `mutation { removeMember(input: { membershipId: "${(await anInvitation(gateway.organizationId)).id}" }) { __typename } }`,
+    payload: 'MembershipPayload',
+  }),
   'Mutation.createApiKey': () => ({
     document: `mutation { createApiKey(input: { ${here()}, name: "N", scopes: [USAGE_WRITE] }) { __typename } }`,
     payload: 'CreateApiKeyPayload',
@@ -246,6 +269,16 @@ function setSubscription(status: string): Promise<unknown> {
     'UPDATE plan_subscription SET status = $2::"SubscriptionStatus" WHERE organization_id = $1',
     [decodeId('Organization', gateway.organizationId), status],
   );
+}
+
+/** Somebody who is invited to the organization, by an operator. */
+async function anInvitation(organizationId: string): Promise<{ readonly id: string; readonly token: string }> {
+  const { inviteMember } = await byOperator<{ inviteMember: { membership: { id: string }; invitationToken: string } }>(
+    `mutation { inviteMember(input: { organizationId: "${organizationId}", email: "${aKey()}@example.com", role: VIEWER }) {
+      ... on InviteMemberPayload { membership { id } invitationToken }
+    } }`,
+  );
+  return { id: inviteMember.membership.id, token: inviteMember.invitationToken };
 }
 
 async function aFreePlan(): Promise<string> {
@@ -514,6 +547,7 @@ describe('fields of an organization', () => {
   const selection: Readonly<Record<string, string>> = {
     wallet: 'wallet { id }',
     subscription: 'subscription { id }',
+    limits: 'limits { key }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(

@@ -92,6 +92,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_transaction_used',
         'lot_burn_order',
         'membership_invitation',
+        'membership_member',
         'organization_ahead',
         'wallet_settle',
       ],

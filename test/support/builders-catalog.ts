@@ -41,6 +41,10 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
         ),
         dailyCreditCap: fc.option(credits),
         overdraft: credits,
+        limits: fc.uniqueArray(
+          fc.record({ key: fc.constantFrom('projects', 'seats'), max: fc.nat(9), window: fc.constant(null) }),
+          { selector: ({ key }) => key },
+        ),
         features: fc.array(name, { maxLength: 2 }),
       }),
     ),

@@ -4,6 +4,7 @@
  */
 import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts';
 import { type Micros, plus } from '../credits/micros.ts';
+import type { PlanLimit } from '../limits/plan-limit.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
 import type { PromoCode } from '../promotions/promo-code.ts';
@@ -44,6 +45,8 @@ export interface Plan {
   readonly dailyCreditCap: Micros | null;
   /** How far spending may go into debt where a call allows it. */
   readonly overdraft: Micros;
+  /** At most one for each key and window. What is not named is not limited. */
+  readonly limits: readonly PlanLimit[];
   readonly features: readonly string[];
 }
 

@@ -18,6 +18,7 @@ import {
 import { formatCredits, MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZERO } from '../credits/micros.ts';
 import { groupBy } from '../group-by.ts';
 import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
+import { PLAN_LIMIT_KEYS } from '../limits/plan-limit.ts';
 import type { Rate } from '../pricing/rate-card.ts';
 import { normalizeCode } from '../promotions/promo-code.ts';
 import { isStorableText } from '../storable-text.ts';
@@ -127,6 +128,10 @@ const plan = z.strictObject({
     .default([]),
   dailyCreditCap: credits.nullable().default(null),
   overdraft: credits.default(ZERO),
+  limits: z
+    .array(z.strictObject({ key: z.enum(PLAN_LIMIT_KEYS), max: wholeNumber }))
+    .max(100)
+    .default([]),
   features: z.array(label).max(100).default([]),
 });
 
@@ -336,6 +341,7 @@ function checkReferences(raw: RawCatalog): Problem[] {
     ...raw.rates.flatMap((item, index) => [...checkPrice(item, index), ...checkMinimum(item, index)]),
     ...checkAmbiguity(raw.rates),
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
+    ...raw.plans.flatMap((item, index) => checkLimits(item, index)),
     ...raw.packages.flatMap((item, index) =>
       checkTarget(['packages', index], item.bucket, { kind: 'PURCHASED', goods: 'packages' }, raw),
     ),
@@ -363,6 +369,14 @@ function checkAllowances({ allowances }: RawCatalog['plans'][number], plan: numb
     }
     const first = allowances.findIndex((other) => other.bucket === allowance.bucket);
     return first < index ? [{ path, message: 'a plan has at most one allowance per bucket' }] : [];
+  });
+}
+
+function checkLimits({ limits }: RawCatalog['plans'][number], plan: number): Problem[] {
+  const keys = limits.map((limit) => limit.key);
+  return limits.flatMap(({ key }, index): Problem[] => {
+    if (keys.indexOf(key) === index) return [];
+    return [{ path: ['plans', plan, 'limits', index], message: `repeats ${key}, which stands above` }];
   });
 }
 
@@ -461,6 +475,7 @@ function build(raw: RawCatalog): Catalog {
     plans: raw.plans.map((item) => ({
       ...item,
       allowances: item.allowances.map(({ bucket: bucketKey, ...allowance }) => ({ bucketKey, ...allowance })),
+      limits: item.limits.map((limit) => ({ ...limit, window: null })),
     })),
     packages: raw.packages.map(({ bucket: bucketKey = forPurchases, ...item }): Package => ({ ...item, bucketKey })),
     promoCodes: raw.promoCodes.map(({ bucket: bucketKey = forPromotions, ...item }) => ({ ...item, bucketKey })),

@@ -29,6 +29,7 @@ describe('a change', () => {
       '20000',
       '25000.5',
     ],
+    ['of a limit', 'key: seats, max: 50 }', 'key: seats, max: 60 }', 'plans.free.limits.seats.max', '50', '60'],
     ['of a package', 'bonusCredits: 500', 'bonusCredits: 750', 'packages.growth.bonusCredits', '500', '750'],
     [
       'of a rate',
