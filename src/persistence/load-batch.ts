@@ -137,23 +137,26 @@ async function load(
   const keyed = keyedCommands(commands);
   const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
-  const [, wallets, buckets, lots, records, purchases, holds, refundables, redemptions, spendCounts, tierCounts] =
-    await Promise.all([
-      Promise.all(locking),
-      loadWallets(sql, walletIds),
-      loadBuckets(sql, walletIds),
-      loadLots(sql, walletIds, limits.lotsPerBucket),
-      loadRecords(sql, keyed),
-      loadPurchases(
-        sql,
-        commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
-      ),
-      loadHolds(sql, namedHolds, walletIds),
-      loadRefundables(sql, refunded, walletIds),
-      loadRedemptions(sql, keyed),
-      needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
-      needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
-    ]);
+  const loading = Promise.all([
+    loadWallets(sql, walletIds),
+    loadBuckets(sql, walletIds),
+    loadLots(sql, walletIds, limits.lotsPerBucket),
+    loadRecords(sql, keyed),
+    loadPurchases(
+      sql,
+      commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
+    ),
+    loadHolds(sql, namedHolds, walletIds),
+    loadRefundables(sql, refunded, walletIds),
+    loadRedemptions(sql, keyed),
+    needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
+    needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
+  ]);
+  loading.catch(() => undefined);
+  // Where the transaction cannot begin, that is the fault; the statements behind it merely find it aborted.
+  await Promise.all(locking);
+  const [wallets, buckets, lots, records, purchases, holds, refundables, redemptions, spendCounts, tierCounts] =
+    await loading;
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
   const [dueLots, lapsed] =
