@@ -230,7 +230,7 @@ async function buyPackage(services: Services, { organizationId, walletId }: Tena
     walletId,
     actor,
     purchaseId,
-    outcome: 'PAID',
+    news: { kind: 'PAID' },
   });
   return true;
 }

@@ -1,8 +1,8 @@
 /**
- * The port to payment providers. A provider hosts the checkout and reports its end by signed events; the gateway trusts
- * nothing else. Providers repeat, reorder and delay their events, and the gateway is built for that.
+ * The port to payment providers. A provider hosts the checkout and reports what becomes of the payment by signed events; the
+ * gateway trusts nothing else. Providers repeat, reorder and delay their events, and the gateway is built for that.
  */
-import type { PurchaseOutcome } from '../domain/purchases/purchase.ts';
+import type { PurchaseNews } from '../domain/purchases/purchase.ts';
 
 export interface CheckoutRequest {
   readonly purchaseId: string;
@@ -21,7 +21,7 @@ export interface Checkout {
 export interface ProviderEvent {
   readonly id: string;
   readonly purchaseId: string;
-  readonly outcome: PurchaseOutcome;
+  readonly news: PurchaseNews;
 }
 
 export interface PaymentProvider {

@@ -25,7 +25,7 @@ import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
 import { loadSpendCounts, loadTierCounts } from './load-counters.ts';
 import { loadHolds } from './load-holds.ts';
-import { type LoadedPurchase, loadPurchases } from './load-purchases.ts';
+import { findPinningHolds, loadPurchases } from './load-purchases.ts';
 import { loadRefundables } from './load-refundables.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 
@@ -37,8 +37,7 @@ export interface LoadLimits {
   readonly duePerWallet: number;
 }
 
-export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables'> {
-  readonly purchases: readonly LoadedPurchase[];
+export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'purchases'> {
   /** The newest version of the catalog once the wallets were locked; 0 where there is none. */
   readonly catalogVersion: number;
 }
@@ -136,30 +135,29 @@ async function load(
   const keyed = keyedCommands(commands);
   const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
-  const [, wallets, buckets, lots, records, purchases, holds, refundables, spendCounts, tierCounts] = await Promise.all(
-    [
+  const purchaseIds = commands.flatMap((command) => ('purchaseId' in command ? [command.purchaseId] : []));
+  const [, wallets, buckets, lots, records, purchases, pinning, holds, refundables, spendCounts, tierCounts] =
+    await Promise.all([
       Promise.all(locking),
       loadWallets(sql, walletIds),
       loadBuckets(sql, walletIds),
       loadLots(sql, walletIds, limits.lotsPerBucket),
       loadRecords(sql, keyed),
-      loadPurchases(
-        sql,
-        commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
-      ),
+      loadPurchases(sql, purchaseIds, walletIds),
+      findPinningHolds(sql, purchaseIds, walletIds),
       loadHolds(sql, namedHolds, walletIds),
       loadRefundables(sql, refunded, walletIds),
       needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
       needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
-    ],
-  );
+    ]);
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
   const [dueLots, lapsed] =
     due.length === 0
       ? [[], []]
       : await Promise.all([loadDueLots(sql, due, limits.duePerWallet), findLapsed(sql, due, limits.duePerWallet)]);
-  const missing = lapsed.map((row) => row.id).filter((id) => !namedHolds.includes(id));
+  const wanted = new Set([...lapsed.map((row) => row.id), ...pinning]);
+  const missing = [...wanted].filter((id) => !namedHolds.includes(id));
   const allHolds = [...holds, ...(await loadHolds(sql, missing, walletIds))];
   const assembly: Assembly = {
     buckets: groupBy(buckets, (row) => row.wallet_id),

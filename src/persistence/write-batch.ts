@@ -20,6 +20,7 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     insertTransactions(sql, books),
     insertLots(sql, books),
     updateLots(sql, books),
+    restateLots(sql, books),
     ...writeHolds(sql, books),
     ...writeCounters(sql, books),
     addRollups(sql, books),
@@ -137,7 +138,7 @@ function insertLots(sql: Queryable, books: readonly WalletBook[]) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, pinned_micros, paid,
-      effective_at, expires_at, in_force, next_transition_at, purchase_id, created_at)
+      effective_at, expires_at, in_force, frozen, revoked, next_transition_at, purchase_id, created_at)
     SELECT * FROM unnest(
       ${rows.map(({ lot }) => lot.facts.id)}::uuid[],
       ${rows.map((row) => row.walletId)}::uuid[],
@@ -150,6 +151,8 @@ function insertLots(sql: Queryable, books: readonly WalletBook[]) {
       ${instants(rows.map(({ lot }) => lot.facts.effectiveAt))}::timestamptz[],
       ${instants(rows.map(({ lot }) => lot.facts.expiresAt))}::timestamptz[],
       ${rows.map(({ lot }) => lot.inForce)}::boolean[],
+      ${rows.map(({ lot }) => lot.frozen)}::boolean[],
+      ${rows.map(({ lot }) => lot.revoked)}::boolean[],
       ${instants(rows.map(({ lot }) => nextTransition(lot)))}::timestamptz[],
       ${rows.map(({ lot }) => lot.facts.purchaseId)}::uuid[],
       ${instants(rows.map((row) => row.now))}::timestamptz[])`;
@@ -170,6 +173,22 @@ function updateLots(sql: Queryable, books: readonly WalletBook[]) {
       ${instants(rows.map((lot) => nextTransition(lot)))}::timestamptz[]
     ) AS changed (id, remaining, pinned, in_force, next_transition_at)
     WHERE lot.id = changed.id`;
+}
+
+/** What disputes and refunds do to lots, apart from what every charge does to them. */
+function restateLots(sql: Queryable, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) => [...book.lots.restatedLots]);
+  if (rows.length === 0) return null;
+  return sql`
+    UPDATE lot
+    SET frozen = restated.frozen, revoked = restated.revoked, expires_at = restated.expires_at
+    FROM unnest(
+      ${rows.map((lot) => lot.facts.id)}::uuid[],
+      ${rows.map((lot) => lot.frozen)}::boolean[],
+      ${rows.map((lot) => lot.revoked)}::boolean[],
+      ${instants(rows.map((lot) => lot.facts.expiresAt))}::timestamptz[]
+    ) AS restated (id, frozen, revoked, expires_at)
+    WHERE lot.id = restated.id`;
 }
 
 function nextTransition(lot: WalletBook['newLots'][number]) {
@@ -201,12 +220,16 @@ function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecisi
   if (rows.length === 0) return null;
   return sql`
     UPDATE purchase
-    SET status = changed.status, paid_at = changed.paid_at
+    SET status = changed.status, paid_at = changed.paid_at, refund_requested_at = changed.refund_requested_at,
+        open_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'open')),
+        closed_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'closed'))
     FROM unnest(
       ${rows.map((row) => row.facts.id)}::uuid[],
-      ${rows.map((row) => row.status)}::"PurchaseStatus"[],
-      ${instants(rows.map((row) => row.paidAt))}::timestamptz[]
-    ) AS changed (id, status, paid_at)
+      ${rows.map((row) => row.state.status)}::"PurchaseStatus"[],
+      ${instants(rows.map((row) => row.paidAt))}::timestamptz[],
+      ${instants(rows.map((row) => row.refundRequestedAt))}::timestamptz[],
+      ${rows.map(({ state }) => JSON.stringify({ open: state.openDisputes, closed: state.closedDisputes }))}::jsonb[]
+    ) AS changed (id, status, paid_at, refund_requested_at, disputes)
     WHERE purchase.id = changed.id`;
 }
 

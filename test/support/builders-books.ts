@@ -20,7 +20,7 @@ import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import type { PostedAudit, PostedChange, PostedEntry, PostedTransaction } from '../../src/domain/posting/records.ts';
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
-import type { PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
+import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import {
@@ -67,6 +67,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
+    frozenGraceDays: 30,
     expiredLotRefund: options.expiredLotRefund ?? { kind: 'NEW_LOT', graceDays: 30 },
   };
 }
@@ -100,9 +101,8 @@ export interface StoredHold {
 }
 
 export interface StoredPurchase {
-  readonly facts: PurchaseSnapshot;
+  readonly facts: Omit<PurchaseSnapshot, 'lots'>;
   readonly buyer: Actor;
-  readonly paidAt: Instant | null;
 }
 
 export interface LotOptions {
@@ -206,6 +206,7 @@ export class WalletBuilder {
       inForce: options.inForce ?? effectiveAt <= now,
       closed: false,
       frozen,
+      revoked: false,
       purchaseId: null,
     };
     this.#lots.push({ ...lot, nextTransitionAt: lotTransitionAt(lot) });
@@ -225,6 +226,10 @@ export class WalletBuilder {
         id,
         walletId: WALLET,
         status: 'PENDING',
+        openDisputes: [],
+        closedDisputes: [],
+        paidAt: null,
+        refundRequestedAt: null,
         credits: credits('1000'),
         bonus: ZERO,
         bucketKey: 'purchased',
@@ -232,7 +237,6 @@ export class WalletBuilder {
         ...facts,
       },
       buyer: buyer ?? { kind: 'USER', id: 'user-1' },
-      paidAt: null,
     });
     return this;
   }
@@ -418,9 +422,12 @@ export class Books {
     for (let limits = this.opening.limits; ; limits = { ...limits, lotsPerBucket: limits.lotsPerBucket * 4 }) {
       const decision = decideBatch({
         commands,
-        wallets: [this.snapshot(limits, holds)],
+        wallets: [this.snapshot(limits, [...holds, ...this.#pinning(commands)])],
         records: keyed.flatMap((command) => this.records.get(idempotencyId(command)) ?? []),
-        purchases: [...this.purchases.values()],
+        purchases: [...this.purchases.values()].map(({ facts, buyer }) => ({
+          facts: { ...facts, lots: this.#lotsOfPurchase(facts.id) },
+          buyer,
+        })),
         refundables: [...new Set(refunded)].flatMap((id) => this.#refundable(id) ?? []),
         policies: this.opening.policies,
         newId: () => idOf(++this.#ids),
@@ -457,6 +464,26 @@ export class Books {
   #holdSnapshot(id: string): HoldSnapshot | undefined {
     const hold = this.holds.get(id);
     return hold && { ...hold, pins: hold.pins.map(({ lotId, pinned }) => ({ lot: this.#lot(lotId), pinned })) };
+  }
+
+  /** Open holds that have pinned something of the lots of purchases that commands name. */
+  #pinning(commands: readonly Command[]): string[] {
+    const purchases = commands.flatMap((command) => ('purchaseId' in command ? [command.purchaseId] : []));
+    const isTheirs = (lotId: string) => purchases.includes(this.#lot(lotId).purchaseId ?? '');
+    return [...this.holds.values()]
+      .filter(
+        ({ state, pins }) => state.status === 'OPEN' && pins.some((pin) => pin.pinned > ZERO && isTheirs(pin.lotId)),
+      )
+      .map(({ facts }) => facts.id);
+  }
+
+  #lotsOfPurchase(id: string): PurchaseLot[] {
+    return [...this.lots.values()]
+      .filter((lot) => lot.purchaseId === id)
+      .map((lot) => {
+        const expiries = this.entries.filter((entry) => entry.lotId === lot.id && entry.reasonCode === 'EXPIRY');
+        return { lot, expired: sum(expiries.map((entry) => entry.amount)) };
+      });
   }
 
   #lot(id: string): StoredLot {
@@ -505,8 +532,8 @@ export class Books {
       if (this.records.has(idempotencyId(record))) throw new Error('a key is recorded once');
       this.records.set(idempotencyId(record), record);
     }
-    for (const { facts, buyer, status, paidAt } of decision.changedPurchases) {
-      this.purchases.set(facts.id, { facts: { ...facts, status }, buyer, paidAt });
+    for (const { facts, buyer, state, paidAt, refundRequestedAt } of decision.changedPurchases) {
+      this.purchases.set(facts.id, { facts: { ...facts, ...state, paidAt, refundRequestedAt }, buyer });
     }
     this.audits.push(...decision.audits);
   }
@@ -553,8 +580,8 @@ export class Books {
     if (book.transitionsChanged) this.nextTransitionAt = this.#earliestTransition();
   }
 
-  #writeLot({ facts, remaining, pinned, inForce, closed }: DraftLot): void {
-    const lot: LotSnapshot = { ...facts, remaining, pinned, inForce, closed };
+  #writeLot({ facts, remaining, pinned, inForce, closed, frozen, revoked }: DraftLot): void {
+    const lot: LotSnapshot = { ...facts, remaining, pinned, inForce, closed, frozen, revoked };
     this.lots.set(lot.id, { ...lot, nextTransitionAt: closed ? null : lotTransitionAt(lot) });
   }
 }

@@ -24,7 +24,7 @@ import type {
 import { NO_ATTRIBUTION } from '../../src/domain/posting/records.ts';
 import { requestHash } from '../../src/domain/posting/request-hash.ts';
 import type { UsageQuantity } from '../../src/domain/pricing/price.ts';
-import type { PurchaseOutcome } from '../../src/domain/purchases/purchase.ts';
+import type { NewsKind, PurchaseNews } from '../../src/domain/purchases/purchase.ts';
 import type { Instant } from '../../src/domain/time/instant.ts';
 import { credits } from './builders-values.ts';
 
@@ -219,8 +219,15 @@ export function anAdjustment(amount: string, bucket: string, key: string = fresh
   };
 }
 
-export function aResolution(purchaseId: string, outcome: PurchaseOutcome): ResolvePurchaseCommand {
-  return { kind: 'resolve-purchase', ...target, actor: { kind: 'SYSTEM', id: 'provider' }, purchaseId, outcome };
+/** News of the provider, of this dispute where it is of one. */
+export function someNews(kind: NewsKind, dispute = 'dispute-1'): PurchaseNews {
+  const isOfDispute = kind === 'DISPUTE_OPENED' || kind === 'DISPUTE_WON' || kind === 'DISPUTE_LOST';
+  return isOfDispute ? { kind, dispute } : { kind };
+}
+
+export function aResolution(purchaseId: string, kind: NewsKind, dispute?: string): ResolvePurchaseCommand {
+  const actor = { kind: 'SYSTEM', id: 'provider' } as const;
+  return { kind: 'resolve-purchase', ...target, actor, purchaseId, news: someNews(kind, dispute) };
 }
 
 export function aSettlement(): SettleCommand {

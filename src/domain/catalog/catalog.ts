@@ -79,7 +79,7 @@ export interface Catalog {
     readonly refunds: {
       /** What becomes of a refund whose lot has expired. */
       readonly expiredLots: 'NEW_LOT' | 'FORFEIT';
-      /** Life of the new lot. */
+      /** Life of the new lot, and of lots that expired while a dispute that was won had frozen them. */
       readonly graceDays: number;
     };
   };
@@ -157,6 +157,7 @@ export function postingPolicies(
       maxLife: holds.maxSeconds * MILLISECONDS_PER_SECOND,
       heldGrace: holds.graceSeconds * MILLISECONDS_PER_SECOND,
     },
+    frozenGraceDays: refunds.graceDays,
     expiredLotRefund:
       refunds.expiredLots === 'NEW_LOT' ? { kind: 'NEW_LOT', graceDays: refunds.graceDays } : { kind: 'FORFEIT' },
   };

@@ -6,7 +6,7 @@ import type { Actor } from '../actor.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
-import type { PurchaseOutcome } from '../purchases/purchase.ts';
+import type { PurchaseNews } from '../purchases/purchase.ts';
 import { isRefusal, type Refusal } from '../refusals.ts';
 import type { Instant } from '../time/instant.ts';
 
@@ -133,7 +133,7 @@ export interface AdjustCommand extends OnWallet, Keyed, Audited {
 export interface ResolvePurchaseCommand extends OnWallet {
   readonly kind: 'resolve-purchase';
   readonly purchaseId: string;
-  readonly outcome: PurchaseOutcome;
+  readonly news: PurchaseNews;
 }
 
 /** Posts what is due on the wallet and nothing else. */

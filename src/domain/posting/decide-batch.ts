@@ -17,7 +17,13 @@ import {
   decideRelease,
   type HoldingPolicies,
 } from './decide-hold.ts';
-import { type DraftPurchase, decideResolvePurchase } from './decide-purchase.ts';
+import {
+  type DraftPurchase,
+  decideResolvePurchase,
+  draftPurchase,
+  type LoadedPurchase,
+  type PurchasePolicies,
+} from './decide-purchase.ts';
 import {
   type DraftRefundable,
   decideRefund,
@@ -33,7 +39,12 @@ import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
 
 /** What the catalog says about posting. */
-export interface Policies extends HoldingPolicies, BucketPolicies, RefundPolicies, SubscriptionPolicies {
+export interface Policies
+  extends HoldingPolicies,
+    BucketPolicies,
+    RefundPolicies,
+    SubscriptionPolicies,
+    PurchasePolicies {
   /** The version of the catalog that they are of. */
   readonly catalogVersion: number;
 }
@@ -43,7 +54,8 @@ export interface BatchInput {
   readonly wallets: readonly WalletSnapshot[];
   /** Records found for the commands' keys. */
   readonly records: readonly IdempotencyRecord[];
-  readonly purchases: readonly Omit<DraftPurchase, 'status' | 'paidAt'>[];
+  /** The purchases that commands name. */
+  readonly purchases: readonly LoadedPurchase[];
   /** The transactions that refunds name. */
   readonly refundables: readonly RefundableTransaction[];
   readonly policies: Policies;
@@ -129,13 +141,7 @@ export function decideBatch(input: BatchInput): BatchDecision | NeedsLots {
 
 function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecision {
   const books = new Map(input.wallets.map((wallet) => [wallet.id, new WalletBook(wallet, input.newId)]));
-  const purchases = input.purchases.map(
-    (loaded): DraftPurchase => ({
-      ...loaded,
-      status: loaded.facts.status,
-      paidAt: null,
-    }),
-  );
+  const purchases = input.purchases.map(draftPurchase);
   const busy = new Set<string>();
   for (const book of books.values()) {
     if (!book.snapshot.frozen && !postDueTransitions(book)) busy.add(book.snapshot.id);
@@ -159,7 +165,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     books: [...books.values()],
     newRecords: state.newRecords,
     audits: state.audits,
-    changedPurchases: purchases.filter((purchase) => purchase.status !== purchase.facts.status),
+    changedPurchases: purchases.filter((purchase) => purchase.changed),
   };
 }
 
@@ -174,9 +180,7 @@ function decideCommand(state: BatchState, command: Command, index: number): Outc
     case 'settle':
       return { status: 'settled' };
     case 'resolve-purchase':
-      // Only payment moves credits; a checkout that ended otherwise ends on a frozen wallet too.
-      if (book.snapshot.frozen && command.outcome === 'PAID') return refused({ code: 'WALLET_FROZEN' }, book.available);
-      return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId));
+      return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId), state.policies);
     default: {
       const never: never = command;
       throw new Error(`unknown command ${JSON.stringify(never)}`);

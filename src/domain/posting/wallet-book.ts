@@ -251,6 +251,28 @@ export class WalletBook {
     this.transitionsChanged = true;
   }
 
+  /** Lots cannot be spent until they are released, even by holds that have pinned them. */
+  freeze(lots: readonly DraftLot[], reasonCode: string): void {
+    for (const lot of lots) this.lots.freeze(lot);
+    this.transitionsChanged = true;
+    this.#announce(reasonCode, null, this.now);
+  }
+
+  /** Frozen lots can be spent again, each until the given expiry. */
+  release(
+    released: readonly { readonly lot: DraftLot; readonly expiresAt: Instant | null }[],
+    reasonCode: string,
+  ): void {
+    for (const { lot, expiresAt } of released) this.lots.release(lot, expiresAt);
+    this.transitionsChanged = true;
+    this.#announce(reasonCode, null, this.now);
+  }
+
+  revoke(lot: DraftLot): void {
+    this.lots.revoke(lot);
+    this.transitionsChanged = true;
+  }
+
   subscribe(subscription: DraftSubscription, allowances: readonly AllowanceSnapshot[]): void {
     this.subscription = subscription;
     this.windows = new Windows(this.snapshot, subscription.anchorDay);

@@ -6,7 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
-import type { PurchaseOutcome } from '../../domain/purchases/purchase.ts';
+import type { NewsKind } from '../../domain/purchases/purchase.ts';
+import { isStorableText } from '../../domain/storable-text.ts';
 import type { Sql } from '../../persistence/connection.ts';
 import {
   findCheckout,
@@ -34,14 +35,21 @@ export interface SignedEvent {
   readonly body: string;
 }
 
-const OUTCOMES: Readonly<Record<SandboxOutcome, PurchaseOutcome>> = {
+const OUTCOMES: Readonly<Record<SandboxOutcome, NewsKind>> = {
   PAID: 'PAID',
   DECLINED: 'FAILED',
   CANCELED: 'EXPIRED',
 };
 
 const TOKEN_BYTES = 32;
-const eventBody = z.object({ purchaseId: z.uuid(), outcome: z.enum(['PAID', 'FAILED', 'EXPIRED']) });
+const eventBody = z.union([
+  z.object({ purchaseId: z.uuid(), outcome: z.enum(['PAID', 'FAILED', 'EXPIRED', 'REFUNDED']) }),
+  z.object({
+    purchaseId: z.uuid(),
+    outcome: z.enum(['DISPUTE_OPENED', 'DISPUTE_WON', 'DISPUTE_LOST']),
+    dispute: z.string().min(1).max(255).refine(isStorableText),
+  }),
+]);
 
 export class SandboxProvider implements PaymentProvider {
   readonly name = 'sandbox';
@@ -61,7 +69,13 @@ export class SandboxProvider implements PaymentProvider {
 
   verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null {
     const event = eventBody.safeParse(this.#verified(headers, rawBody));
-    return event.success ? { id: headers['webhook-id'] ?? '', ...event.data } : null;
+    if (!event.success) return null;
+    const { purchaseId } = event.data;
+    const news =
+      'dispute' in event.data
+        ? { kind: event.data.outcome, dispute: event.data.dispute }
+        : { kind: event.data.outcome };
+    return { id: headers['webhook-id'] ?? '', purchaseId, news };
   }
 
   #verified(headers: Readonly<Record<string, string>>, rawBody: string): unknown {

@@ -149,6 +149,7 @@ describe('the policies that posting needs', () => {
       countsUnits: false,
       countsSpending: true,
       holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },
+      frozenGraceDays: 9,
       expiredLotRefund: { kind: 'NEW_LOT', graceDays: 9 },
     });
   });

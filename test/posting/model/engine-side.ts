@@ -62,7 +62,7 @@ export function toCommand(command: NaiveCommand, wallet: WalletIds, ids: Ids): C
       return { kind: 'settle', ...on };
     case 'pay': {
       const purchaseId = (command.purchase === null ? undefined : wallet.purchases[command.purchase]) ?? NOBODY;
-      return { kind: 'resolve-purchase', ...on, purchaseId, outcome: command.outcome };
+      return { kind: 'resolve-purchase', ...on, purchaseId, news: { kind: command.outcome } };
     }
     case 'events': {
       const events = command.events.map((event): DebitCommand | Refusal =>
