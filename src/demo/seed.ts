@@ -210,6 +210,8 @@ async function buyPackage(services: Services, { organizationId, walletId }: Tena
     await insertPurchase(tx, {
       id,
       organizationId,
+      kind: 'PACKAGE',
+      description: offer.name,
       packageKey: offer.key,
       catalogVersion: version,
       credits: offer.credits,

@@ -14,6 +14,7 @@ import './mutations/refund.ts';
 import './mutations/grant-credits.ts';
 import './mutations/adjust-balance.ts';
 import './mutations/purchase-package.ts';
+import './mutations/top-up.ts';
 import './mutations/select-plan.ts';
 import './mutations/create-organization.ts';
 import './mutations/create-project.ts';

@@ -161,6 +161,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { purchasePackage(input: { ${here()}, ${fresh()}, packageId: "${ids.Package}" }) { __typename } }`,
     payload: 'PurchasePayload',
   }),
+  'Mutation.topUp': async () => ({
+    document: `mutation { topUp(input: { ${await onAPlanWithTopUps()}, ${fresh()}, credits: "10" }) { __typename } }`,
+    payload: 'PurchasePayload',
+  }),
   'Mutation.createOrganization': () => ({
     document: `mutation { createOrganization(input: { slug: ${slug()}, name: "N" }) { __typename } }`,
     payload: 'OrganizationPayload',
@@ -238,6 +242,13 @@ function setSubscription(status: string): Promise<unknown> {
     'UPDATE plan_subscription SET status = $2::"SubscriptionStatus" WHERE organization_id = $1',
     [decodeId('Organization', gateway.organizationId), status],
   );
+}
+
+async function onAPlanWithTopUps(): Promise<string> {
+  await query(gateway.database, `UPDATE plan_subscription SET plan_key = 'team' WHERE organization_id = $1`, [
+    decodeId('Organization', gateway.organizationId),
+  ]);
+  return here();
 }
 
 async function aFreePlan(): Promise<string> {

@@ -181,6 +181,12 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", packageId: "${encodeId('Package', 'starter')}", idempotencyKey: "foreign"`,
     ),
   ],
+  'Mutation.topUp': [
+    inMutation(
+      'topUp',
+      ({ Organization }) => `organizationId: "${Organization}", credits: "10", idempotencyKey: "foreign"`,
+    ),
+  ],
   'Mutation.createOrganization': [],
   'Mutation.createProject': [
     inMutation('createProject', ({ Organization }) => `organizationId: "${Organization}", key: "k", name: "N"`),
@@ -290,6 +296,7 @@ describe('what names something of another organization', () => {
       `debit(input: { userId: "${theirIds.User}", idempotencyKey: "k", amount: "1" })`,
       `recordUsage(input: { organizationId: "${organizationId}", events: [{ idempotencyKey: "k", usage: { meter: "search" } }] })`,
       `purchasePackage(input: { organizationId: "${organizationId}", idempotencyKey: "k", packageId: "${packageId}" })`,
+      `topUp(input: { organizationId: "${organizationId}", idempotencyKey: "k", credits: "10" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
       `createApiKey(input: { organizationId: "${organizationId}", name: "N", master: true })`,
       `createApiKey(input: { projectId: "${theirIds.Project}", name: "N", scopes: [USAGE_WRITE] })`,

@@ -41,6 +41,7 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
         ),
         dailyCreditCap: fc.option(credits),
         overdraft: credits,
+        topUp: fc.option(fc.record({ increment: credits, unitPrice: money })),
         features: fc.array(name, { maxLength: 2 }),
       }),
     ),

@@ -1,7 +1,8 @@
 -- Purchases beyond their payment: disputes, refunds, receipts.
 
--- Which disputes of a payment wait for their verdict and which have one; since when its money is being given back.
+-- What was bought in words, as the buyer read it. Which disputes of a payment wait for their verdict and which have one; since when its money is being given back.
 ALTER TABLE "purchase"
+  ADD COLUMN "description" TEXT NOT NULL DEFAULT 'Credits',
   ADD COLUMN "open_disputes" TEXT[] DEFAULT ARRAY[]::TEXT[],
   ADD COLUMN "closed_disputes" TEXT[] DEFAULT ARRAY[]::TEXT[],
   ADD COLUMN "refund_requested_at" TIMESTAMPTZ(3),

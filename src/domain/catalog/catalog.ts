@@ -6,6 +6,7 @@ import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts
 import { type Micros, plus } from '../credits/micros.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
+import type { TopUpTerms } from '../purchases/top-up.ts';
 import type { Instant } from '../time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
 
@@ -43,6 +44,8 @@ export interface Plan {
   readonly dailyCreditCap: Micros | null;
   /** How far spending may go into debt where a call allows it. */
   readonly overdraft: Micros;
+  /** How credits can be bought on top; null for not at all. */
+  readonly topUp: TopUpTerms | null;
   readonly features: readonly string[];
 }
 

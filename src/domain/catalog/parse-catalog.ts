@@ -125,6 +125,16 @@ const plan = z.strictObject({
     .default([]),
   dailyCreditCap: credits.nullable().default(null),
   overdraft: credits.default(ZERO),
+  topUp: z
+    .strictObject({
+      increment: credits.refine((amount) => amount > ZERO, 'must be more than 0'),
+      unitPrice: money.refine(({ amountMinor }) => amountMinor > 0n, {
+        path: ['amountMinor'],
+        message: 'must be more than 0',
+      }),
+    })
+    .nullable()
+    .default(null),
   features: z.array(label).max(100).default([]),
 });
 
@@ -308,6 +318,7 @@ function checkReferences(raw: RawCatalog): Problem[] {
     ...raw.rates.flatMap((item, index) => [...checkPrice(item, index), ...checkMinimum(item, index)]),
     ...checkAmbiguity(raw.rates),
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
+    ...raw.plans.flatMap((item, index) => checkTopUp(item, index, raw)),
     ...raw.packages.flatMap((item, index) => checkOffer(item, index, raw, bucketsByKey)),
   ];
 }
@@ -331,6 +342,11 @@ function checkAllowances({ allowances }: RawCatalog['plans'][number], plan: numb
     const first = allowances.findIndex((other) => other.bucket === allowance.bucket);
     return first < index ? [{ path, message: 'a plan has at most one allowance per bucket' }] : [];
   });
+}
+
+function checkTopUp({ topUp }: RawCatalog['plans'][number], index: number, raw: RawCatalog): Problem[] {
+  if (topUp === null || purchasedBucket(raw)) return [];
+  return [{ path: ['plans', index, 'topUp'], message: 'top-ups need a bucket of kind PURCHASED' }];
 }
 
 const purchasedBucket = (raw: RawCatalog) => raw.buckets.find((item) => item.kind === 'PURCHASED');

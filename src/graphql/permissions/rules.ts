@@ -59,6 +59,7 @@ export const ruleTree = {
     extendHold: chargesUsage,
     refund: writesBilling,
     purchasePackage: writesBilling,
+    topUp: writesBilling,
     selectPlan: writesBilling,
     createOrganization: isPerson,
     createProject: managesOrganization,

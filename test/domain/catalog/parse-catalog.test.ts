@@ -56,6 +56,7 @@ describe('a valid catalog', () => {
         { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('2000') },
       ],
       dailyCreditCap: null,
+      topUp: null,
       overdraft: 0n,
       features: ['100 free credits a day', 'Community support'],
     });

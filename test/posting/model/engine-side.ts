@@ -273,6 +273,7 @@ function refusalSeen(refusal: Refusal): RefusalSeen {
     case 'IDEMPOTENCY_KEY_REUSED':
       return { code: refusal.code };
     case 'PAYMENT_FAILED':
+    case 'INVALID_INCREMENT':
       throw new Error('no command of the model is paid for');
     default:
       return refusal;
