@@ -29,10 +29,11 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     insertChanges(sql, books),
     updateBuckets(sql, books),
     writeAllowances(sql, books),
-    updatePurchases(sql, decision),
     insertRecords(sql, decision),
     insertAudits(sql, decision),
     updateWallets(sql, books),
+    // Last: whoever gives a receipt its number holds the issuer's counter until the commit.
+    updatePurchases(sql, decision),
   ].filter((statement) => statement !== null);
   const committing = sql`COMMIT`;
   await Promise.all([...statements, committing]);
@@ -216,20 +217,33 @@ function updateBuckets(sql: Queryable, books: readonly WalletBook[]) {
     WHERE bucket.id = changed.id`;
 }
 
+/** Purchases that were paid get the next numbers of their issuer, in the order of the batch. */
 function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
+    WITH changed AS (
+      SELECT *, count(*) OVER (PARTITION BY issuer) - row_number() OVER (PARTITION BY issuer ORDER BY position) AS behind
+      FROM unnest(
+        ${rows.map((row) => row.facts.id)}::uuid[],
+        ${rows.map((row) => row.state.status)}::"PurchaseStatus"[],
+        ${instants(rows.map((row) => row.paidAt))}::timestamptz[],
+        ${instants(rows.map((row) => row.refundRequestedAt))}::timestamptz[],
+        ${rows.map(({ state }) => JSON.stringify({ open: state.openDisputes, closed: state.closedDisputes }))}::jsonb[],
+        ${rows.map((row) => row.receiptIssuer)}::text[]
+      ) WITH ORDINALITY AS changed (id, status, paid_at, refund_requested_at, disputes, issuer, position)
+    ), counter AS (
+      INSERT INTO receipt_counter (issuer, last_number)
+      SELECT issuer, count(*) FROM changed WHERE issuer IS NOT NULL GROUP BY issuer
+      ON CONFLICT (issuer) DO UPDATE SET last_number = receipt_counter.last_number + excluded.last_number
+      RETURNING issuer, last_number
+    )
     UPDATE purchase
     SET status = changed.status, paid_at = changed.paid_at, refund_requested_at = changed.refund_requested_at,
         open_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'open')),
-        closed_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'closed'))
-    FROM unnest(
-      ${rows.map((row) => row.facts.id)}::uuid[],
-      ${rows.map((row) => row.state.status)}::"PurchaseStatus"[],
-      ${instants(rows.map((row) => row.paidAt))}::timestamptz[],
-      ${instants(rows.map((row) => row.refundRequestedAt))}::timestamptz[],
-      ${rows.map(({ state }) => JSON.stringify({ open: state.openDisputes, closed: state.closedDisputes }))}::jsonb[]
-    ) AS changed (id, status, paid_at, refund_requested_at, disputes)
+        closed_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'closed')),
+        receipt_issuer = coalesce(changed.issuer, receipt_issuer),
+        receipt_sequence = coalesce(counter.last_number - changed.behind, receipt_sequence)
+    FROM changed LEFT JOIN counter ON counter.issuer = changed.issuer
     WHERE purchase.id = changed.id`;
 }
 

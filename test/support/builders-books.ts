@@ -68,6 +68,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     countsSpending: cap !== null,
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
     frozenGraceDays: 30,
+    receiptIssuer: 'R',
     expiredLotRefund: options.expiredLotRefund ?? { kind: 'NEW_LOT', graceDays: 30 },
   };
 }

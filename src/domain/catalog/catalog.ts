@@ -79,6 +79,10 @@ export interface Catalog {
       /** How long after a pinned lot's expiry a hold may be extended. */
       readonly graceSeconds: number;
     };
+    readonly receipts: {
+      /** Begins the numbers of receipts, which have no gaps per issuer. */
+      readonly issuer: string;
+    };
     readonly refunds: {
       /** What becomes of a refund whose lot has expired. */
       readonly expiredLots: 'NEW_LOT' | 'FORFEIT';
@@ -160,6 +164,7 @@ export function postingPolicies(
       maxLife: holds.maxSeconds * MILLISECONDS_PER_SECOND,
       heldGrace: holds.graceSeconds * MILLISECONDS_PER_SECOND,
     },
+    receiptIssuer: policies.receipts.issuer,
     frozenGraceDays: refunds.graceDays,
     expiredLotRefund:
       refunds.expiredLots === 'NEW_LOT' ? { kind: 'NEW_LOT', graceDays: refunds.graceDays } : { kind: 'FORFEIT' },

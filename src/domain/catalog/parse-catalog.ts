@@ -194,6 +194,14 @@ const document = z.strictObject({
           message: 'must not be more than maxSeconds',
         })
         .prefault({}),
+      receipts: z
+        .strictObject({
+          issuer: z
+            .string()
+            .regex(/^[A-Z][A-Z0-9-]{0,19}$/, 'must be a capital letter, then up to 19 of A–Z 0–9 -')
+            .default('R'),
+        })
+        .prefault({}),
       refunds: z
         .strictObject({
           expiredLots: z.enum(['NEW_LOT', 'FORFEIT']).default('NEW_LOT'),

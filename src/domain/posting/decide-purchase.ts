@@ -28,6 +28,8 @@ const DISPUTE = 'DISPUTE';
 export interface PurchasePolicies {
   /** How many days lots live that have expired while they were frozen. */
   readonly frozenGraceDays: number;
+  /** Who issues receipts: each issuer has numbers of its own. */
+  readonly receiptIssuer: string;
 }
 
 export interface LoadedPurchase {
@@ -40,6 +42,8 @@ export interface DraftPurchase extends LoadedPurchase {
   state: PurchaseState;
   paidAt: Instant | null;
   refundRequestedAt: Instant | null;
+  /** Who issues the receipt that the batch owes for it; null where it owes none. */
+  receiptIssuer: string | null;
   /** The lots that the batch has made for it. */
   readonly made: DraftLot[];
   changed: boolean;
@@ -48,7 +52,7 @@ export interface DraftPurchase extends LoadedPurchase {
 export function draftPurchase({ facts, buyer }: LoadedPurchase): DraftPurchase {
   const { status, openDisputes, closedDisputes, paidAt, refundRequestedAt } = facts;
   const state = { status, openDisputes, closedDisputes };
-  return { facts, buyer, state, paidAt, refundRequestedAt, made: [], changed: false };
+  return { facts, buyer, state, paidAt, refundRequestedAt, receiptIssuer: null, made: [], changed: false };
 }
 
 export function decideResolvePurchase(
@@ -80,6 +84,7 @@ interface Taking {
 function take(effect: PurchaseEffect, { book, purchase, actor, policies }: Taking): void {
   switch (effect) {
     case 'FULFIL':
+      purchase.receiptIssuer = policies.receiptIssuer;
       fulfil(book, purchase);
       break;
     case 'FREEZE':

@@ -129,6 +129,7 @@ describe('the policies that posting needs', () => {
         commandCeiling: credits('5'),
         latenessDays: 2,
         holds: { defaultSeconds: 60, maxSeconds: 3_600, graceSeconds: 30 },
+        receipts: { issuer: 'R' },
         refunds: { expiredLots: 'NEW_LOT', graceDays: 9 },
       },
       ratesEffectiveAt: null,
@@ -149,6 +150,7 @@ describe('the policies that posting needs', () => {
       countsUnits: false,
       countsSpending: true,
       holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },
+      receiptIssuer: 'R',
       frozenGraceDays: 9,
       expiredLotRefund: { kind: 'NEW_LOT', graceDays: 9 },
     });
