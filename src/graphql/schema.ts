@@ -15,6 +15,8 @@ import './mutations/grant-credits.ts';
 import './mutations/adjust-balance.ts';
 import './mutations/purchase-package.ts';
 import './mutations/top-up.ts';
+import './mutations/refund-purchase.ts';
+import './mutations/revoke-grant.ts';
 import './mutations/select-plan.ts';
 import './mutations/create-organization.ts';
 import './mutations/create-project.ts';

@@ -28,6 +28,7 @@ import { loadHolds } from './load-holds.ts';
 import { findPinningHolds, loadPurchases } from './load-purchases.ts';
 import { loadRefundables } from './load-refundables.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
+import { loadNamedLots } from './lots.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */
 export interface LoadLimits {
@@ -37,7 +38,7 @@ export interface LoadLimits {
   readonly duePerWallet: number;
 }
 
-export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'purchases'> {
+export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'purchases' | 'lots'> {
   /** The newest version of the catalog once the wallets were locked; 0 where there is none. */
   readonly catalogVersion: number;
 }
@@ -135,21 +136,35 @@ async function load(
   const keyed = keyedCommands(commands);
   const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
+  const namedLots = keyed.flatMap((command) => ('lotId' in command ? [command.lotId] : []));
   const purchaseIds = commands.flatMap((command) => ('purchaseId' in command ? [command.purchaseId] : []));
-  const [, wallets, buckets, lots, records, purchases, pinning, holds, refundables, spendCounts, tierCounts] =
-    await Promise.all([
-      Promise.all(locking),
-      loadWallets(sql, walletIds),
-      loadBuckets(sql, walletIds),
-      loadLots(sql, walletIds, limits.lotsPerBucket),
-      loadRecords(sql, keyed),
-      loadPurchases(sql, purchaseIds, walletIds),
-      findPinningHolds(sql, purchaseIds, walletIds),
-      loadHolds(sql, namedHolds, walletIds),
-      loadRefundables(sql, refunded, walletIds),
-      needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
-      needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
-    ]);
+  const [
+    ,
+    wallets,
+    buckets,
+    lots,
+    records,
+    purchases,
+    pinning,
+    holds,
+    refundables,
+    revocable,
+    spendCounts,
+    tierCounts,
+  ] = await Promise.all([
+    Promise.all(locking),
+    loadWallets(sql, walletIds),
+    loadBuckets(sql, walletIds),
+    loadLots(sql, walletIds, limits.lotsPerBucket),
+    loadRecords(sql, keyed),
+    loadPurchases(sql, purchaseIds, walletIds),
+    findPinningHolds(sql, purchaseIds, walletIds),
+    loadHolds(sql, namedHolds, walletIds),
+    loadRefundables(sql, refunded, walletIds),
+    loadNamedLots(sql, namedLots, walletIds),
+    needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
+    needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
+  ]);
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
   const [dueLots, lapsed] =
@@ -174,6 +189,7 @@ async function load(
     records: records.map(recordOf),
     purchases,
     refundables,
+    lots: revocable,
     catalogVersion: wallets[0]?.catalog_version ?? 0,
   };
 }

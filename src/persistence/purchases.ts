@@ -1,6 +1,7 @@
 /** Purchases before money is paid for them; what follows payment is the posting engine's. */
 import type { Actor } from '../domain/actor.ts';
 import type { Micros } from '../domain/credits/micros.ts';
+import type { PurchaseStatus } from '../domain/purchases/purchase.ts';
 import type { Queryable } from './connection.ts';
 
 export interface NewPurchase {
@@ -56,6 +57,46 @@ export async function attachCheckout(
   await sql`
     UPDATE purchase SET provider_reference = ${checkout.reference}, checkout_url = ${checkout.url}
     WHERE id = ${purchaseId} AND checkout_url IS NULL`;
+}
+
+/** Whose purchase it is; null for an unknown one. */
+export async function tenantOfPurchase(
+  sql: Queryable,
+  purchaseId: string,
+): Promise<{ organizationId: string; walletId: string } | null> {
+  const [row] = await sql<{ organization_id: string; wallet_id: string }[]>`
+    SELECT p.organization_id, w.id AS wallet_id
+    FROM purchase p JOIN wallet w ON w.organization_id = p.organization_id
+    WHERE p.id = ${purchaseId}`;
+  return row ? { organizationId: row.organization_id, walletId: row.wallet_id } : null;
+}
+
+export interface RefundableOfPurchase {
+  readonly status: PurchaseStatus;
+  /** True while the provider's answer to a refund is awaited. */
+  readonly isRequested: boolean;
+  /** The provider's own id of the checkout. */
+  readonly reference: string | null;
+  readonly amountMinor: bigint;
+  readonly currency: string;
+}
+
+/** What a refund must ask for, as it was paid. */
+export async function findRefundable(sql: Queryable, purchaseId: string): Promise<RefundableOfPurchase | null> {
+  const [row] = await sql<
+    {
+      status: PurchaseStatus;
+      is_requested: boolean;
+      provider_reference: string | null;
+      price_minor: bigint;
+      currency: string;
+    }[]
+  >`
+    SELECT status, refund_requested_at IS NOT NULL AS is_requested, provider_reference, price_minor, currency
+    FROM purchase WHERE id = ${purchaseId}`;
+  if (!row) return null;
+  const { status, is_requested: isRequested, provider_reference: reference } = row;
+  return { status, isRequested, reference, amountMinor: row.price_minor, currency: row.currency };
 }
 
 /** The wallet that a purchase's credits go to; null for an unknown purchase. */

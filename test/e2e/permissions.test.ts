@@ -189,6 +189,14 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { adjustBalance(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "purchased", reason: "r" }) { __typename } }`,
     payload: 'AdjustPayload',
   }),
+  'Mutation.revokeGrant': async () => ({
+    document: `mutation { revokeGrant(input: { lotId: "${await aGrantedLot()}", ${fresh()}, reason: "r" }) { __typename } }`,
+    payload: 'AdjustPayload',
+  }),
+  'Mutation.refundPurchase': async () => ({
+    document: `mutation { refundPurchase(input: { purchaseId: "${await aPaidPurchase()}", ${fresh()} }) { __typename } }`,
+    payload: 'PurchasePayload',
+  }),
   'Mutation.applyCatalog': () => ({
     document: `mutation { applyCatalog(input: { yaml: ${JSON.stringify(anotherCatalog())} }) { __typename } }`,
     payload: 'ApplyCatalogPayload',
@@ -242,6 +250,21 @@ function setSubscription(status: string): Promise<unknown> {
     'UPDATE plan_subscription SET status = $2::"SubscriptionStatus" WHERE organization_id = $1',
     [decodeId('Organization', gateway.organizationId), status],
   );
+}
+
+async function aGrantedLot(): Promise<string> {
+  const { grantCredits } = await byOperator<{ grantCredits: { lot: { id: string } } }>(
+    `mutation { grantCredits(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "promotional", reason: "r" }) { ... on GrantPayload { lot { id } } } }`,
+  );
+  return grantCredits.lot.id;
+}
+
+async function aPaidPurchase(): Promise<string> {
+  const { purchasePackage } = await byOperator<{ purchasePackage: { purchase: { id: string; checkoutUrl: string } } }>(
+    `mutation { purchasePackage(input: { organizationId: "${disposable.id}", ${fresh()}, packageId: "${ids.Package}" }) { ... on PurchasePayload { purchase { id checkoutUrl } } } }`,
+  );
+  await fetch(`${purchasePackage.purchase.checkoutUrl}/pay`, { method: 'POST' });
+  return purchasePackage.purchase.id;
 }
 
 async function onAPlanWithTopUps(): Promise<string> {

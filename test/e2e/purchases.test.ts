@@ -444,7 +444,8 @@ describe('the checkout page', () => {
     expect((await page(`${checkoutUrl}/pay`)).status).toBe(405);
     expect((await page(checkoutUrl, 'POST')).status).toBe(405);
     expect((await page(`${checkoutUrl}/pay`, 'DELETE')).status).toBe(405);
-    expect((await page(`${checkoutUrl}/refund`, 'POST')).status).toBeGreaterThanOrEqual(400);
+    expect((await page(`${checkoutUrl}/unknown`, 'POST')).status).toBeGreaterThanOrEqual(400);
+    for (const tooEarly of ['refund', 'dispute', 'dispute-lost']) await page(`${checkoutUrl}/${tooEarly}`, 'POST');
     expect(await purchase(buyer.client, id)).toMatchObject({ status: 'PENDING', checkoutUrl });
     await expectUntouched(buyer);
   });

@@ -203,6 +203,12 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", idempotencyKey: "foreign", credits: "1", bucketKey: "purchased", reason: "r"`,
     ),
   ],
+  'Mutation.revokeGrant': [
+    inMutation('revokeGrant', ({ Lot }) => `lotId: "${Lot}", idempotencyKey: "foreign", reason: "r"`),
+  ],
+  'Mutation.refundPurchase': [
+    inMutation('refundPurchase', ({ Purchase }) => `purchaseId: "${Purchase}", idempotencyKey: "foreign"`),
+  ],
   'Mutation.adjustBalance': [
     inMutation(
       'adjustBalance',

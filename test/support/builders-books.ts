@@ -46,6 +46,7 @@ export interface PolicyOptions {
   readonly overdraft?: string;
   readonly plansOnSale?: Readonly<Record<string, PlanOnSale>>;
   readonly expiredLotRefund?: ExpiredLotRefund;
+  readonly spentCredits?: 'REFUSE' | 'DEBT';
   readonly maxHoldSeconds?: number;
   readonly heldGraceSeconds?: number;
 }
@@ -69,6 +70,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
     frozenGraceDays: 30,
     receiptIssuer: 'R',
+    spentCredits: options.spentCredits ?? 'REFUSE',
     expiredLotRefund: options.expiredLotRefund ?? { kind: 'NEW_LOT', graceDays: 30 },
   };
 }
@@ -429,6 +431,7 @@ export class Books {
           facts: { ...facts, lots: this.#lotsOfPurchase(facts.id) },
           buyer,
         })),
+        lots: [...this.lots.values()],
         refundables: [...new Set(refunded)].flatMap((id) => this.#refundable(id) ?? []),
         policies: this.opening.policies,
         newId: () => idOf(++this.#ids),

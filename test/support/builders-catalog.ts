@@ -73,7 +73,11 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
       latenessDays: fc.nat(9),
       holds: fc.record({ defaultSeconds: fc.nat(9), maxSeconds: fc.nat(9), graceSeconds: fc.nat(9) }),
       receipts: fc.record({ issuer: fc.constantFrom('R', 'A-1') }),
-      refunds: fc.record({ expiredLots: fc.constantFrom('NEW_LOT', 'FORFEIT'), graceDays: fc.nat(9) }),
+      refunds: fc.record({
+        expiredLots: fc.constantFrom('NEW_LOT', 'FORFEIT'),
+        graceDays: fc.nat(9),
+        spentCredits: fc.constantFrom('REFUSE', 'DEBT'),
+      }),
     }),
     ratesEffectiveAt: fc.option(fc.nat().map(instant)),
   });

@@ -7,6 +7,7 @@ import type {
   AdjustCommand,
   Attribution,
   AuthorizeCommand,
+  CancelRefundCommand,
   CaptureCommand,
   Charge,
   DebitCommand,
@@ -16,8 +17,10 @@ import type {
   GrantCommand,
   OveragePolicy,
   RefundCommand,
+  RefundPurchaseCommand,
   ReleaseCommand,
   ResolvePurchaseCommand,
+  RevokeGrantCommand,
   SettleCommand,
   SubscribeCommand,
 } from '../../src/domain/posting/commands.ts';
@@ -228,6 +231,36 @@ export function someNews(kind: NewsKind, dispute = 'dispute-1'): PurchaseNews {
 export function aResolution(purchaseId: string, kind: NewsKind, dispute?: string): ResolvePurchaseCommand {
   const actor = { kind: 'SYSTEM', id: 'provider' } as const;
   return { kind: 'resolve-purchase', ...target, actor, purchaseId, news: someNews(kind, dispute) };
+}
+
+export function aPurchaseRefund(purchaseId: string, key: string = freshKey()): RefundPurchaseCommand {
+  return {
+    kind: 'refund-purchase',
+    ...target,
+    actor: AN_OPERATOR,
+    requestId: null,
+    idempotencyKey: key,
+    requestHash: requestHash('refundPurchase', ORGANIZATION, { purchaseId }),
+    purchaseId,
+    description: null,
+  };
+}
+
+export function aCancelledRefund(purchaseId: string): CancelRefundCommand {
+  return { kind: 'cancel-refund', ...target, actor: AN_OPERATOR, purchaseId };
+}
+
+export function aRevocation(lotId: string, key: string = freshKey()): RevokeGrantCommand {
+  return {
+    kind: 'revoke-grant',
+    ...target,
+    actor: AN_OPERATOR,
+    requestId: null,
+    idempotencyKey: key,
+    requestHash: requestHash('revokeGrant', ORGANIZATION, { lotId }),
+    lotId,
+    description: 'a reason',
+  };
 }
 
 export function aSettlement(): SettleCommand {

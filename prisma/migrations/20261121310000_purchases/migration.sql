@@ -43,3 +43,10 @@ ALTER TABLE "purchase"
     AND ("receipt_sequence" IS NOT NULL) = ("paid_at" IS NOT NULL));
 CREATE UNIQUE INDEX "purchase_receipt_issuer_receipt_sequence_key" ON "purchase" ("receipt_issuer", "receipt_sequence");
 CREATE UNIQUE INDEX "purchase_receipt_token_key" ON "purchase" ("receipt_token");
+
+-- What happened at the sandbox provider to a payment after it was made: each with the event that tells of it.
+ALTER TABLE "sandbox_checkout"
+  ADD COLUMN "refund_event_id" TEXT,
+  ADD COLUMN "dispute_event_id" TEXT,
+  ADD COLUMN "verdict" TEXT,
+  ADD COLUMN "verdict_event_id" TEXT;

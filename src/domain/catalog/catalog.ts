@@ -88,6 +88,8 @@ export interface Catalog {
       readonly expiredLots: 'NEW_LOT' | 'FORFEIT';
       /** Life of the new lot, and of lots that expired while a dispute that was won had frozen them. */
       readonly graceDays: number;
+      /** Whether the money of purchases is refunded whose credits were spent in part: not at all, or the part is owed. */
+      readonly spentCredits: 'REFUSE' | 'DEBT';
     };
   };
   /** From when the rates price usage; null for the moment they are applied. Everything else changes when applied. */
@@ -166,6 +168,7 @@ export function postingPolicies(
     },
     receiptIssuer: policies.receipts.issuer,
     frozenGraceDays: refunds.graceDays,
+    spentCredits: refunds.spentCredits,
     expiredLotRefund:
       refunds.expiredLots === 'NEW_LOT' ? { kind: 'NEW_LOT', graceDays: refunds.graceDays } : { kind: 'FORFEIT' },
   };

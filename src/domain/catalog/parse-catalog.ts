@@ -206,6 +206,7 @@ const document = z.strictObject({
         .strictObject({
           expiredLots: z.enum(['NEW_LOT', 'FORFEIT']).default('NEW_LOT'),
           graceDays: days.default(30),
+          spentCredits: z.enum(['REFUSE', 'DEBT']).default('REFUSE'),
         })
         .prefault({}),
     })

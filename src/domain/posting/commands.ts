@@ -129,6 +129,26 @@ export interface AdjustCommand extends OnWallet, Keyed, Audited {
   readonly description: string;
 }
 
+/** Takes back what is left of a granted lot. */
+export interface RevokeGrantCommand extends OnWallet, Keyed, Audited {
+  readonly kind: 'revoke-grant';
+  readonly lotId: string;
+  readonly description: string;
+}
+
+/** Begins to give the money of a purchase back; the provider's news completes it. */
+export interface RefundPurchaseCommand extends OnWallet, Keyed, Audited {
+  readonly kind: 'refund-purchase';
+  readonly purchaseId: string;
+  readonly description: string | null;
+}
+
+/** The payment provider has declined a refund that was begun. */
+export interface CancelRefundCommand extends OnWallet {
+  readonly kind: 'cancel-refund';
+  readonly purchaseId: string;
+}
+
 /** What the payment provider says of a purchase; repeated and late news change nothing. */
 export interface ResolvePurchaseCommand extends OnWallet {
   readonly kind: 'resolve-purchase';
@@ -150,8 +170,10 @@ export type KeyedCommand =
   | RefundCommand
   | SubscribeCommand
   | GrantCommand
-  | AdjustCommand;
-export type Command = KeyedCommand | EventsCommand | ResolvePurchaseCommand | SettleCommand;
+  | AdjustCommand
+  | RevokeGrantCommand
+  | RefundPurchaseCommand;
+export type Command = KeyedCommand | EventsCommand | ResolvePurchaseCommand | CancelRefundCommand | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {
   return 'idempotencyKey' in command;

@@ -5,7 +5,7 @@
 import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
-import type { WalletSnapshot } from '../wallet/snapshot.ts';
+import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
 import { type Command, type EventsCommand, isKeyed, isUndoable, type KeyedCommand } from './commands.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
@@ -30,8 +30,9 @@ import {
   type RefundableTransaction,
   type RefundPolicies,
 } from './decide-refund.ts';
+import { decideCancelRefund, decideRefundPurchase, decideRevokeGrant } from './decide-revoke.ts';
 import { checkPlan, decideSubscribe, type SubscriptionPolicies } from './decide-subscribe.ts';
-import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './idempotency.ts';
+import { answerAgain, type IdempotencyRecord, idempotencyId, type Recordable, recordOf } from './idempotency.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
 import type { PostedAudit } from './records.ts';
@@ -56,6 +57,8 @@ export interface BatchInput {
   readonly records: readonly IdempotencyRecord[];
   /** The purchases that commands name. */
   readonly purchases: readonly LoadedPurchase[];
+  /** The lots that commands name. */
+  readonly lots: readonly LotSnapshot[];
   /** The transactions that refunds name. */
   readonly refundables: readonly RefundableTransaction[];
   readonly policies: Policies;
@@ -87,6 +90,7 @@ interface BatchState {
   readonly newId: () => string;
   readonly purchases: ReadonlyMap<string, DraftPurchase>;
   readonly refundables: ReadonlyMap<string, DraftRefundable>;
+  readonly lots: ReadonlyMap<string, LotSnapshot>;
   /** Calls of all or nothing that are nothing, by the place of their command in the batch. */
   readonly blocked: ReadonlyMap<number, BlockedCall>;
   readonly busy: ReadonlySet<string>;
@@ -154,6 +158,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     newId: input.newId,
     purchases: new Map(purchases.map((purchase) => [purchase.facts.id, purchase])),
     refundables: new Map(input.refundables.map((facts) => [facts.id, { facts, refunded: facts.refunded }])),
+    lots: new Map(input.lots.map((lot) => [lot.id, lot])),
     blocked,
     busy,
     policies: input.policies,
@@ -179,6 +184,8 @@ function decideCommand(state: BatchState, command: Command, index: number): Outc
       return { status: 'events', outcomes: decideEvents(state, book, command, index) };
     case 'settle':
       return { status: 'settled' };
+    case 'cancel-refund':
+      return decideCancelRefund(book, state.purchases.get(command.purchaseId), state.policies);
     case 'resolve-purchase':
       return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId), state.policies);
     default: {
@@ -201,9 +208,23 @@ function decideOnce(state: BatchState, book: WalletBook, command: KeyedCommand):
   return outcome;
 }
 
+/** What is answered again: everything that was done, and refusals that stick. */
+function isRecordable(outcome: Outcome): outcome is Recordable {
+  switch (outcome.status) {
+    case 'posted':
+    case 'held':
+    case 'subscribed':
+    case 'refund-begun':
+      return true;
+    case 'refused':
+      return isSticky(outcome.refusal);
+    default:
+      return false;
+  }
+}
+
 function record(state: BatchState, book: WalletBook, command: KeyedCommand, outcome: Outcome): void {
-  const isDone = outcome.status === 'posted' || outcome.status === 'held' || outcome.status === 'subscribed';
-  if (!isDone && !(outcome.status === 'refused' && isSticky(outcome.refusal))) return;
+  if (!isRecordable(outcome)) return;
   const answer = recordOf(command, outcome, book.now);
   state.records.set(idempotencyId(command), answer);
   state.newRecords.push(answer);
@@ -257,6 +278,10 @@ function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand)
       return decideGrant(book, command, policies);
     case 'adjust':
       return decideAdjust(book, command, policies);
+    case 'revoke-grant':
+      return decideRevokeGrant(book, command, state.lots.get(command.lotId));
+    case 'refund-purchase':
+      return decideRefundPurchase(book, command, state.purchases.get(command.purchaseId), policies);
     default: {
       const never: never = command;
       throw new Error(`unknown command ${JSON.stringify(never)}`);
@@ -327,6 +352,18 @@ function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
       const { credits, bucketKey, description: reason, requestId } = command;
       const after = { transactionId: outcome.transaction.id, credits: formatCredits(credits), bucketKey, reason };
       return { action: command.kind === 'grant' ? 'grantCredits' : 'adjustBalance', after, requestId };
+    }
+    case 'revoke-grant': {
+      if (outcome.status !== 'posted') return null;
+      const { transaction } = outcome;
+      const credits = formatCredits(transaction.amount);
+      const after = { transactionId: transaction.id, lotId: command.lotId, credits, reason: command.description };
+      return { action: 'revokeGrant', after, requestId: command.requestId };
+    }
+    case 'refund-purchase': {
+      if (outcome.status !== 'refund-begun') return null;
+      const after = { purchaseId: command.purchaseId, reason: command.description };
+      return { action: 'refundPurchase', after, requestId: command.requestId };
     }
     case 'subscribe': {
       if (outcome.status !== 'subscribed') return null;

@@ -28,6 +28,8 @@ const DISPUTE = 'DISPUTE';
 export interface PurchasePolicies {
   /** How many days lots live that have expired while they were frozen. */
   readonly frozenGraceDays: number;
+  /** Whether an operator may refund a purchase whose credits were spent in part; those are then owed. */
+  readonly spentCredits: 'REFUSE' | 'DEBT';
   /** Who issues receipts: each issuer has numbers of its own. */
   readonly receiptIssuer: string;
 }
@@ -104,7 +106,7 @@ function take(effect: PurchaseEffect, { book, purchase, actor, policies }: Takin
   }
 }
 
-const lotsOf = (book: WalletBook, { facts, made }: DraftPurchase): readonly DraftLot[] => [
+export const lotsOf = (book: WalletBook, { facts, made }: DraftPurchase): readonly DraftLot[] => [
   ...facts.lots.map(({ lot }) => book.lot(lot)),
   ...made,
 ];
@@ -139,7 +141,7 @@ function fulfil(book: WalletBook, purchase: DraftPurchase): void {
 }
 
 /** Lots that expired while they were frozen get the days of grace; what had expired before expires now. */
-function releaseLots(
+export function releaseLots(
   book: WalletBook,
   purchase: DraftPurchase,
   { frozenGraceDays }: PurchasePolicies,
@@ -181,7 +183,7 @@ export const revocation = (
   transactionDetails({ ...details, kind: 'REVERSAL', reasonCode: REVOKE, effectiveAt: book.now });
 
 /** What of a lot has left it in any way but by its expiry, held credits not counted. */
-function spentOf(book: WalletBook, { facts }: DraftPurchase, lot: DraftLot): Micros {
+export function spentOf(book: WalletBook, { facts }: DraftPurchase, lot: DraftLot): Micros {
   const before = facts.lots.find((loaded) => loaded.lot.id === lot.facts.id)?.expired ?? ZERO;
   const now = book.entries.filter(({ lotId, reasonCode }) => lotId === lot.facts.id && reasonCode === EXPIRY);
   const expired = plus(before, sum(now.map((entry) => entry.amount)));

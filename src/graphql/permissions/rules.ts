@@ -67,6 +67,8 @@ export const ruleTree = {
     revokeApiKey: managesOrganization,
     grantCredits: operates,
     adjustBalance: operates,
+    revokeGrant: operates,
+    refundPurchase: operates,
     applyCatalog: operates,
     advanceTestClock: operates,
   },

@@ -130,7 +130,7 @@ describe('the policies that posting needs', () => {
         latenessDays: 2,
         holds: { defaultSeconds: 60, maxSeconds: 3_600, graceSeconds: 30 },
         receipts: { issuer: 'R' },
-        refunds: { expiredLots: 'NEW_LOT', graceDays: 9 },
+        refunds: { expiredLots: 'NEW_LOT', graceDays: 9, spentCredits: 'DEBT' },
       },
       ratesEffectiveAt: null,
     };
@@ -151,6 +151,7 @@ describe('the policies that posting needs', () => {
       countsSpending: true,
       holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },
       receiptIssuer: 'R',
+      spentCredits: 'DEBT',
       frozenGraceDays: 9,
       expiredLotRefund: { kind: 'NEW_LOT', graceDays: 9 },
     });

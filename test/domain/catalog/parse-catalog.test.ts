@@ -113,7 +113,7 @@ rates:
       latenessDays: 7,
       holds: { defaultSeconds: 900, maxSeconds: 604_800, graceSeconds: 86_400 },
       receipts: { issuer: 'R' },
-      refunds: { expiredLots: 'NEW_LOT', graceDays: 30 },
+      refunds: { expiredLots: 'NEW_LOT', graceDays: 30, spentCredits: 'REFUSE' },
     });
   });
 

@@ -29,6 +29,7 @@ const inputOf = (input: Partial<BatchInput>): BatchInput => {
     wallets: [],
     records: [],
     purchases: [],
+    lots: [],
     refundables: [],
     policies: policies(),
     newId: () => `new-${(++ids).toString().padStart(4, '0')}`,

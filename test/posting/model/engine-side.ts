@@ -213,6 +213,8 @@ function toTold(outcome: Told, ids: Ids): Reply {
       return { ...told, status: 'held', hold: holdSeen(outcome.hold.facts.id, outcome.hold.state, ids) };
     case 'subscribed':
       return { ...told, status: 'subscribed' };
+    case 'refund-begun':
+      throw new Error('no command of the model refunds a purchase');
     case 'replayed': {
       const { answer } = outcome;
       const transaction = 'transactionId' in answer ? numberOf(ids.transactions, answer.transactionId) : null;
