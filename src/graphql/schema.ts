@@ -12,6 +12,7 @@ import './mutations/record-usage.ts';
 import './mutations/holds.ts';
 import './mutations/refund.ts';
 import './mutations/grant-credits.ts';
+import './mutations/redeem-promo-code.ts';
 import './mutations/adjust-balance.ts';
 import './mutations/purchase-package.ts';
 import './mutations/top-up.ts';

@@ -29,6 +29,7 @@ import { findPinningHolds, loadPurchases } from './load-purchases.ts';
 import { loadRefundables } from './load-refundables.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 import { loadNamedLots } from './lots.ts';
+import { loadRedemptions } from './redemptions.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */
 export interface LoadLimits {
@@ -38,7 +39,8 @@ export interface LoadLimits {
   readonly duePerWallet: number;
 }
 
-export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'purchases' | 'lots'> {
+export interface LoadedBatch
+  extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'purchases' | 'lots' | 'redemptions'> {
   /** The newest version of the catalog once the wallets were locked; 0 where there is none. */
   readonly catalogVersion: number;
 }
@@ -149,6 +151,7 @@ async function load(
     holds,
     refundables,
     revocable,
+    redemptions,
     spendCounts,
     tierCounts,
   ] = await Promise.all([
@@ -162,6 +165,7 @@ async function load(
     loadHolds(sql, namedHolds, walletIds),
     loadRefundables(sql, refunded, walletIds),
     loadNamedLots(sql, namedLots, walletIds),
+    loadRedemptions(sql, keyed),
     needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
     needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
   ]);
@@ -190,6 +194,7 @@ async function load(
     purchases,
     refundables,
     lots: revocable,
+    redemptions,
     catalogVersion: wallets[0]?.catalog_version ?? 0,
   };
 }

@@ -7,8 +7,6 @@ import { randomBytes } from 'node:crypto';
 import { Client, escapeIdentifier, escapeLiteral } from 'pg';
 import { ADVISORY_LOCKS } from './advisory-locks.ts';
 
-/** Held while roles are made or given rights: processes that start at once do it one after the other. */
-
 export interface RoleSecret {
   readonly name: string;
   readonly password: string;

@@ -15,6 +15,7 @@ import {
 import { decodeId } from '../../src/graphql/ids.ts';
 import { ruleTree } from '../../src/graphql/permissions/rules.ts';
 import { projectPath } from '../../src/project-path.ts';
+import { ApplyCatalogDocument } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
 import { demoWith } from '../support/catalog-files.ts';
 import { type GraphQLAnswer, startTestGateway, type TestGateway } from '../support/gateway.ts';
@@ -91,6 +92,9 @@ beforeAll(async () => {
     operator: demo.operator,
   };
   disposable = await anOrganization(gateway);
+  await gateway.as(demo.operator).run(ApplyCatalogDocument, {
+    input: { yaml: demoWith(['code: WELCOME,', 'code: WELCOME, maxPerOrganization: 1000,']) },
+  });
   const master = gateway.as(demo.masterKey);
   await master.raw('mutation { createProject(input: { key: "p", name: "P" }) { __typename } }');
   await aHold('master key');
@@ -156,6 +160,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { selectPlan(input: { organizationId: "${await afterItsPlan()}", ${fresh()}, planId: "${await aFreePlan()}" }) { __typename } }`,
     payload: 'SelectPlanPayload',
     after: () => setSubscription('ACTIVE'),
+  }),
+  'Mutation.redeemPromoCode': () => ({
+    document: `mutation { redeemPromoCode(input: { ${here()}, ${fresh()}, code: "WELCOME" }) { __typename } }`,
+    payload: 'GrantPayload',
   }),
   'Mutation.purchasePackage': () => ({
     document: `mutation { purchasePackage(input: { ${here()}, ${fresh()}, packageId: "${ids.Package}" }) { __typename } }`,

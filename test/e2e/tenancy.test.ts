@@ -174,6 +174,12 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", planId: "${encodeId('Plan', 'free')}", idempotencyKey: "foreign"`,
     ),
   ],
+  'Mutation.redeemPromoCode': [
+    inMutation(
+      'redeemPromoCode',
+      ({ Organization }) => `organizationId: "${Organization}", code: "WELCOME", idempotencyKey: "foreign"`,
+    ),
+  ],
   'Mutation.purchasePackage': [
     inMutation(
       'purchasePackage',
@@ -312,6 +318,7 @@ describe('what names something of another organization', () => {
       `release(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k" })`,
       `extendHold(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k", expiresInSeconds: 60 })`,
       `refund(input: { transactionId: "${theirIds.Transaction}", idempotencyKey: "k" })`,
+      `redeemPromoCode(input: { organizationId: "${organizationId}", idempotencyKey: "k", code: "WELCOME" })`,
       `selectPlan(input: { organizationId: "${organizationId}", idempotencyKey: "k", planId: "${encodeId('Plan', 'free')}" })`,
     ]) {
       const answer = await ask(master, `mutation { it: ${mutation} { ${REFUSAL} } }`);

@@ -104,7 +104,7 @@ describe('a gateway with jobs', () => {
     );
     expect(await waiting(other.database)).toEqual([expect.objectContaining({ locked: true })]);
     await using again = await startTestGateway({ env: { PURSER_JOBS: 'on' }, database: other.database });
-    const { tenants } = await expiringWallets(again.gateway.services, 1, 300);
+    const { tenants } = await expiringWallets(again.gateway.services, 1, 1_500);
     await vi.waitFor(
       async () => expect(await expiries(other.database, tenants)).toEqual({ posted: 1, wallets: 1 }),
       SOON,
@@ -129,7 +129,7 @@ describe('a gateway with jobs', () => {
 describe('a gateway without jobs', () => {
   it('posts nothing by itself and has no connection to the queue', async () => {
     await using other = await startTestGateway({ env: { PURSER_JOBS: 'off' } });
-    const { tenants, expiresAt } = await expiringWallets(other.gateway.services, 1, 300);
+    const { tenants, expiresAt } = await expiringWallets(other.gateway.services, 1, 1_500);
     await eventually(async () => Date.now() > expiresAt + 6_000, 'a sweep would have been');
     expect(await expiries(other.database, tenants)).toEqual({ posted: 0, wallets: 0 });
     expect(await sessions(other.database)).toEqual([]);

@@ -53,7 +53,7 @@ describe('a sweep', () => {
   it('settles every wallet that is due, beyond one page, once, and says when the next comes due', async () => {
     const { services } = gateway.gateway;
     const later = await expiringWallets(services, 1, 3_600_000);
-    const { tenants, expiresAt } = await expiringWallets(services, 150, 500);
+    const { tenants, expiresAt } = await expiringWallets(services, 150, 1_500);
     await past(expiresAt);
     const { settler, settled } = aSettler();
 
@@ -78,14 +78,14 @@ describe('a sweep', () => {
   });
 
   it('posts nothing twice beside another one', async () => {
-    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 100, 400);
+    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 100, 1_500);
     await past(expiresAt);
     await Promise.all([aSettler().settler.sweep(RUNNING), aSettler().settler.sweep(RUNNING)]);
     expect(await expiries(gateway.database, tenants)).toEqual({ posted: 100, wallets: 100 });
   });
 
   it('ends when it is told to, and says that something is left', async () => {
-    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 1, 200);
+    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 1, 1_500);
     await past(expiresAt);
     const { settler, settled } = aSettler();
     expect(await settler.sweep(AbortSignal.abort())).toMatchObject({ unfinished: true });
@@ -95,7 +95,7 @@ describe('a sweep', () => {
   });
 
   it('leaves frozen wallets until they are thawed', async () => {
-    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 2, 200);
+    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 2, 1_500);
     const [frozen, other] = tenants as [Tenant, Tenant];
     const freeze = (at: string) =>
       query(gateway.database, `UPDATE wallet SET frozen_at = ${at} WHERE id = $1`, [frozen.walletId]);
@@ -112,7 +112,7 @@ describe('a sweep', () => {
   });
 
   it('settles the others where one cannot be, logs it, and does not try that one again at once', async () => {
-    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 20, 400);
+    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 20, 1_500);
     const broken = tenants[7] as Tenant;
     const number = (change: string) =>
       query(gateway.database, `UPDATE wallet SET sequence = sequence ${change} WHERE id = $1`, [broken.walletId]);
@@ -136,7 +136,7 @@ describe('a sweep', () => {
 
   it('fails where the database is away, before it has asked for every wallet', async () => {
     const { services } = gateway.gateway;
-    const { tenants, expiresAt } = await expiringWallets(services, 70, 400);
+    const { tenants, expiresAt } = await expiringWallets(services, 70, 1_500);
     await past(expiresAt);
     const asked: string[] = [];
     const away = Object.assign(new Error('the database cannot be reached'), {

@@ -95,6 +95,9 @@ const ROWS = `
   INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, occurred_at)
     VALUES ('${ID.audit}', '${ID.organization}', 'test', 'SYSTEM', 'test', now());
   INSERT INTO catalog_version (version, source, effective_at, applied_at, applied_by) VALUES (1, 'x', now(), now(), 'test');
+  INSERT INTO promo_code (code) VALUES ('CODE');
+  INSERT INTO promo_redemption (transaction_id, code, organization_id, redeemed_at)
+    VALUES ('${ID.transaction}', 'CODE', '${ID.organization}', now());
   INSERT INTO installation_secret (name, value) VALUES ('name', 'value')`;
 
 let database: TestDatabase;
@@ -232,6 +235,7 @@ describe('checks', () => {
     ['usage_rollup_amounts', 'usage_rollup', 'quantity = -0.000000000001'],
     ['usage_rollup_amounts', 'usage_rollup', 'credits_micros = -1'],
     ['usage_rollup_amounts', 'usage_rollup', 'events = 0'],
+    ['promo_code_redemptions', 'promo_code', 'redemptions = -1'],
   ])('%s refuses UPDATE %s SET %s', async (constraint, table, change) => {
     await expectRefused(`UPDATE ${table} SET ${change}`, CHECK_VIOLATION, constraint);
   });
@@ -343,6 +347,8 @@ describe('unique', () => {
     ['tier_counter_pkey', 'tier_counter', 'true', {}],
     ['spend_counter_pkey', 'spend_counter', 'true', {}],
     ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
+    ['promo_code_pkey', 'promo_code', 'true', {}],
+    ['promo_redemption_pkey', 'promo_redemption', 'true', {}],
   ])('%s refuses a second row of %s where %s', async (constraint, table, where, changes) => {
     await expectRefused(copyOf(table, where, changes), UNIQUE_VIOLATION, constraint);
   });
@@ -366,12 +372,16 @@ describe('the generated column of the burn order', () => {
 });
 
 describe('append-only tables', () => {
-  const tables = ['ledger_entry', 'ledger_transaction', 'audit_record', 'idempotency_record'];
-  const columns: Record<string, string> = { ledger_entry: 'meter', ledger_transaction: 'description' };
+  const tables = ['ledger_entry', 'ledger_transaction', 'audit_record', 'idempotency_record', 'promo_redemption'];
+  const columns: Record<string, string> = {
+    ledger_entry: 'meter',
+    ledger_transaction: 'description',
+    audit_record: 'request_id',
+    promo_redemption: 'code',
+  };
 
   it.each(tables)('%s refuses UPDATE, DELETE and TRUNCATE, even of nothing', async (table) => {
-    const column = columns[table] ?? 'created_at';
-    const target = table === 'audit_record' ? 'request_id' : column;
+    const target = columns[table] ?? 'created_at';
     for (const statement of [
       `UPDATE ${table} SET ${target} = ${target}`,
       `UPDATE ${table} SET ${target} = ${target} WHERE false`,

@@ -135,7 +135,7 @@ describe('a gateway that starts with', () => {
   /** Posts an expiry by jobs alone, and stops. */
   async function expectJobs(started: Gateway, database: TestDatabase): Promise<string | undefined> {
     try {
-      const { tenants } = await expiringWallets(started.services, 1, 300);
+      const { tenants } = await expiringWallets(started.services, 1, 1_500);
       await eventually(async () => (await expiries(database, tenants)).posted === 1, 'it is posted');
       return await runner(database);
     } finally {

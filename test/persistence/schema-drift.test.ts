@@ -129,6 +129,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_entry_append_only',
         'ledger_entry_chain',
         'ledger_transaction_append_only',
+        'promo_redemption_append_only',
       ],
     });
     expect(await differences('functions')).toMatchObject({

@@ -68,7 +68,7 @@ async function expireSoon({ endpoint, tokens, organization }: Manifest, millisec
 
 describe('what came due while no process ran jobs', () => {
   it('is posted at the next start, once, effective when it was due', async () => {
-    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 80, 300);
+    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 80, 1_500);
     await eventually(async () => Date.now() > expiresAt + 500, 'they are overdue');
     expect(await expiries(database, tenants)).toEqual({ posted: 0, wallets: 0 });
 
@@ -112,7 +112,7 @@ describe('two processes', () => {
 describe('a gateway in the middle of a sweep', () => {
   /** A gateway whose sweep waits for a wallet on which something is due. */
   async function caughtInSweep() {
-    const { tenants } = await expiringWallets(gateway.gateway.services, 1, 300);
+    const { tenants } = await expiringWallets(gateway.gateway.services, 1, 1_500);
     const held = await holdWallet(database, encodeId('Organization', tenants[0]?.organizationId ?? ''));
     const started = await startProcess(directories[0], env());
     await held.awaitWaiting(1);
@@ -125,7 +125,7 @@ describe('a gateway in the middle of a sweep', () => {
     await started.stop('SIGKILL');
     expect(await runs()).toContainEqual(expect.objectContaining({ locked: true }));
     await caught.release();
-    const { tenants } = await expiringWallets(gateway.gateway.services, 3, 500);
+    const { tenants } = await expiringWallets(gateway.gateway.services, 3, 1_500);
 
     await using again = await startProcess(directories[0], env());
 
@@ -156,7 +156,7 @@ describe('kill −9 of PostgreSQL', () => {
     const own: TestDatabase = { adminUrl: manifest.databaseUrl, [Symbol.asyncDispose]: async () => undefined };
     const tenant = await tenantOf(own, manifest.organization.id);
     const told = (what: string) => started.stdout.split(what).length - 1;
-    await expireSoon(manifest, 500);
+    await expireSoon(manifest, 1_500);
     const held = await holdWallet(own, manifest.organization.id);
     await held.awaitWaiting(1);
     process.kill((await directory.postmaster()) ?? 0, 'SIGKILL');
@@ -175,7 +175,7 @@ describe('kill −9 of PostgreSQL', () => {
     try {
       await eventually(async () => told('jobs go on') > 0, 'it says that jobs go on', 30);
       await vi.waitFor(async () => expect(await expiries(own, [tenant])).toMatchObject({ posted: 1 }), SOON);
-      await expireSoon(manifest, 500);
+      await expireSoon(manifest, 1_500);
       await vi.waitFor(async () => expect(await expiries(own, [tenant])).toMatchObject({ posted: 2 }), SOON);
       expect(told('jobs are interrupted')).toBe(1);
       expect(started.child.exitCode).toBeNull();

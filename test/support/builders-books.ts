@@ -18,8 +18,10 @@ import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
 import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import type { PostedAudit, PostedChange, PostedEntry, PostedTransaction } from '../../src/domain/posting/records.ts';
+import type { Redemption, RedemptionCount } from '../../src/domain/posting/redemption-drafts.ts';
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
+import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
 import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
@@ -45,6 +47,7 @@ export interface PolicyOptions {
   readonly dailyCreditCap?: string;
   readonly overdraft?: string;
   readonly plansOnSale?: Readonly<Record<string, PlanOnSale>>;
+  readonly promoCodes?: readonly PromoCode[];
   readonly expiredLotRefund?: ExpiredLotRefund;
   readonly spentCredits?: 'REFUSE' | 'DEBT';
   readonly maxHoldSeconds?: number;
@@ -65,6 +68,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     defaultExpiryDays: new Map(Object.entries(expiryDays)),
     planTerms: new Map([[PLAN, { dailyCreditCap: cap, overdraft: credits(overdraft) }]]),
     plansOnSale: new Map(Object.entries(options.plansOnSale ?? {})),
+    promoCodes: new Map((options.promoCodes ?? []).map((promotion) => [promotion.code, promotion])),
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
@@ -282,6 +286,9 @@ export class Books {
   readonly entries: PostedEntry[] = [];
   readonly changes: PostedChange[] = [];
   readonly audits: PostedAudit[] = [];
+  readonly redemptions: Redemption[] = [];
+  /** Redemptions by other organizations, by code. */
+  readonly redeemedElsewhere = new Map<string, number>();
   readonly records = new Map<string, IdempotencyRecord>();
   #ids: number;
 
@@ -433,6 +440,7 @@ export class Books {
         })),
         lots: [...this.lots.values()],
         refundables: [...new Set(refunded)].flatMap((id) => this.#refundable(id) ?? []),
+        redemptions: [...this.opening.policies.promoCodes.keys()].map((code) => this.#redemptionsOf(code)),
         policies: this.opening.policies,
         newId: () => idOf(++this.#ids),
       });
@@ -490,6 +498,12 @@ export class Books {
       });
   }
 
+  #redemptionsOf(code: string): RedemptionCount {
+    const own = this.redemptions.filter((made) => made.code === code).length;
+    const total = own + (this.redeemedElsewhere.get(code) ?? 0);
+    return { code, total, byOrganization: new Map([[ORGANIZATION, own]]) };
+  }
+
   #lot(id: string): StoredLot {
     const lot = this.lots.get(id);
     if (!lot) throw new Error(`there is no lot ${id}`);
@@ -539,6 +553,7 @@ export class Books {
     for (const { facts, buyer, state, paidAt, refundRequestedAt } of decision.changedPurchases) {
       this.purchases.set(facts.id, { facts: { ...facts, ...state, paidAt, refundRequestedAt }, buyer });
     }
+    this.redemptions.push(...decision.redemptions);
     this.audits.push(...decision.audits);
   }
 

@@ -55,6 +55,19 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
         expiresAfterDays: days,
       }),
     ),
+    promoCodes: fc.uniqueArray(
+      fc.record({
+        code: fc.constantFrom('WELCOME', 'SPRING-26'),
+        bucketKey: fc.constantFrom(...KEYS),
+        credits,
+        expiresAfterDays: days,
+        maxRedemptions: fc.option(fc.nat(9)),
+        maxPerOrganization: fc.nat(3),
+        startsAt: fc.option(fc.nat().map(instant)),
+        endsAt: fc.option(fc.nat().map(instant)),
+      }),
+      { selector: ({ code }) => code },
+    ),
     rates: fc.uniqueArray(
       fc
         .record({

@@ -16,6 +16,7 @@ import type {
   ExtendCommand,
   GrantCommand,
   OveragePolicy,
+  RedeemCommand,
   RefundCommand,
   RefundPurchaseCommand,
   ReleaseCommand,
@@ -183,6 +184,11 @@ export function aSubscription(planKey: string, key: string = freshKey()): Subscr
     requestHash: hash,
     planKey,
   };
+}
+
+export function aRedemption(code: string, key: string = freshKey()): RedeemCommand {
+  const hash = requestHash('redeemPromoCode', ORGANIZATION, { code });
+  return { kind: 'redeem', ...target, actor: A_KEY, requestId: null, idempotencyKey: key, requestHash: hash, code };
 }
 
 export interface GrantOptions {

@@ -8,21 +8,22 @@ import { query } from './books.ts';
 import type { TestDatabase } from './database.ts';
 import { aGrant } from './process-posting.ts';
 
-/** Organizations without a plan that hold ten credits each, which expire so many milliseconds from now. */
+/** Organizations without a plan that hold ten credits each, which expire so many milliseconds after they are made. */
 export async function expiringWallets(
   { sql, engine, catalogs, newId }: Services,
   count: number,
   milliseconds: number,
 ): Promise<{ readonly tenants: readonly Tenant[]; readonly expiresAt: Instant }> {
-  const expiresAt = instant((await databaseNow(sql)) + milliseconds);
   const tenants = Array.from({ length: count }, () => ({ organizationId: newId(), walletId: newId() }));
   for (const { organizationId, walletId } of tenants) {
     const organization = { id: organizationId, walletId, slug: `due-${organizationId}`, name: 'due', timeZone: 'UTC' };
     await insertOrganization(sql, { ...organization, testClock: false }, catalogs.current.catalog.buckets);
   }
-  await Promise.all(
+  const expiresAt = instant((await databaseNow(sql)) + milliseconds);
+  const granted = await Promise.all(
     tenants.map((tenant) => engine.execute(aGrant(tenant, '10', { bucketKey: 'promotional', expiresAt }))),
   );
+  if (granted.some(({ status }) => status !== 'posted')) throw new Error(`granting took more than ${milliseconds} ms`);
   return { tenants, expiresAt };
 }
 

@@ -6,6 +6,7 @@ import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts
 import { type Micros, plus } from '../credits/micros.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
+import type { PromoCode } from '../promotions/promo-code.ts';
 import type { TopUpTerms } from '../purchases/top-up.ts';
 import type { Instant } from '../time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
@@ -65,6 +66,7 @@ export interface Catalog {
   readonly buckets: readonly CatalogBucket[];
   readonly plans: readonly Plan[];
   readonly packages: readonly Package[];
+  readonly promoCodes: readonly PromoCode[];
   readonly rates: readonly Rate[];
   readonly policies: {
     /** The most that one command may move. */
@@ -138,7 +140,7 @@ export function bonusPercent(offer: Package): Decimal {
  * sale included.
  */
 export function postingPolicies(
-  { version, catalog: { buckets, plans: onSale, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
+  { version, catalog: { buckets, plans: onSale, promoCodes, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
   plans: readonly Plan[],
   rateCards: readonly RateCard[],
 ): Policies {
@@ -159,6 +161,7 @@ export function postingPolicies(
         { isFree: price.amountMinor === 0n, interval, allowances },
       ]),
     ),
+    promoCodes: new Map(promoCodes.map((promotion) => [promotion.code, promotion])),
     countsUnits: rateCards.some((card) => card.rates.some(isCounted)),
     countsSpending: plans.some((plan) => plan.dailyCreditCap !== null),
     holds: {

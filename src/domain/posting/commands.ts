@@ -112,6 +112,12 @@ export interface EventsCommand extends OnWallet {
   readonly events: readonly (DebitCommand | Refusal)[];
 }
 
+export interface RedeemCommand extends OnWallet, Keyed, Audited {
+  readonly kind: 'redeem';
+  /** In capitals. */
+  readonly code: string;
+}
+
 export interface GrantCommand extends OnWallet, Keyed, Audited {
   readonly kind: 'grant';
   readonly credits: Micros;
@@ -169,6 +175,7 @@ export type KeyedCommand =
   | HoldCommand
   | RefundCommand
   | SubscribeCommand
+  | RedeemCommand
   | GrantCommand
   | AdjustCommand
   | RevokeGrantCommand

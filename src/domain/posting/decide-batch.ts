@@ -24,6 +24,7 @@ import {
   type LoadedPurchase,
   type PurchasePolicies,
 } from './decide-purchase.ts';
+import { checkPromoCode, decideRedeem, type PromotionPolicies } from './decide-redeem.ts';
 import {
   type DraftRefundable,
   decideRefund,
@@ -36,6 +37,7 @@ import { answerAgain, type IdempotencyRecord, idempotencyId, type Recordable, re
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
 import type { PostedAudit } from './records.ts';
+import { type Redemption, type RedemptionCount, RedemptionDrafts } from './redemption-drafts.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
 
@@ -45,6 +47,7 @@ export interface Policies
     BucketPolicies,
     RefundPolicies,
     SubscriptionPolicies,
+    PromotionPolicies,
     PurchasePolicies {
   /** The version of the catalog that they are of. */
   readonly catalogVersion: number;
@@ -61,6 +64,8 @@ export interface BatchInput {
   readonly lots: readonly LotSnapshot[];
   /** The transactions that refunds name. */
   readonly refundables: readonly RefundableTransaction[];
+  /** Of the promo codes that commands name and the catalog knows. */
+  readonly redemptions: readonly RedemptionCount[];
   readonly policies: Policies;
   /** Gives fresh ids, ascending. */
   readonly newId: () => string;
@@ -74,6 +79,7 @@ export interface BatchDecision {
   readonly newRecords: readonly IdempotencyRecord[];
   readonly changedPurchases: readonly DraftPurchase[];
   readonly audits: readonly PostedAudit[];
+  readonly redemptions: readonly Redemption[];
 }
 
 /** The loaded lots of this bucket do not cover the batch's demand: load more of them and decide again. */
@@ -91,6 +97,7 @@ interface BatchState {
   readonly purchases: ReadonlyMap<string, DraftPurchase>;
   readonly refundables: ReadonlyMap<string, DraftRefundable>;
   readonly lots: ReadonlyMap<string, LotSnapshot>;
+  readonly redemptions: RedemptionDrafts;
   /** Calls of all or nothing that are nothing, by the place of their command in the batch. */
   readonly blocked: ReadonlyMap<number, BlockedCall>;
   readonly busy: ReadonlySet<string>;
@@ -159,6 +166,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     purchases: new Map(purchases.map((purchase) => [purchase.facts.id, purchase])),
     refundables: new Map(input.refundables.map((facts) => [facts.id, { facts, refunded: facts.refunded }])),
     lots: new Map(input.lots.map((lot) => [lot.id, lot])),
+    redemptions: new RedemptionDrafts(input.redemptions),
     blocked,
     busy,
     policies: input.policies,
@@ -170,6 +178,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     books: [...books.values()],
     newRecords: state.newRecords,
     audits: state.audits,
+    redemptions: state.redemptions.made,
     changedPurchases: purchases.filter((purchase) => purchase.changed),
   };
 }
@@ -252,6 +261,8 @@ function checkNow({ policies }: BatchState, book: WalletBook, command: KeyedComm
       return checkGrant(book, command);
     case 'subscribe':
       return checkPlan(command, policies);
+    case 'redeem':
+      return checkPromoCode(book, command, policies);
     default:
       return null;
   }
@@ -274,6 +285,8 @@ function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand)
       return decideRefund(book, command, state.refundables.get(command.transactionId), policies);
     case 'subscribe':
       return decideSubscribe(book, command, policies, state.newId);
+    case 'redeem':
+      return decideRedeem(book, command, state.redemptions, policies);
     case 'grant':
       return decideGrant(book, command, policies);
     case 'adjust':
@@ -343,7 +356,7 @@ interface Audited {
   readonly requestId: string | null;
 }
 
-/** Grants, adjustments and changes of plan are audited in the transaction that posts them. */
+/** Grants, adjustments, promo codes and changes of plan are audited in the transaction that posts them. */
 function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
   switch (command.kind) {
     case 'grant':
@@ -364,6 +377,11 @@ function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
       if (outcome.status !== 'refund-begun') return null;
       const after = { purchaseId: command.purchaseId, reason: command.description };
       return { action: 'refundPurchase', after, requestId: command.requestId };
+    }
+    case 'redeem': {
+      if (outcome.status !== 'posted') return null;
+      const after = { transactionId: outcome.transaction.id, code: command.code };
+      return { action: 'redeemPromoCode', after, requestId: command.requestId };
     }
     case 'subscribe': {
       if (outcome.status !== 'subscribed') return null;

@@ -5,6 +5,7 @@
  */
 import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
+import type { CountedUnits } from '../pricing/price.ts';
 import { anchoredMonthPeriod, dayPeriod, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
@@ -271,6 +272,11 @@ export class WalletBook {
   revoke(lot: DraftLot): void {
     this.lots.revoke(lot);
     this.transitionsChanged = true;
+  }
+
+  /** Counts units in the billing period of now, which is cut only where there are some: cutting it costs as much as a debit. */
+  countUnits(counted: readonly CountedUnits[]): void {
+    if (counted.length > 0) this.counters.countUnits(counted, this.windows.billing.start);
   }
 
   subscribe(subscription: DraftSubscription, allowances: readonly AllowanceSnapshot[]): void {

@@ -61,6 +61,7 @@ export const ruleTree = {
     purchasePackage: writesBilling,
     topUp: writesBilling,
     selectPlan: writesBilling,
+    redeemPromoCode: writesBilling,
     createOrganization: isPerson,
     createProject: managesOrganization,
     createApiKey: managesOrganization,

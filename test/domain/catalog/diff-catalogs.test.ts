@@ -146,6 +146,7 @@ describe('the difference of two catalogs', () => {
       buckets: order(catalog.buckets),
       plans: order(catalog.plans.map((plan) => ({ ...plan, allowances: plan.allowances.toReversed() }))),
       packages: order(catalog.packages),
+      promoCodes: order(catalog.promoCodes),
       rates: order(catalog.rates),
       policies: fc.constant(catalog.policies),
       ratesEffectiveAt: fc.constant(catalog.ratesEffectiveAt),

@@ -31,6 +31,7 @@ const inputOf = (input: Partial<BatchInput>): BatchInput => {
     purchases: [],
     lots: [],
     refundables: [],
+    redemptions: [],
     policies: policies(),
     newId: () => `new-${(++ids).toString().padStart(4, '0')}`,
     ...input,
@@ -150,6 +151,7 @@ describe('a batch', () => {
       newRecords: [],
       changedPurchases: [],
       audits: [],
+      redemptions: [],
     });
   });
 });
