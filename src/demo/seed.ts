@@ -210,6 +210,8 @@ async function buyPackage(services: Services, { organizationId, walletId }: Tena
     await insertPurchase(tx, {
       id,
       organizationId,
+      kind: 'PACKAGE',
+      description: offer.name,
       packageKey: offer.key,
       catalogVersion: version,
       credits: offer.credits,
@@ -230,7 +232,7 @@ async function buyPackage(services: Services, { organizationId, walletId }: Tena
     walletId,
     actor,
     purchaseId,
-    outcome: 'PAID',
+    news: { kind: 'PAID' },
   });
   return true;
 }

@@ -68,6 +68,13 @@ export type UnknownMeter = {
 };
 export type WalletFrozen = { readonly code: 'WALLET_FROZEN' };
 export type PaymentFailed = { readonly code: 'PAYMENT_FAILED'; readonly declineCode: string | null };
+export type InvalidIncrement = {
+  readonly code: 'INVALID_INCREMENT';
+  readonly increment: Micros;
+  /** Null where the next amount below is nothing. */
+  readonly nearestBelow: Micros | null;
+  readonly nearestAbove: Micros;
+};
 export type Conflict = { readonly code: 'CONFLICT'; readonly currentState: string; readonly reason: string };
 export type NotFound = { readonly code: 'NOT_FOUND'; readonly what: string };
 export type InvalidInput = {
@@ -89,6 +96,7 @@ export type Refusal =
   | UnknownMeter
   | WalletFrozen
   | PaymentFailed
+  | InvalidIncrement
   | Conflict
   | NotFound
   | InvalidInput;

@@ -1,24 +1,30 @@
 /**
- * The sandbox provider's checkout page: Pay, Decline, Cancel. The end of a checkout is reported to the gateway by a signed
- * event, before the page answers; asking again reports the same end again and shows the same page.
+ * The sandbox provider's checkout page: Pay, Decline, Cancel, and for what was paid Refund, Dispute and its verdict. What
+ * happens is reported to the gateway by a signed event, before the page answers; asking again reports the same again and
+ * shows the same page.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatMoney } from '../domain/catalog/format-money.ts';
-import type { SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
-import type { SandboxCheckout, SandboxOutcome } from '../persistence/sandbox-checkouts.ts';
+import type { SandboxAction, SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
+import type { SandboxCheckout } from '../persistence/sandbox-checkouts.ts';
 import { escapeHtml, PAGE_HEADERS, renderPage } from './pages.ts';
 
 /** Hands a signed event to the gateway's webhook, as the network would; the HTTP status that it answers. */
 export type DeliverEvent = (headers: Readonly<Record<string, string>>, body: string) => Promise<number>;
 
-const PATH = /^\/checkout\/sandbox\/([\w-]{16,100})(?:\/(pay|decline|cancel))?$/;
-const ACTIONS: Readonly<Record<string, SandboxOutcome>> = { pay: 'PAID', decline: 'DECLINED', cancel: 'CANCELED' };
+const PATH = /^\/checkout\/sandbox\/([\w-]{16,100})(?:\/(\w+(?:-\w+)?))?$/;
 
-const ENDED: Readonly<Record<SandboxOutcome, string>> = {
-  PAID: 'Paid. The credits are in the wallet.',
-  DECLINED: 'Declined. Nothing was charged and no credits were added.',
-  CANCELED: 'Canceled. Nothing was charged and no credits were added.',
+const LABELS: Readonly<Record<SandboxAction, string>> = {
+  pay: 'Pay',
+  decline: 'Decline',
+  cancel: 'Cancel',
+  refund: 'Refund',
+  dispute: 'Dispute',
+  'dispute-won': 'Dispute is won',
+  'dispute-lost': 'Dispute is lost',
 };
+
+const isAction = (text: string | undefined): text is SandboxAction => text !== undefined && Object.hasOwn(LABELS, text);
 
 export async function serveSandboxCheckout(
   provider: SandboxProvider,
@@ -26,18 +32,19 @@ export async function serveSandboxCheckout(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const [, token = '', action] = PATH.exec(pathOf(request)) ?? [];
-  const outcome = action === undefined ? undefined : ACTIONS[action];
-  if (outcome === undefined ? request.method !== 'GET' : request.method !== 'POST') {
+  const [, token = '', named] = PATH.exec(pathOf(request)) ?? [];
+  const action = isAction(named) ? named : null;
+  const isKnown = named === undefined || action !== null;
+  if (!isKnown || (action === null ? request.method !== 'GET' : request.method !== 'POST')) {
     return answer(response, 405, 'Not this way', '<p>Use the buttons of the checkout page.</p>');
   }
-  const checkout = outcome === undefined ? await provider.find(token) : await provider.settle(token, outcome);
+  const checkout = action === null ? await provider.find(token) : await provider.act(token, action);
   if (!checkout) return answer(response, 404, 'No such checkout', '<p>There is no such checkout.</p>');
-  // An end is shown only once the gateway knows of it: whoever opens the page of one that got lost reports it again.
-  if (checkout.outcome !== null && !(await reported(provider, deliver, checkout))) {
-    return answer(response, 503, 'Try again', retryBody(outcome === undefined ? 'get' : 'post'));
+  // What has happened is shown only once the gateway knows of it: whoever opens the page of news that got lost tells it again.
+  if (!(await reported(provider, deliver, checkout))) {
+    return answer(response, 503, 'Try again', retryBody(action === null ? 'get' : 'post'));
   }
-  return answer(response, 200, titleOf(checkout), checkoutBody(checkout, token));
+  return answer(response, 200, standingOf(checkout).title, checkoutBody(checkout, token));
 }
 
 /** Asks for the same again, the way this answer was asked for. */
@@ -46,27 +53,68 @@ const retryBody = (method: 'get' | 'post'): string => `<h1>Not yet</h1>
 <form method="${method}"><button class="primary">Try again</button></form>`;
 
 async function reported(provider: SandboxProvider, deliver: DeliverEvent, checkout: SandboxCheckout): Promise<boolean> {
-  const { headers, body } = provider.eventOf(checkout);
-  const status = await deliver(headers, body);
-  return status >= 200 && status < 300;
+  for (const { headers, body } of provider.eventsOf(checkout)) {
+    const status = await deliver(headers, body);
+    if (status < 200 || status >= 300) return false;
+  }
+  return true;
 }
 
-const TITLES: Readonly<Record<SandboxOutcome, string>> = { PAID: 'Paid', DECLINED: 'Declined', CANCELED: 'Canceled' };
+/** How things stand with a checkout: what its page says, and what can be done next. */
+interface Standing {
+  readonly title: string;
+  readonly says: string | null;
+  readonly isGood: boolean;
+  readonly actions: readonly SandboxAction[];
+}
 
-const titleOf = ({ outcome }: SandboxCheckout): string => (outcome === null ? 'Checkout' : TITLES[outcome]);
+const standing = (title: string, says: string | null, ...actions: readonly SandboxAction[]): Standing => ({
+  title,
+  says,
+  isGood: title === 'Paid',
+  actions,
+});
+
+const PAID = 'Paid. The credits are in the wallet.';
+
+function standingOf({ outcome, refundEventId, disputeEventId, verdict }: SandboxCheckout): Standing {
+  switch (outcome) {
+    case null:
+      return standing('Checkout', null, 'pay', 'decline', 'cancel');
+    case 'DECLINED':
+      return standing('Declined', 'Declined. Nothing was charged and no credits were added.');
+    case 'CANCELED':
+      return standing('Canceled', 'Canceled. Nothing was charged and no credits were added.');
+    default:
+      if (refundEventId !== null) return standing('Refunded', 'Refunded. The credits were taken back.');
+      if (verdict === 'LOST') return standing('Dispute lost', 'The dispute is lost. The credits were taken back.');
+      if (verdict === 'WON') return standing('Paid', `${PAID} A dispute of it is won.`, 'refund');
+      return disputeEventId === null
+        ? standing('Paid', PAID, 'refund', 'dispute')
+        : standing('Disputed', 'Disputed. The credits are frozen.', 'dispute-won', 'dispute-lost');
+  }
+}
 
 function checkoutBody(checkout: SandboxCheckout, token: string): string {
   const { description, amountMinor, currency, outcome } = checkout;
+  const { says, isGood, actions } = standingOf(checkout);
   const heading = `<p class="brand">Sandbox checkout</p>
 <h1>${escapeHtml(description)}</h1>
 <p class="amount">${escapeHtml(formatMoney({ amountMinor, currency }))}</p>`;
-  if (outcome !== null)
-    return `${heading}\n<p class="note${outcome === 'PAID' ? '' : ' off'}" role="status">${ENDED[outcome]}</p>`;
-  const button = (action: string, label: string, primary = false) =>
-    `<form method="post" action="${token}/${action}"><button${primary ? ' class="primary"' : ''}>${label}</button></form>`;
-  return `${heading}
-<p>This is a test payment: no money moves.</p>
-<div>${button('pay', 'Pay', true)}${button('decline', 'Decline')}${button('cancel', 'Cancel')}</div>`;
+  const buttons = actions
+    .map((action) => {
+      const isPrimary = action === 'pay' ? ' class="primary"' : '';
+      return `<form method="post" action="${token}/${action}"><button${isPrimary}>${LABELS[action]}</button></form>`;
+    })
+    .join('');
+  const note = says === null ? '' : `<p class="note${isGood ? '' : ' off'}" role="status">${says}</p>\n`;
+  const about =
+    outcome === null
+      ? '<p>This is a test payment: no money moves.</p>\n'
+      : actions.length > 0
+        ? '<p>What else the provider of this test payment could report:</p>\n'
+        : '';
+  return `${heading}\n${note}${about}${actions.length > 0 ? `<div>${buttons}</div>` : ''}`;
 }
 
 function answer(response: ServerResponse, status: number, title: string, body: string): void {

@@ -10,6 +10,7 @@ import { BodyTooLarge, boundChunkedBody, declaredLength, readBody } from './body
 import { createEndpoint, type EndpointOptions, type GraphQLEndpoint } from './graphql-endpoint.ts';
 import { MAX_BODY_BYTES, MAX_WEBHOOK_BYTES } from './limits.ts';
 import { PAGE_HEADERS } from './pages.ts';
+import { serveReceipt } from './receipt-page.ts';
 import { type DeliverEvent, serveSandboxCheckout } from './sandbox-checkout.ts';
 import { serveWebSocket, type WebSocketEndpoint } from './websocket.ts';
 
@@ -117,6 +118,7 @@ function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
     if (path === `/webhooks/${services.payments.name}`) return serveWebhook(handlers, request, response);
     if (path.startsWith('/checkout/sandbox/')) return serveSandboxCheckout(sandbox, deliver, request, response);
     if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 404, 'not found');
+    if (path.startsWith('/receipts/')) return serveReceipt(services.sql, path, response);
     switch (path) {
       case '/':
         response.writeHead(302, { location: 'graphql' }).end();

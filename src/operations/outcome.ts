@@ -41,7 +41,7 @@ export class WalletBusy extends Error {
 }
 
 /** A refusal as it is; throws for outcomes that do not answer the command. */
-function refusalOf(outcome: Outcome): Refusal {
+export function refusalOf(outcome: Outcome): Refusal {
   if (outcome.status === 'refused') return outcome.refusal;
   if (outcome.status === 'busy') throw new WalletBusy();
   throw new Error(`a command was answered with ${outcome.status}`);

@@ -1,6 +1,6 @@
 /**
- * Takes a payment provider's word for how a checkout ended. Runs any number of times for the same news and posts the
- * purchase's credits once. Throws `UnverifiedEvent` for what the provider did not sign, and the engine's faults.
+ * Takes a payment provider's word for what became of a payment. Runs any number of times for the same news, in any order,
+ * and moves the purchase's credits once. Throws `UnverifiedEvent` for what the provider did not sign, and the engine's faults.
  */
 import { systemActor } from '../domain/actor.ts';
 import { walletOfPurchase } from '../persistence/purchases.ts';
@@ -24,18 +24,10 @@ export async function receiveProviderEvent(
     ...tenant,
     actor: systemActor(payments.name),
     purchaseId: event.purchaseId,
-    outcome: event.outcome,
+    news: event.news,
   });
   if (outcome.status === 'busy') throw new WalletBusy();
-  const isLatePayment =
-    outcome.status === 'purchase-resolved' && event.outcome === 'PAID' && outcome.purchaseStatus !== 'PAID';
-  if (isLatePayment) {
-    const { purchaseStatus: status } = outcome;
-    logger.error(
-      { event: event.id, purchase: event.purchaseId, status },
-      'paid after the purchase had ended: no credits',
-    );
-  }
-  logger.info({ event: event.id, purchase: event.purchaseId, outcome: outcome.status }, 'payment event');
+  const { kind: news } = event.news;
+  logger.info({ event: event.id, purchase: event.purchaseId, news, outcome: outcome.status }, 'payment event');
   return outcome.status === 'purchase-resolved' ? 'handled' : 'refused';
 }

@@ -1,8 +1,8 @@
 /**
- * The port to payment providers. A provider hosts the checkout and reports its end by signed events; the gateway trusts
- * nothing else. Providers repeat, reorder and delay their events, and the gateway is built for that.
+ * The port to payment providers. A provider hosts the checkout and reports what becomes of the payment by signed events; the
+ * gateway trusts nothing else. Providers repeat, reorder and delay their events, and the gateway is built for that.
  */
-import type { PurchaseOutcome } from '../domain/purchases/purchase.ts';
+import type { PurchaseNews } from '../domain/purchases/purchase.ts';
 
 export interface CheckoutRequest {
   readonly purchaseId: string;
@@ -18,10 +18,24 @@ export interface Checkout {
   readonly url: string;
 }
 
+export interface RefundRequest {
+  readonly purchaseId: string;
+  /** The provider's own id of the checkout; null where there is none. */
+  readonly reference: string | null;
+  /** All that was paid. */
+  readonly amountMinor: bigint;
+  readonly currency: string;
+}
+
+/** PENDING: an event tells later whether the money was given back. */
+export type RefundAnswer =
+  | { readonly status: 'REFUNDED' | 'PENDING' }
+  | { readonly status: 'DECLINED'; readonly code: string | null };
+
 export interface ProviderEvent {
   readonly id: string;
   readonly purchaseId: string;
-  readonly outcome: PurchaseOutcome;
+  readonly news: PurchaseNews;
 }
 
 export interface PaymentProvider {
@@ -29,6 +43,8 @@ export interface PaymentProvider {
   readonly name: string;
   /** Asked twice for one purchase it answers the same checkout. */
   createCheckout(request: CheckoutRequest): Promise<Checkout>;
+  /** Gives the money back. Asked twice for one purchase it gives it back once and answers the same. */
+  refund(request: RefundRequest): Promise<RefundAnswer>;
   /** The event in a webhook's raw body; null for events that the gateway has no use for. Throws `UnverifiedEvent`. */
   verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null;
 }

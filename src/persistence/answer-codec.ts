@@ -70,6 +70,7 @@ const answer = z.union([
   z.object({ refusal: stickyRefusal, available: amount }),
   z.object({ subscriptionId: z.string(), available: amount }),
   z.object({ hold, available: amount }),
+  z.object({ purchaseId: z.string(), available: amount }),
   z.object({ purchaseId: z.string() }),
 ]);
 

@@ -25,9 +25,10 @@ import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
 import { loadSpendCounts, loadTierCounts } from './load-counters.ts';
 import { loadHolds } from './load-holds.ts';
-import { type LoadedPurchase, loadPurchases } from './load-purchases.ts';
+import { findPinningHolds, loadPurchases } from './load-purchases.ts';
 import { loadRefundables } from './load-refundables.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
+import { loadNamedLots } from './lots.ts';
 import { loadRedemptions } from './redemptions.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */
@@ -38,8 +39,8 @@ export interface LoadLimits {
   readonly duePerWallet: number;
 }
 
-export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'redemptions'> {
-  readonly purchases: readonly LoadedPurchase[];
+export interface LoadedBatch
+  extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'purchases' | 'lots' | 'redemptions'> {
   /** The newest version of the catalog once the wallets were locked; 0 where there is none. */
   readonly catalogVersion: number;
 }
@@ -137,17 +138,18 @@ async function load(
   const keyed = keyedCommands(commands);
   const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
+  const namedLots = keyed.flatMap((command) => ('lotId' in command ? [command.lotId] : []));
+  const purchaseIds = commands.flatMap((command) => ('purchaseId' in command ? [command.purchaseId] : []));
   const loading = Promise.all([
     loadWallets(sql, walletIds),
     loadBuckets(sql, walletIds),
     loadLots(sql, walletIds, limits.lotsPerBucket),
     loadRecords(sql, keyed),
-    loadPurchases(
-      sql,
-      commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
-    ),
+    loadPurchases(sql, purchaseIds, walletIds),
+    findPinningHolds(sql, purchaseIds, walletIds),
     loadHolds(sql, namedHolds, walletIds),
     loadRefundables(sql, refunded, walletIds),
+    loadNamedLots(sql, namedLots, walletIds),
     loadRedemptions(sql, keyed),
     needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
     needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
@@ -155,15 +157,28 @@ async function load(
   loading.catch(() => undefined);
   // Where the transaction cannot begin, that is the fault; the statements behind it merely find it aborted.
   await Promise.all(locking);
-  const [wallets, buckets, lots, records, purchases, holds, refundables, redemptions, spendCounts, tierCounts] =
-    await loading;
+  const [
+    wallets,
+    buckets,
+    lots,
+    records,
+    purchases,
+    pinning,
+    holds,
+    refundables,
+    revocable,
+    redemptions,
+    spendCounts,
+    tierCounts,
+  ] = await loading;
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
   const [dueLots, lapsed] =
     due.length === 0
       ? [[], []]
       : await Promise.all([loadDueLots(sql, due, limits.duePerWallet), findLapsed(sql, due, limits.duePerWallet)]);
-  const missing = lapsed.map((row) => row.id).filter((id) => !namedHolds.includes(id));
+  const wanted = new Set([...lapsed.map((row) => row.id), ...pinning]);
+  const missing = [...wanted].filter((id) => !namedHolds.includes(id));
   const allHolds = [...holds, ...(await loadHolds(sql, missing, walletIds))];
   const assembly: Assembly = {
     buckets: groupBy(buckets, (row) => row.wallet_id),
@@ -180,6 +195,7 @@ async function load(
     records: records.map(recordOf),
     purchases,
     refundables,
+    lots: revocable,
     redemptions,
     catalogVersion: wallets[0]?.catalog_version ?? 0,
   };

@@ -18,13 +18,15 @@ export interface LotRow {
   in_force: boolean;
   closed: boolean;
   frozen: boolean;
+  revoked: boolean;
   purchase_id: string | null;
 }
 
 /** A lot that is neither in force nor has anything ahead of it has expired. */
 export const LOT_COLUMNS = fragment`lot.id, lot.wallet_id, lot.bucket_id, lot.source, lot.granted_micros,
   lot.remaining_micros, lot.pinned_micros, lot.paid, lot.effective_at, lot.expires_at, lot.in_force,
-  NOT lot.in_force AND lot.next_transition_at IS NULL AS closed, lot.frozen, lot.purchase_id`;
+  NOT lot.in_force AND lot.next_transition_at IS NULL AS closed, lot.frozen, lot.revoked,
+  lot.purchase_id`;
 
 export function lotSnapshot(row: LotRow): LotSnapshot {
   return {
@@ -40,6 +42,7 @@ export function lotSnapshot(row: LotRow): LotSnapshot {
     inForce: row.in_force,
     closed: row.closed,
     frozen: row.frozen,
+    revoked: row.revoked,
     purchaseId: row.purchase_id,
   };
 }

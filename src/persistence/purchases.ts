@@ -1,12 +1,17 @@
 /** Purchases before money is paid for them; what follows payment is the posting engine's. */
 import type { Actor } from '../domain/actor.ts';
-import { type Micros, micros } from '../domain/credits/micros.ts';
+import type { Micros } from '../domain/credits/micros.ts';
+import type { PurchaseStatus } from '../domain/purchases/purchase.ts';
 import type { Queryable } from './connection.ts';
 
 export interface NewPurchase {
   readonly id: string;
   readonly organizationId: string;
-  readonly packageKey: string;
+  readonly kind: 'PACKAGE' | 'TOP_UP';
+  /** What the buyer reads at the checkout. */
+  readonly description: string;
+  /** Null for what is no package. */
+  readonly packageKey: string | null;
   readonly catalogVersion: number;
   readonly credits: Micros;
   readonly bonusCredits: Micros;
@@ -21,9 +26,9 @@ export interface NewPurchase {
 /** Stamped with the organization's clock. */
 export async function insertPurchase(sql: Queryable, purchase: NewPurchase): Promise<void> {
   await sql`
-    INSERT INTO purchase (id, organization_id, kind, status, package_key, catalog_version, credits_micros, bonus_micros,
-      bucket_key, expires_after_days, price_minor, currency, provider, actor_kind, actor_id, created_at)
-    SELECT ${purchase.id}, o.id, 'PACKAGE', 'PENDING', ${purchase.packageKey}, ${purchase.catalogVersion},
+    INSERT INTO purchase (id, organization_id, kind, status, description, package_key, catalog_version, credits_micros,
+      bonus_micros, bucket_key, expires_after_days, price_minor, currency, provider, actor_kind, actor_id, created_at)
+    SELECT ${purchase.id}, o.id, ${purchase.kind}::"PurchaseKind", 'PENDING', ${purchase.description}, ${purchase.packageKey}, ${purchase.catalogVersion},
       ${purchase.credits.toString()}, ${purchase.bonusCredits.toString()}, ${purchase.bucketKey},
       ${purchase.expiresAfterDays}, ${purchase.priceMinor.toString()}, ${purchase.currency}, ${purchase.provider},
       ${purchase.actor.kind}::"ActorKind", ${purchase.actor.id},
@@ -36,13 +41,11 @@ export async function insertPurchase(sql: Queryable, purchase: NewPurchase): Pro
 export async function findUnopened(
   sql: Queryable,
   purchaseId: string,
-): Promise<{ credits: Micros; bonusCredits: Micros; amountMinor: bigint; currency: string } | null> {
-  const [row] = await sql<{ credits_micros: bigint; bonus_micros: bigint; price_minor: bigint; currency: string }[]>`
-    SELECT credits_micros, bonus_micros, price_minor, currency FROM purchase
+): Promise<{ description: string; amountMinor: bigint; currency: string } | null> {
+  const [row] = await sql<{ description: string; price_minor: bigint; currency: string }[]>`
+    SELECT description, price_minor, currency FROM purchase
     WHERE id = ${purchaseId} AND checkout_url IS NULL`;
-  if (!row) return null;
-  const { credits_micros: credits, bonus_micros: bonus, price_minor: amountMinor, currency } = row;
-  return { credits: micros(credits), bonusCredits: micros(bonus), amountMinor, currency };
+  return row ? { description: row.description, amountMinor: row.price_minor, currency: row.currency } : null;
 }
 
 /** Keeps the first checkout that the provider made. */
@@ -54,6 +57,46 @@ export async function attachCheckout(
   await sql`
     UPDATE purchase SET provider_reference = ${checkout.reference}, checkout_url = ${checkout.url}
     WHERE id = ${purchaseId} AND checkout_url IS NULL`;
+}
+
+/** Whose purchase it is; null for an unknown one. */
+export async function tenantOfPurchase(
+  sql: Queryable,
+  purchaseId: string,
+): Promise<{ organizationId: string; walletId: string } | null> {
+  const [row] = await sql<{ organization_id: string; wallet_id: string }[]>`
+    SELECT p.organization_id, w.id AS wallet_id
+    FROM purchase p JOIN wallet w ON w.organization_id = p.organization_id
+    WHERE p.id = ${purchaseId}`;
+  return row ? { organizationId: row.organization_id, walletId: row.wallet_id } : null;
+}
+
+export interface RefundableOfPurchase {
+  readonly status: PurchaseStatus;
+  /** True while the provider's answer to a refund is awaited. */
+  readonly isRequested: boolean;
+  /** The provider's own id of the checkout. */
+  readonly reference: string | null;
+  readonly amountMinor: bigint;
+  readonly currency: string;
+}
+
+/** What a refund must ask for, as it was paid. */
+export async function findRefundable(sql: Queryable, purchaseId: string): Promise<RefundableOfPurchase | null> {
+  const [row] = await sql<
+    {
+      status: PurchaseStatus;
+      is_requested: boolean;
+      provider_reference: string | null;
+      price_minor: bigint;
+      currency: string;
+    }[]
+  >`
+    SELECT status, refund_requested_at IS NOT NULL AS is_requested, provider_reference, price_minor, currency
+    FROM purchase WHERE id = ${purchaseId}`;
+  if (!row) return null;
+  const { status, is_requested: isRequested, provider_reference: reference } = row;
+  return { status, isRequested, reference, amountMinor: row.price_minor, currency: row.currency };
 }
 
 /** The wallet that a purchase's credits go to; null for an unknown purchase. */

@@ -11,7 +11,14 @@ export interface SandboxCheckout {
   readonly currency: string;
   readonly outcome: SandboxOutcome | null;
   readonly eventId: string | null;
+  /** What happened to the payment later, each by the id of the event that tells of it; null where it did not. */
+  readonly refundEventId: string | null;
+  readonly disputeEventId: string | null;
+  readonly verdict: SandboxVerdict | null;
+  readonly verdictEventId: string | null;
 }
+
+export type SandboxVerdict = 'WON' | 'LOST';
 
 interface Row {
   token: string;
@@ -21,12 +28,16 @@ interface Row {
   currency: string;
   outcome: SandboxOutcome | null;
   event_id: string | null;
+  refund_event_id: string | null;
+  dispute_event_id: string | null;
+  verdict: SandboxVerdict | null;
+  verdict_event_id: string | null;
 }
 
 /** The checkout of a purchase: the given one, or the one that was there already. */
 export async function insertCheckout(
   sql: Queryable,
-  checkout: Omit<SandboxCheckout, 'outcome' | 'eventId'>,
+  checkout: Pick<SandboxCheckout, 'token' | 'purchaseId' | 'description' | 'amountMinor' | 'currency'>,
 ): Promise<SandboxCheckout> {
   const [row] = await sql<Row[]>`
     INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency)
@@ -56,6 +67,42 @@ export async function settleCheckout(
   return findCheckout(sql, token);
 }
 
+/** Gives a payment back once; what was not paid, is disputed or was lost cannot be. */
+export async function refundCheckout(sql: Queryable, token: string, eventId: string): Promise<SandboxCheckout | null> {
+  await sql`
+    UPDATE sandbox_checkout SET refund_event_id = ${eventId}
+    WHERE token = ${token} AND outcome = 'PAID' AND refund_event_id IS NULL
+      AND (dispute_event_id IS NULL OR verdict = 'WON')`;
+  return findCheckout(sql, token);
+}
+
+/** Disputes a payment once, unless it was given back. */
+export async function disputeCheckout(sql: Queryable, token: string, eventId: string): Promise<SandboxCheckout | null> {
+  await sql`
+    UPDATE sandbox_checkout SET dispute_event_id = ${eventId}
+    WHERE token = ${token} AND outcome = 'PAID' AND dispute_event_id IS NULL AND refund_event_id IS NULL`;
+  return findCheckout(sql, token);
+}
+
+/** Ends an open dispute, for good. */
+export async function judgeCheckout(
+  sql: Queryable,
+  token: string,
+  verdict: SandboxVerdict,
+  eventId: string,
+): Promise<SandboxCheckout | null> {
+  await sql`
+    UPDATE sandbox_checkout SET verdict = ${verdict}, verdict_event_id = ${eventId}
+    WHERE token = ${token} AND dispute_event_id IS NOT NULL AND verdict IS NULL`;
+  return findCheckout(sql, token);
+}
+
+/** The token of a purchase's checkout; null where it has none. */
+export async function tokenOfPurchase(sql: Queryable, purchaseId: string): Promise<string | null> {
+  const [row] = await sql<{ token: string }[]>`SELECT token FROM sandbox_checkout WHERE purchase_id = ${purchaseId}`;
+  return row?.token ?? null;
+}
+
 function checkoutOf(row: Row): SandboxCheckout {
   return {
     token: row.token,
@@ -65,5 +112,9 @@ function checkoutOf(row: Row): SandboxCheckout {
     currency: row.currency,
     outcome: row.outcome,
     eventId: row.event_id,
+    refundEventId: row.refund_event_id,
+    disputeEventId: row.dispute_event_id,
+    verdict: row.verdict,
+    verdictEventId: row.verdict_event_id,
   };
 }

@@ -36,6 +36,16 @@ export async function insertSubscription(sql: Queryable, subscription: NewSubscr
   await sql`UPDATE wallet SET next_transition_at = ${timestamp(periodStart)} WHERE id = ${tenant.walletId}`;
 }
 
+/** What an organization is subscribed to, now or before; null where it never was. */
+export async function findSubscription(
+  sql: Queryable,
+  organizationId: string,
+): Promise<{ readonly planKey: string; readonly status: SubscriptionStatus } | null> {
+  const [row] = await sql<{ plan_key: string; status: SubscriptionStatus }[]>`
+    SELECT plan_key, status FROM plan_subscription WHERE organization_id = ${organizationId}`;
+  return row ? { planKey: row.plan_key, status: row.status } : null;
+}
+
 /**
  * Gives the subscribers of plans other amounts from their next refresh on; lots that were granted stay. Locks their wallets
  * as posting batches do.

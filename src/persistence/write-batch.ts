@@ -21,6 +21,7 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     insertTransactions(sql, books),
     insertLots(sql, books),
     updateLots(sql, books),
+    restateLots(sql, books),
     ...writeHolds(sql, books),
     ...writeCounters(sql, books),
     addRollups(sql, books),
@@ -29,11 +30,12 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     insertChanges(sql, books),
     updateBuckets(sql, books),
     writeAllowances(sql, books),
-    updatePurchases(sql, decision),
     ...writeRedemptions(sql, decision),
     insertRecords(sql, decision),
     insertAudits(sql, decision),
     updateWallets(sql, books),
+    // Last: whoever gives a receipt its number holds the issuer's counter until the commit.
+    updatePurchases(sql, decision),
   ].filter((statement) => statement !== null);
   const committing = sql`COMMIT`;
   await Promise.all([...statements, committing]);
@@ -139,7 +141,7 @@ function insertLots(sql: Queryable, books: readonly WalletBook[]) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, pinned_micros, paid,
-      effective_at, expires_at, in_force, next_transition_at, purchase_id, created_at)
+      effective_at, expires_at, in_force, frozen, revoked, next_transition_at, purchase_id, created_at)
     SELECT * FROM unnest(
       ${rows.map(({ lot }) => lot.facts.id)}::uuid[],
       ${rows.map((row) => row.walletId)}::uuid[],
@@ -152,6 +154,8 @@ function insertLots(sql: Queryable, books: readonly WalletBook[]) {
       ${instants(rows.map(({ lot }) => lot.facts.effectiveAt))}::timestamptz[],
       ${instants(rows.map(({ lot }) => lot.facts.expiresAt))}::timestamptz[],
       ${rows.map(({ lot }) => lot.inForce)}::boolean[],
+      ${rows.map(({ lot }) => lot.frozen)}::boolean[],
+      ${rows.map(({ lot }) => lot.revoked)}::boolean[],
       ${instants(rows.map(({ lot }) => nextTransition(lot)))}::timestamptz[],
       ${rows.map(({ lot }) => lot.facts.purchaseId)}::uuid[],
       ${instants(rows.map((row) => row.now))}::timestamptz[])`;
@@ -172,6 +176,22 @@ function updateLots(sql: Queryable, books: readonly WalletBook[]) {
       ${instants(rows.map((lot) => nextTransition(lot)))}::timestamptz[]
     ) AS changed (id, remaining, pinned, in_force, next_transition_at)
     WHERE lot.id = changed.id`;
+}
+
+/** What disputes and refunds do to lots, apart from what every charge does to them. */
+function restateLots(sql: Queryable, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) => [...book.lots.restatedLots]);
+  if (rows.length === 0) return null;
+  return sql`
+    UPDATE lot
+    SET frozen = restated.frozen, revoked = restated.revoked, expires_at = restated.expires_at
+    FROM unnest(
+      ${rows.map((lot) => lot.facts.id)}::uuid[],
+      ${rows.map((lot) => lot.frozen)}::boolean[],
+      ${rows.map((lot) => lot.revoked)}::boolean[],
+      ${instants(rows.map((lot) => lot.facts.expiresAt))}::timestamptz[]
+    ) AS restated (id, frozen, revoked, expires_at)
+    WHERE lot.id = restated.id`;
 }
 
 function nextTransition(lot: WalletBook['newLots'][number]) {
@@ -199,16 +219,33 @@ function updateBuckets(sql: Queryable, books: readonly WalletBook[]) {
     WHERE bucket.id = changed.id`;
 }
 
+/** Purchases that were paid get the next numbers of their issuer, in the order of the batch. */
 function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
+    WITH changed AS (
+      SELECT *, count(*) OVER (PARTITION BY issuer) - row_number() OVER (PARTITION BY issuer ORDER BY position) AS behind
+      FROM unnest(
+        ${rows.map((row) => row.facts.id)}::uuid[],
+        ${rows.map((row) => row.state.status)}::"PurchaseStatus"[],
+        ${instants(rows.map((row) => row.paidAt))}::timestamptz[],
+        ${instants(rows.map((row) => row.refundRequestedAt))}::timestamptz[],
+        ${rows.map(({ state }) => JSON.stringify({ open: state.openDisputes, closed: state.closedDisputes }))}::jsonb[],
+        ${rows.map((row) => row.receiptIssuer)}::text[]
+      ) WITH ORDINALITY AS changed (id, status, paid_at, refund_requested_at, disputes, issuer, position)
+    ), counter AS (
+      INSERT INTO receipt_counter (issuer, last_number)
+      SELECT issuer, count(*) FROM changed WHERE issuer IS NOT NULL GROUP BY issuer
+      ON CONFLICT (issuer) DO UPDATE SET last_number = receipt_counter.last_number + excluded.last_number
+      RETURNING issuer, last_number
+    )
     UPDATE purchase
-    SET status = changed.status, paid_at = changed.paid_at
-    FROM unnest(
-      ${rows.map((row) => row.facts.id)}::uuid[],
-      ${rows.map((row) => row.status)}::"PurchaseStatus"[],
-      ${instants(rows.map((row) => row.paidAt))}::timestamptz[]
-    ) AS changed (id, status, paid_at)
+    SET status = changed.status, paid_at = changed.paid_at, refund_requested_at = changed.refund_requested_at,
+        open_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'open')),
+        closed_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'closed')),
+        receipt_issuer = coalesce(changed.issuer, receipt_issuer),
+        receipt_sequence = coalesce(counter.last_number - changed.behind, receipt_sequence)
+    FROM changed LEFT JOIN counter ON counter.issuer = changed.issuer
     WHERE purchase.id = changed.id`;
 }
 

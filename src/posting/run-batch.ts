@@ -110,6 +110,8 @@ function isAnswerOf(decided: Outcome, answer: GivenAnswer): boolean {
       );
     case 'subscribed':
       return 'subscriptionId' in answer && answer.subscriptionId === decided.subscriptionId;
+    case 'refund-begun':
+      return 'purchaseId' in answer && answer.purchaseId === decided.purchaseId;
     default:
       return false;
   }

@@ -58,6 +58,10 @@ const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readon
   WALLET_FROZEN: { refusal: { code: 'WALLET_FROZEN' }, sticky: false },
   SUBSCRIPTION_REQUIRED: { refusal: { code: 'SUBSCRIPTION_REQUIRED', status: null }, sticky: false },
   IDEMPOTENCY_KEY_REUSED: { refusal: { code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey: 'k' }, sticky: false },
+  INVALID_INCREMENT: {
+    refusal: { code: 'INVALID_INCREMENT', increment: credits('10'), nearestBelow: null, nearestAbove: credits('10') },
+    sticky: false,
+  },
   CONFLICT: { refusal: { code: 'CONFLICT', currentState: 'PAID', reason: 'it is paid' }, sticky: false },
 };
 

@@ -172,6 +172,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { purchasePackage(input: { ${here()}, ${fresh()}, packageId: "${ids.Package}" }) { __typename } }`,
     payload: 'PurchasePayload',
   }),
+  'Mutation.topUp': async () => ({
+    document: `mutation { topUp(input: { ${await onAPlanWithTopUps()}, ${fresh()}, credits: "10" }) { __typename } }`,
+    payload: 'PurchasePayload',
+  }),
   'Mutation.createOrganization': () => ({
     document: `mutation { createOrganization(input: { slug: ${slug()}, name: "N" }) { __typename } }`,
     payload: 'OrganizationPayload',
@@ -215,6 +219,14 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
   'Mutation.adjustBalance': () => ({
     document: `mutation { adjustBalance(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "purchased", reason: "r" }) { __typename } }`,
     payload: 'AdjustPayload',
+  }),
+  'Mutation.revokeGrant': async () => ({
+    document: `mutation { revokeGrant(input: { lotId: "${await aGrantedLot()}", ${fresh()}, reason: "r" }) { __typename } }`,
+    payload: 'AdjustPayload',
+  }),
+  'Mutation.refundPurchase': async () => ({
+    document: `mutation { refundPurchase(input: { purchaseId: "${await aPaidPurchase()}", ${fresh()} }) { __typename } }`,
+    payload: 'PurchasePayload',
   }),
   'Mutation.applyCatalog': () => ({
     document: `mutation { applyCatalog(input: { yaml: ${JSON.stringify(anotherCatalog())} }) { __typename } }`,
@@ -279,6 +291,28 @@ async function anInvitation(organizationId: string): Promise<{ readonly id: stri
     } }`,
   );
   return { id: inviteMember.membership.id, token: inviteMember.invitationToken };
+}
+
+async function aGrantedLot(): Promise<string> {
+  const { grantCredits } = await byOperator<{ grantCredits: { lot: { id: string } } }>(
+    `mutation { grantCredits(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "promotional", reason: "r" }) { ... on GrantPayload { lot { id } } } }`,
+  );
+  return grantCredits.lot.id;
+}
+
+async function aPaidPurchase(): Promise<string> {
+  const { purchasePackage } = await byOperator<{ purchasePackage: { purchase: { id: string; checkoutUrl: string } } }>(
+    `mutation { purchasePackage(input: { organizationId: "${disposable.id}", ${fresh()}, packageId: "${ids.Package}" }) { ... on PurchasePayload { purchase { id checkoutUrl } } } }`,
+  );
+  await fetch(`${purchasePackage.purchase.checkoutUrl}/pay`, { method: 'POST' });
+  return purchasePackage.purchase.id;
+}
+
+async function onAPlanWithTopUps(): Promise<string> {
+  await query(gateway.database, `UPDATE plan_subscription SET plan_key = 'team' WHERE organization_id = $1`, [
+    decodeId('Organization', gateway.organizationId),
+  ]);
+  return here();
 }
 
 async function aFreePlan(): Promise<string> {

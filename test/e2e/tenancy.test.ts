@@ -188,6 +188,12 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", packageId: "${encodeId('Package', 'starter')}", idempotencyKey: "foreign"`,
     ),
   ],
+  'Mutation.topUp': [
+    inMutation(
+      'topUp',
+      ({ Organization }) => `organizationId: "${Organization}", credits: "10", idempotencyKey: "foreign"`,
+    ),
+  ],
   'Mutation.createOrganization': [],
   'Mutation.createProject': [
     inMutation('createProject', ({ Organization }) => `organizationId: "${Organization}", key: "k", name: "N"`),
@@ -217,6 +223,12 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
       ({ Organization }) =>
         `organizationId: "${Organization}", idempotencyKey: "foreign", credits: "1", bucketKey: "purchased", reason: "r"`,
     ),
+  ],
+  'Mutation.revokeGrant': [
+    inMutation('revokeGrant', ({ Lot }) => `lotId: "${Lot}", idempotencyKey: "foreign", reason: "r"`),
+  ],
+  'Mutation.refundPurchase': [
+    inMutation('refundPurchase', ({ Purchase }) => `purchaseId: "${Purchase}", idempotencyKey: "foreign"`),
   ],
   'Mutation.adjustBalance': [
     inMutation(
@@ -311,6 +323,7 @@ describe('what names something of another organization', () => {
       `debit(input: { userId: "${theirIds.User}", idempotencyKey: "k", amount: "1" })`,
       `recordUsage(input: { organizationId: "${organizationId}", events: [{ idempotencyKey: "k", usage: { meter: "search" } }] })`,
       `purchasePackage(input: { organizationId: "${organizationId}", idempotencyKey: "k", packageId: "${packageId}" })`,
+      `topUp(input: { organizationId: "${organizationId}", idempotencyKey: "k", credits: "10" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
       `updateOrganization(input: { organizationId: "${organizationId}", name: "N" })`,
       `inviteMember(input: { organizationId: "${organizationId}", email: "me@example.com", role: OWNER })`,

@@ -59,9 +59,11 @@ const ROWS = `
   INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start, current_period_end)
     VALUES ('${ID.subscription}', '${ID.organization}', 'free', 'ACTIVE', 1, now(), now() + interval '1 month');
   INSERT INTO purchase (id, organization_id, kind, status, catalog_version, credits_micros, bonus_micros, bucket_key,
-      price_minor, currency, provider, provider_reference, actor_kind, actor_id, created_at, paid_at)
+      price_minor, currency, provider, provider_reference, actor_kind, actor_id, created_at, paid_at,
+      receipt_issuer, receipt_sequence)
     VALUES ('${ID.purchase}', '${ID.organization}', 'PACKAGE', 'PAID', 1, 10, 0, 'purchased', 1000, 'USD', 'sandbox', 'ref',
-      'USER', 'ann', now(), now());
+      'USER', 'ann', now(), now(), 'R', 1);
+  INSERT INTO receipt_counter (issuer, last_number) VALUES ('R', 1);
   INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency)
     VALUES ('token', '${ID.purchase}', 'Starter', 1000, 'USD');
   INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, paid, effective_at, in_force,
@@ -191,10 +193,25 @@ describe('checks', () => {
     ['purchase_amounts', 'purchase', `currency = E'USD\\n'`],
     ['purchase_paid', 'purchase', 'paid_at = NULL'],
     ['purchase_paid', 'purchase', `paid_at = NULL, status = 'REFUNDED'`],
-    ['purchase_paid', 'purchase', `paid_at = NULL, status = 'DISPUTED'`],
+    ['purchase_paid', 'purchase', `paid_at = NULL, status = 'DISPUTED', open_disputes = '{dispute}'`],
     ['purchase_paid', 'purchase', `status = 'PENDING'`],
     ['purchase_paid', 'purchase', `status = 'FAILED'`],
     ['purchase_paid', 'purchase', `status = 'EXPIRED'`],
+    ['purchase_disputed', 'purchase', `status = 'DISPUTED'`],
+    ['purchase_receipt', 'purchase', 'receipt_issuer = NULL'],
+    ['purchase_receipt', 'purchase', 'receipt_sequence = NULL'],
+    ['purchase_receipt', 'purchase', `status = 'PENDING', paid_at = NULL`],
+    ['receipt_counter_number', 'receipt_counter', 'last_number = 0'],
+    ['purchase_disputed', 'purchase', 'open_disputes = NULL'],
+    ['purchase_disputed', 'purchase', 'closed_disputes = NULL'],
+    ['purchase_refunding', 'purchase', `status = 'REFUNDED', refund_requested_at = now()`],
+    [
+      'purchase_refunding',
+      'purchase',
+      `status = 'FAILED', paid_at = NULL, receipt_issuer = NULL, receipt_sequence = NULL, refund_requested_at = now()`,
+    ],
+    ['lot_revoked', 'lot', 'revoked = true'],
+    ['lot_revoked', 'lot', 'revoked = true, in_force = false, frozen = true'],
     ['membership_person', 'membership', 'user_id = NULL, invited_email = NULL'],
     ['membership_active', 'membership', `status = 'ACTIVE', user_id = NULL, invited_email = 'guest@example.org'`],
     ['membership_invited', 'membership', `status = 'INVITED', user_id = 'ann'`],
@@ -232,7 +249,9 @@ describe('checks', () => {
     ['lot', 'remaining_micros = 0'],
     ['lot', `expires_at = effective_at + interval '1 ms'`],
     ['allowance', 'amount_micros = 0, anchor_day = 31'],
-    ['purchase', `paid_at = NULL, status = 'PENDING'`],
+    ['purchase', `paid_at = NULL, status = 'PENDING', receipt_issuer = NULL, receipt_sequence = NULL`],
+    ['purchase', `status = 'DISPUTED', open_disputes = '{dispute}', refund_requested_at = now()`],
+    ['lot', 'revoked = true, in_force = false'],
     // An empty hold may stay open, and one that was exceeded has captured more than it held.
     ['hold', `remaining_micros = 0, captured_micros = amount_micros + 1, expires_at = created_at + interval '1 ms'`],
     ['hold', `status = 'EXPIRED', remaining_micros = 0, resolved_at = now()`],
@@ -272,6 +291,7 @@ describe('checks', () => {
 
 describe('unique', () => {
   const fresh = { id: 'gen_random_uuid()' };
+  const anotherReceipt = { receipt_token: `'another'`, receipt_sequence: '2' };
   const elsewhere = { organization_id: `'${ID.emptyOrganization}'` };
 
   it('membership_invitation refuses a second open invitation of an address, however it is written', async () => {
@@ -307,7 +327,19 @@ describe('unique', () => {
     ['bucket_wallet_id_key_key', 'bucket', 'true', fresh],
     ['lot_purchase_id_source_key', 'lot', 'purchase_id IS NOT NULL', fresh],
     ['plan_subscription_organization_id_key', 'plan_subscription', 'true', fresh],
-    ['purchase_provider_provider_reference_key', 'purchase', 'true', fresh],
+    ['purchase_provider_provider_reference_key', 'purchase', 'true', { ...fresh, ...anotherReceipt }],
+    [
+      'purchase_receipt_token_key',
+      'purchase',
+      'true',
+      { ...fresh, provider_reference: `'other'`, receipt_sequence: '2' },
+    ],
+    [
+      'purchase_receipt_issuer_receipt_sequence_key',
+      'purchase',
+      'true',
+      { ...fresh, provider_reference: `'other'`, receipt_token: `'other'` },
+    ],
     ['sandbox_checkout_purchase_id_key', 'sandbox_checkout', 'true', { token: `'another'` }],
     ['user_account_pkey', 'user_account', 'true', {}],
     ['organization_pkey', 'organization', 'true', { slug: `'third'` }],
@@ -323,7 +355,8 @@ describe('unique', () => {
     ['ledger_entry_pkey', 'ledger_entry', 'true', {}],
     ['balance_change_pkey', 'balance_change', 'true', {}],
     ['idempotency_record_pkey', 'idempotency_record', 'true', {}],
-    ['purchase_pkey', 'purchase', 'true', { provider_reference: `'other'` }],
+    ['purchase_pkey', 'purchase', 'true', { provider_reference: `'other'`, ...anotherReceipt }],
+    ['receipt_counter_pkey', 'receipt_counter', 'true', {}],
     ['sandbox_checkout_pkey', 'sandbox_checkout', 'true', { purchase_id: 'gen_random_uuid()' }],
     ['catalog_version_pkey', 'catalog_version', 'true', {}],
     ['audit_record_pkey', 'audit_record', 'true', {}],

@@ -22,7 +22,7 @@ import type { Redemption, RedemptionCount } from '../../src/domain/posting/redem
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
-import type { PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
+import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import {
@@ -49,6 +49,7 @@ export interface PolicyOptions {
   readonly plansOnSale?: Readonly<Record<string, PlanOnSale>>;
   readonly promoCodes?: readonly PromoCode[];
   readonly expiredLotRefund?: ExpiredLotRefund;
+  readonly spentCredits?: 'REFUSE' | 'DEBT';
   readonly maxHoldSeconds?: number;
   readonly heldGraceSeconds?: number;
 }
@@ -71,6 +72,9 @@ export function policies(options: PolicyOptions = {}): Policies {
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
+    frozenGraceDays: 30,
+    receiptIssuer: 'R',
+    spentCredits: options.spentCredits ?? 'REFUSE',
     expiredLotRefund: options.expiredLotRefund ?? { kind: 'NEW_LOT', graceDays: 30 },
   };
 }
@@ -104,9 +108,8 @@ export interface StoredHold {
 }
 
 export interface StoredPurchase {
-  readonly facts: PurchaseSnapshot;
+  readonly facts: Omit<PurchaseSnapshot, 'lots'>;
   readonly buyer: Actor;
-  readonly paidAt: Instant | null;
 }
 
 export interface LotOptions {
@@ -210,6 +213,7 @@ export class WalletBuilder {
       inForce: options.inForce ?? effectiveAt <= now,
       closed: false,
       frozen,
+      revoked: false,
       purchaseId: null,
     };
     this.#lots.push({ ...lot, nextTransitionAt: lotTransitionAt(lot) });
@@ -229,6 +233,10 @@ export class WalletBuilder {
         id,
         walletId: WALLET,
         status: 'PENDING',
+        openDisputes: [],
+        closedDisputes: [],
+        paidAt: null,
+        refundRequestedAt: null,
         credits: credits('1000'),
         bonus: ZERO,
         bucketKey: 'purchased',
@@ -236,7 +244,6 @@ export class WalletBuilder {
         ...facts,
       },
       buyer: buyer ?? { kind: 'USER', id: 'user-1' },
-      paidAt: null,
     });
     return this;
   }
@@ -425,9 +432,13 @@ export class Books {
     for (let limits = this.opening.limits; ; limits = { ...limits, lotsPerBucket: limits.lotsPerBucket * 4 }) {
       const decision = decideBatch({
         commands,
-        wallets: [this.snapshot(limits, holds)],
+        wallets: [this.snapshot(limits, [...holds, ...this.#pinning(commands)])],
         records: keyed.flatMap((command) => this.records.get(idempotencyId(command)) ?? []),
-        purchases: [...this.purchases.values()],
+        purchases: [...this.purchases.values()].map(({ facts, buyer }) => ({
+          facts: { ...facts, lots: this.#lotsOfPurchase(facts.id) },
+          buyer,
+        })),
+        lots: [...this.lots.values()],
         refundables: [...new Set(refunded)].flatMap((id) => this.#refundable(id) ?? []),
         redemptions: [...this.opening.policies.promoCodes.keys()].map((code) => this.#redemptionsOf(code)),
         policies: this.opening.policies,
@@ -465,6 +476,26 @@ export class Books {
   #holdSnapshot(id: string): HoldSnapshot | undefined {
     const hold = this.holds.get(id);
     return hold && { ...hold, pins: hold.pins.map(({ lotId, pinned }) => ({ lot: this.#lot(lotId), pinned })) };
+  }
+
+  /** Open holds that have pinned something of the lots of purchases that commands name. */
+  #pinning(commands: readonly Command[]): string[] {
+    const purchases = commands.flatMap((command) => ('purchaseId' in command ? [command.purchaseId] : []));
+    const isTheirs = (lotId: string) => purchases.includes(this.#lot(lotId).purchaseId ?? '');
+    return [...this.holds.values()]
+      .filter(
+        ({ state, pins }) => state.status === 'OPEN' && pins.some((pin) => pin.pinned > ZERO && isTheirs(pin.lotId)),
+      )
+      .map(({ facts }) => facts.id);
+  }
+
+  #lotsOfPurchase(id: string): PurchaseLot[] {
+    return [...this.lots.values()]
+      .filter((lot) => lot.purchaseId === id)
+      .map((lot) => {
+        const expiries = this.entries.filter((entry) => entry.lotId === lot.id && entry.reasonCode === 'EXPIRY');
+        return { lot, expired: sum(expiries.map((entry) => entry.amount)) };
+      });
   }
 
   #redemptionsOf(code: string): RedemptionCount {
@@ -519,8 +550,8 @@ export class Books {
       if (this.records.has(idempotencyId(record))) throw new Error('a key is recorded once');
       this.records.set(idempotencyId(record), record);
     }
-    for (const { facts, buyer, status, paidAt } of decision.changedPurchases) {
-      this.purchases.set(facts.id, { facts: { ...facts, status }, buyer, paidAt });
+    for (const { facts, buyer, state, paidAt, refundRequestedAt } of decision.changedPurchases) {
+      this.purchases.set(facts.id, { facts: { ...facts, ...state, paidAt, refundRequestedAt }, buyer });
     }
     this.redemptions.push(...decision.redemptions);
     this.audits.push(...decision.audits);
@@ -568,8 +599,8 @@ export class Books {
     if (book.transitionsChanged) this.nextTransitionAt = this.#earliestTransition();
   }
 
-  #writeLot({ facts, remaining, pinned, inForce, closed }: DraftLot): void {
-    const lot: LotSnapshot = { ...facts, remaining, pinned, inForce, closed };
+  #writeLot({ facts, remaining, pinned, inForce, closed, frozen, revoked }: DraftLot): void {
+    const lot: LotSnapshot = { ...facts, remaining, pinned, inForce, closed, frozen, revoked };
     this.lots.set(lot.id, { ...lot, nextTransitionAt: closed ? null : lotTransitionAt(lot) });
   }
 }

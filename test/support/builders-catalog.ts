@@ -45,6 +45,7 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
           fc.record({ key: fc.constantFrom('projects', 'seats'), max: fc.nat(9), window: fc.constant(null) }),
           { selector: ({ key }) => key },
         ),
+        topUp: fc.option(fc.record({ increment: credits, unitPrice: money })),
         features: fc.array(name, { maxLength: 2 }),
       }),
     ),
@@ -88,7 +89,12 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
       commandCeiling: credits,
       latenessDays: fc.nat(9),
       holds: fc.record({ defaultSeconds: fc.nat(9), maxSeconds: fc.nat(9), graceSeconds: fc.nat(9) }),
-      refunds: fc.record({ expiredLots: fc.constantFrom('NEW_LOT', 'FORFEIT'), graceDays: fc.nat(9) }),
+      receipts: fc.record({ issuer: fc.constantFrom('R', 'A-1') }),
+      refunds: fc.record({
+        expiredLots: fc.constantFrom('NEW_LOT', 'FORFEIT'),
+        graceDays: fc.nat(9),
+        spentCredits: fc.constantFrom('REFUSE', 'DEBT'),
+      }),
     }),
     ratesEffectiveAt: fc.option(fc.nat().map(instant)),
   });

@@ -7,6 +7,7 @@ import type {
   AdjustCommand,
   Attribution,
   AuthorizeCommand,
+  CancelRefundCommand,
   CaptureCommand,
   Charge,
   DebitCommand,
@@ -17,15 +18,17 @@ import type {
   OveragePolicy,
   RedeemCommand,
   RefundCommand,
+  RefundPurchaseCommand,
   ReleaseCommand,
   ResolvePurchaseCommand,
+  RevokeGrantCommand,
   SettleCommand,
   SubscribeCommand,
 } from '../../src/domain/posting/commands.ts';
 import { NO_ATTRIBUTION } from '../../src/domain/posting/records.ts';
 import { requestHash } from '../../src/domain/posting/request-hash.ts';
 import type { UsageQuantity } from '../../src/domain/pricing/price.ts';
-import type { PurchaseOutcome } from '../../src/domain/purchases/purchase.ts';
+import type { NewsKind, PurchaseNews } from '../../src/domain/purchases/purchase.ts';
 import type { Instant } from '../../src/domain/time/instant.ts';
 import { credits } from './builders-values.ts';
 
@@ -225,8 +228,45 @@ export function anAdjustment(amount: string, bucket: string, key: string = fresh
   };
 }
 
-export function aResolution(purchaseId: string, outcome: PurchaseOutcome): ResolvePurchaseCommand {
-  return { kind: 'resolve-purchase', ...target, actor: { kind: 'SYSTEM', id: 'provider' }, purchaseId, outcome };
+/** News of the provider, of this dispute where it is of one. */
+export function someNews(kind: NewsKind, dispute = 'dispute-1'): PurchaseNews {
+  const isOfDispute = kind === 'DISPUTE_OPENED' || kind === 'DISPUTE_WON' || kind === 'DISPUTE_LOST';
+  return isOfDispute ? { kind, dispute } : { kind };
+}
+
+export function aResolution(purchaseId: string, kind: NewsKind, dispute?: string): ResolvePurchaseCommand {
+  const actor = { kind: 'SYSTEM', id: 'provider' } as const;
+  return { kind: 'resolve-purchase', ...target, actor, purchaseId, news: someNews(kind, dispute) };
+}
+
+export function aPurchaseRefund(purchaseId: string, key: string = freshKey()): RefundPurchaseCommand {
+  return {
+    kind: 'refund-purchase',
+    ...target,
+    actor: AN_OPERATOR,
+    requestId: null,
+    idempotencyKey: key,
+    requestHash: requestHash('refundPurchase', ORGANIZATION, { purchaseId }),
+    purchaseId,
+    description: null,
+  };
+}
+
+export function aCancelledRefund(purchaseId: string): CancelRefundCommand {
+  return { kind: 'cancel-refund', ...target, actor: AN_OPERATOR, purchaseId };
+}
+
+export function aRevocation(lotId: string, key: string = freshKey()): RevokeGrantCommand {
+  return {
+    kind: 'revoke-grant',
+    ...target,
+    actor: AN_OPERATOR,
+    requestId: null,
+    idempotencyKey: key,
+    requestHash: requestHash('revokeGrant', ORGANIZATION, { lotId }),
+    lotId,
+    description: 'a reason',
+  };
 }
 
 export function aSettlement(): SettleCommand {

@@ -8,6 +8,7 @@ import type { PlanLimit } from '../limits/plan-limit.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
 import type { PromoCode } from '../promotions/promo-code.ts';
+import type { TopUpTerms } from '../purchases/top-up.ts';
 import type { Instant } from '../time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
 
@@ -47,6 +48,8 @@ export interface Plan {
   readonly overdraft: Micros;
   /** At most one for each key and window. What is not named is not limited. */
   readonly limits: readonly PlanLimit[];
+  /** How credits can be bought on top; null for not at all. */
+  readonly topUp: TopUpTerms | null;
   readonly features: readonly string[];
 }
 
@@ -81,11 +84,17 @@ export interface Catalog {
       /** How long after a pinned lot's expiry a hold may be extended. */
       readonly graceSeconds: number;
     };
+    readonly receipts: {
+      /** Begins the numbers of receipts, which have no gaps per issuer. */
+      readonly issuer: string;
+    };
     readonly refunds: {
       /** What becomes of a refund whose lot has expired. */
       readonly expiredLots: 'NEW_LOT' | 'FORFEIT';
-      /** Life of the new lot. */
+      /** Life of the new lot, and of lots that expired while a dispute that was won had frozen them. */
       readonly graceDays: number;
+      /** Whether the money of purchases is refunded whose credits were spent in part: not at all, or the part is owed. */
+      readonly spentCredits: 'REFUSE' | 'DEBT';
     };
   };
   /** From when the rates price usage; null for the moment they are applied. Everything else changes when applied. */
@@ -163,6 +172,9 @@ export function postingPolicies(
       maxLife: holds.maxSeconds * MILLISECONDS_PER_SECOND,
       heldGrace: holds.graceSeconds * MILLISECONDS_PER_SECOND,
     },
+    receiptIssuer: policies.receipts.issuer,
+    frozenGraceDays: refunds.graceDays,
+    spentCredits: refunds.spentCredits,
     expiredLotRefund:
       refunds.expiredLots === 'NEW_LOT' ? { kind: 'NEW_LOT', graceDays: refunds.graceDays } : { kind: 'FORFEIT' },
   };

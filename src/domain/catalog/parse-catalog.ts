@@ -132,6 +132,16 @@ const plan = z.strictObject({
     .array(z.strictObject({ key: z.enum(PLAN_LIMIT_KEYS), max: wholeNumber }))
     .max(100)
     .default([]),
+  topUp: z
+    .strictObject({
+      increment: credits.refine((amount) => amount > ZERO, 'must be more than 0'),
+      unitPrice: money.refine(({ amountMinor }) => amountMinor > 0n, {
+        path: ['amountMinor'],
+        message: 'must be more than 0',
+      }),
+    })
+    .nullable()
+    .default(null),
   features: z.array(label).max(100).default([]),
 });
 
@@ -213,10 +223,19 @@ const document = z.strictObject({
           message: 'must not be more than maxSeconds',
         })
         .prefault({}),
+      receipts: z
+        .strictObject({
+          issuer: z
+            .string()
+            .regex(/^[A-Z][A-Z0-9-]{0,19}$/, 'must be a capital letter, then up to 19 of A–Z 0–9 -')
+            .default('R'),
+        })
+        .prefault({}),
       refunds: z
         .strictObject({
           expiredLots: z.enum(['NEW_LOT', 'FORFEIT']).default('NEW_LOT'),
           graceDays: days.default(30),
+          spentCredits: z.enum(['REFUSE', 'DEBT']).default('REFUSE'),
         })
         .prefault({}),
     })
@@ -342,6 +361,7 @@ function checkReferences(raw: RawCatalog): Problem[] {
     ...checkAmbiguity(raw.rates),
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
     ...raw.plans.flatMap((item, index) => checkLimits(item, index)),
+    ...raw.plans.flatMap((item, index) => checkTopUp(item, index, raw)),
     ...raw.packages.flatMap((item, index) =>
       checkTarget(['packages', index], item.bucket, { kind: 'PURCHASED', goods: 'packages' }, raw),
     ),
@@ -381,6 +401,11 @@ function checkLimits({ limits }: RawCatalog['plans'][number], plan: number): Pro
 }
 
 const firstBucket = (raw: RawCatalog, kind: BucketKind) => raw.buckets.find((item) => item.kind === kind);
+
+function checkTopUp({ topUp }: RawCatalog['plans'][number], index: number, raw: RawCatalog): Problem[] {
+  if (topUp === null || firstBucket(raw, 'PURCHASED')) return [];
+  return [{ path: ['plans', index, 'topUp'], message: 'top-ups need a bucket of kind PURCHASED' }];
+}
 
 /** What is sold or given goes to a bucket of one kind; to the first of that kind where it names none. */
 function checkTarget(

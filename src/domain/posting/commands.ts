@@ -6,7 +6,7 @@ import type { Actor } from '../actor.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
-import type { PurchaseOutcome } from '../purchases/purchase.ts';
+import type { PurchaseNews } from '../purchases/purchase.ts';
 import { isRefusal, type Refusal } from '../refusals.ts';
 import type { Instant } from '../time/instant.ts';
 
@@ -135,11 +135,31 @@ export interface AdjustCommand extends OnWallet, Keyed, Audited {
   readonly description: string;
 }
 
+/** Takes back what is left of a granted lot. */
+export interface RevokeGrantCommand extends OnWallet, Keyed, Audited {
+  readonly kind: 'revoke-grant';
+  readonly lotId: string;
+  readonly description: string;
+}
+
+/** Begins to give the money of a purchase back; the provider's news completes it. */
+export interface RefundPurchaseCommand extends OnWallet, Keyed, Audited {
+  readonly kind: 'refund-purchase';
+  readonly purchaseId: string;
+  readonly description: string | null;
+}
+
+/** The payment provider has declined a refund that was begun. */
+export interface CancelRefundCommand extends OnWallet {
+  readonly kind: 'cancel-refund';
+  readonly purchaseId: string;
+}
+
 /** What the payment provider says of a purchase; repeated and late news change nothing. */
 export interface ResolvePurchaseCommand extends OnWallet {
   readonly kind: 'resolve-purchase';
   readonly purchaseId: string;
-  readonly outcome: PurchaseOutcome;
+  readonly news: PurchaseNews;
 }
 
 /** Posts what is due on the wallet and nothing else. */
@@ -157,8 +177,10 @@ export type KeyedCommand =
   | SubscribeCommand
   | RedeemCommand
   | GrantCommand
-  | AdjustCommand;
-export type Command = KeyedCommand | EventsCommand | ResolvePurchaseCommand | SettleCommand;
+  | AdjustCommand
+  | RevokeGrantCommand
+  | RefundPurchaseCommand;
+export type Command = KeyedCommand | EventsCommand | ResolvePurchaseCommand | CancelRefundCommand | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {
   return 'idempotencyKey' in command;

@@ -5,7 +5,7 @@
 import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
-import type { WalletSnapshot } from '../wallet/snapshot.ts';
+import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
 import { type Command, type EventsCommand, isKeyed, isUndoable, type KeyedCommand } from './commands.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
@@ -17,7 +17,13 @@ import {
   decideRelease,
   type HoldingPolicies,
 } from './decide-hold.ts';
-import { type DraftPurchase, decideResolvePurchase } from './decide-purchase.ts';
+import {
+  type DraftPurchase,
+  decideResolvePurchase,
+  draftPurchase,
+  type LoadedPurchase,
+  type PurchasePolicies,
+} from './decide-purchase.ts';
 import { checkPromoCode, decideRedeem, type PromotionPolicies } from './decide-redeem.ts';
 import {
   type DraftRefundable,
@@ -25,8 +31,9 @@ import {
   type RefundableTransaction,
   type RefundPolicies,
 } from './decide-refund.ts';
+import { decideCancelRefund, decideRefundPurchase, decideRevokeGrant } from './decide-revoke.ts';
 import { checkPlan, decideSubscribe, type SubscriptionPolicies } from './decide-subscribe.ts';
-import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './idempotency.ts';
+import { answerAgain, type IdempotencyRecord, idempotencyId, type Recordable, recordOf } from './idempotency.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
 import type { PostedAudit } from './records.ts';
@@ -40,7 +47,8 @@ export interface Policies
     BucketPolicies,
     RefundPolicies,
     SubscriptionPolicies,
-    PromotionPolicies {
+    PromotionPolicies,
+    PurchasePolicies {
   /** The version of the catalog that they are of. */
   readonly catalogVersion: number;
 }
@@ -50,7 +58,10 @@ export interface BatchInput {
   readonly wallets: readonly WalletSnapshot[];
   /** Records found for the commands' keys. */
   readonly records: readonly IdempotencyRecord[];
-  readonly purchases: readonly Omit<DraftPurchase, 'status' | 'paidAt'>[];
+  /** The purchases that commands name. */
+  readonly purchases: readonly LoadedPurchase[];
+  /** The lots that commands name. */
+  readonly lots: readonly LotSnapshot[];
   /** The transactions that refunds name. */
   readonly refundables: readonly RefundableTransaction[];
   /** Of the promo codes that commands name and the catalog knows. */
@@ -85,6 +96,7 @@ interface BatchState {
   readonly newId: () => string;
   readonly purchases: ReadonlyMap<string, DraftPurchase>;
   readonly refundables: ReadonlyMap<string, DraftRefundable>;
+  readonly lots: ReadonlyMap<string, LotSnapshot>;
   readonly redemptions: RedemptionDrafts;
   /** Calls of all or nothing that are nothing, by the place of their command in the batch. */
   readonly blocked: ReadonlyMap<number, BlockedCall>;
@@ -140,13 +152,7 @@ export function decideBatch(input: BatchInput): BatchDecision | NeedsLots {
 
 function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecision {
   const books = new Map(input.wallets.map((wallet) => [wallet.id, new WalletBook(wallet, input.newId)]));
-  const purchases = input.purchases.map(
-    (loaded): DraftPurchase => ({
-      ...loaded,
-      status: loaded.facts.status,
-      paidAt: null,
-    }),
-  );
+  const purchases = input.purchases.map(draftPurchase);
   const busy = new Set<string>();
   for (const book of books.values()) {
     if (!book.snapshot.frozen && !postDueTransitions(book)) busy.add(book.snapshot.id);
@@ -159,6 +165,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     newId: input.newId,
     purchases: new Map(purchases.map((purchase) => [purchase.facts.id, purchase])),
     refundables: new Map(input.refundables.map((facts) => [facts.id, { facts, refunded: facts.refunded }])),
+    lots: new Map(input.lots.map((lot) => [lot.id, lot])),
     redemptions: new RedemptionDrafts(input.redemptions),
     blocked,
     busy,
@@ -172,7 +179,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     newRecords: state.newRecords,
     audits: state.audits,
     redemptions: state.redemptions.made,
-    changedPurchases: purchases.filter((purchase) => purchase.status !== purchase.facts.status),
+    changedPurchases: purchases.filter((purchase) => purchase.changed),
   };
 }
 
@@ -186,10 +193,10 @@ function decideCommand(state: BatchState, command: Command, index: number): Outc
       return { status: 'events', outcomes: decideEvents(state, book, command, index) };
     case 'settle':
       return { status: 'settled' };
+    case 'cancel-refund':
+      return decideCancelRefund(book, state.purchases.get(command.purchaseId), state.policies);
     case 'resolve-purchase':
-      // Only payment moves credits; a checkout that ended otherwise ends on a frozen wallet too.
-      if (book.snapshot.frozen && command.outcome === 'PAID') return refused({ code: 'WALLET_FROZEN' }, book.available);
-      return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId));
+      return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId), state.policies);
     default: {
       const never: never = command;
       throw new Error(`unknown command ${JSON.stringify(never)}`);
@@ -210,9 +217,23 @@ function decideOnce(state: BatchState, book: WalletBook, command: KeyedCommand):
   return outcome;
 }
 
+/** What is answered again: everything that was done, and refusals that stick. */
+function isRecordable(outcome: Outcome): outcome is Recordable {
+  switch (outcome.status) {
+    case 'posted':
+    case 'held':
+    case 'subscribed':
+    case 'refund-begun':
+      return true;
+    case 'refused':
+      return isSticky(outcome.refusal);
+    default:
+      return false;
+  }
+}
+
 function record(state: BatchState, book: WalletBook, command: KeyedCommand, outcome: Outcome): void {
-  const isDone = outcome.status === 'posted' || outcome.status === 'held' || outcome.status === 'subscribed';
-  if (!isDone && !(outcome.status === 'refused' && isSticky(outcome.refusal))) return;
+  if (!isRecordable(outcome)) return;
   const answer = recordOf(command, outcome, book.now);
   state.records.set(idempotencyId(command), answer);
   state.newRecords.push(answer);
@@ -270,6 +291,10 @@ function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand)
       return decideGrant(book, command, policies);
     case 'adjust':
       return decideAdjust(book, command, policies);
+    case 'revoke-grant':
+      return decideRevokeGrant(book, command, state.lots.get(command.lotId));
+    case 'refund-purchase':
+      return decideRefundPurchase(book, command, state.purchases.get(command.purchaseId), policies);
     default: {
       const never: never = command;
       throw new Error(`unknown command ${JSON.stringify(never)}`);
@@ -340,6 +365,18 @@ function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
       const { credits, bucketKey, description: reason, requestId } = command;
       const after = { transactionId: outcome.transaction.id, credits: formatCredits(credits), bucketKey, reason };
       return { action: command.kind === 'grant' ? 'grantCredits' : 'adjustBalance', after, requestId };
+    }
+    case 'revoke-grant': {
+      if (outcome.status !== 'posted') return null;
+      const { transaction } = outcome;
+      const credits = formatCredits(transaction.amount);
+      const after = { transactionId: transaction.id, lotId: command.lotId, credits, reason: command.description };
+      return { action: 'revokeGrant', after, requestId: command.requestId };
+    }
+    case 'refund-purchase': {
+      if (outcome.status !== 'refund-begun') return null;
+      const after = { purchaseId: command.purchaseId, reason: command.description };
+      return { action: 'refundPurchase', after, requestId: command.requestId };
     }
     case 'redeem': {
       if (outcome.status !== 'posted') return null;

@@ -24,6 +24,7 @@ import {
 import type { AuthorizeCommand, CaptureCommand, ExtendCommand, HoldCommand, ReleaseCommand } from './commands.ts';
 import { expireLeftovers } from './expire-lot.ts';
 import { capturableOf, type DraftHold, remainingOf } from './hold-drafts.ts';
+import type { DraftLot } from './lot-drafts.ts';
 import { held, type Outcome, posted, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
@@ -194,6 +195,19 @@ export function endUnused(book: WalletBook, hold: DraftHold, status: 'RELEASED' 
 function giveBack(book: WalletBook, { facts, pins }: DraftHold, rest: Micros, at: Instant): void {
   for (const reservation of facts.reservations) book.counters.giveBack(reservation, rest);
   for (const { lot } of pins) expireLeftovers(book, lot, at);
+}
+
+/** A lot is taken from the holds that have pinned it: what they had reserved of it they can neither capture nor give back. */
+export function takeFromHolds(book: WalletBook, lot: DraftLot): void {
+  for (const hold of book.holds.all) {
+    for (const pin of hold.pins) {
+      if (pin.lot !== lot || pin.pinned === ZERO) continue;
+      const { pinned } = pin;
+      book.holds.changePin(hold, pin, negate(pinned));
+      for (const reservation of hold.facts.reservations) book.counters.giveBack(reservation, pinned);
+    }
+  }
+  if (lot.pinned !== ZERO) throw new Error('not all holds that have pinned a lot were loaded');
 }
 
 export function decideExtend(book: WalletBook, command: ExtendCommand, policies: HoldingPolicies): Outcome {

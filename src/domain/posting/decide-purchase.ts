@@ -1,40 +1,119 @@
-/** Turns a paid purchase into lots, once: the status that guards it is read and written under the wallet's lock. */
+/**
+ * What news of a payment does to the books, once: the state that guards it is read and written under the wallet's lock. A
+ * payment makes lots, a dispute freezes them, a refund or a lost dispute takes back what is left of them.
+ */
 import type { Actor } from '../actor.ts';
-import { ZERO } from '../credits/micros.ts';
-import { type PurchaseSnapshot, type PurchaseStatus, resolvePurchase } from '../purchases/purchase.ts';
+import { type Micros, minus, plus, sum, ZERO } from '../credits/micros.ts';
+import {
+  type PurchaseEffect,
+  type PurchaseSnapshot,
+  type PurchaseState,
+  resolvePurchase,
+} from '../purchases/purchase.ts';
 import { notFound } from '../refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { ResolvePurchaseCommand } from './commands.ts';
+import { takeFromHolds } from './decide-hold.ts';
+import { EXPIRY, expireLeftovers, REVOKE } from './expire-lot.ts';
+import type { DraftLot } from './lot-drafts.ts';
 import { type Outcome, refused } from './outcomes.ts';
-import { NO_ATTRIBUTION, type PostedTransaction, transactionDetails } from './records.ts';
+import { NO_ATTRIBUTION, type TransactionDetails, transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
 
-/** A purchase within a batch: what it was when loaded and what it has become. */
-export interface DraftPurchase {
+/** The reason code of lots that a dispute freezes or releases. */
+const DISPUTE = 'DISPUTE';
+
+/** What the catalog says about money that is given back. */
+export interface PurchasePolicies {
+  /** How many days lots live that have expired while they were frozen. */
+  readonly frozenGraceDays: number;
+  /** Whether an operator may refund a purchase whose credits were spent in part; those are then owed. */
+  readonly spentCredits: 'REFUSE' | 'DEBT';
+  /** Who issues receipts: each issuer has numbers of its own. */
+  readonly receiptIssuer: string;
+}
+
+export interface LoadedPurchase {
   readonly facts: PurchaseSnapshot;
   readonly buyer: Actor;
-  status: PurchaseStatus;
+}
+
+/** A purchase within a batch: what it was when loaded and what it has become. */
+export interface DraftPurchase extends LoadedPurchase {
+  state: PurchaseState;
   paidAt: Instant | null;
+  refundRequestedAt: Instant | null;
+  /** Who issues the receipt that the batch owes for it; null where it owes none. */
+  receiptIssuer: string | null;
+  /** The lots that the batch has made for it. */
+  readonly made: DraftLot[];
+  changed: boolean;
+}
+
+export function draftPurchase({ facts, buyer }: LoadedPurchase): DraftPurchase {
+  const { status, openDisputes, closedDisputes, paidAt, refundRequestedAt } = facts;
+  const state = { status, openDisputes, closedDisputes };
+  return { facts, buyer, state, paidAt, refundRequestedAt, receiptIssuer: null, made: [], changed: false };
 }
 
 export function decideResolvePurchase(
   book: WalletBook,
   command: ResolvePurchaseCommand,
   purchase: DraftPurchase | undefined,
+  policies: PurchasePolicies,
 ): Outcome {
-  if (!purchase || purchase.facts.walletId !== book.snapshot.id) return refused(notFound('purchase'), book.available);
-  const next = resolvePurchase(purchase.status, command.outcome);
-  const changed = next !== purchase.status;
-  if (changed && next === 'PAID') {
-    fulfil(book, purchase);
-    purchase.paidAt = book.now;
+  const { kind } = command.news;
+  // A checkout that ended without payment ends on a frozen wallet too: that moves no credits.
+  if (book.snapshot.frozen && kind !== 'FAILED' && kind !== 'EXPIRED') {
+    return refused({ code: 'WALLET_FROZEN' }, book.available);
   }
-  purchase.status = next;
-  return { status: 'purchase-resolved', purchaseStatus: next, changed };
+  if (!purchase || purchase.facts.walletId !== book.snapshot.id) return refused(notFound('purchase'), book.available);
+  const { state, effects, changed } = resolvePurchase(purchase.state, command.news);
+  purchase.state = state;
+  if (changed) purchase.changed = true;
+  for (const effect of effects) take(effect, { book, purchase, actor: command.actor, policies });
+  return { status: 'purchase-resolved', purchaseStatus: state.status, changed };
 }
 
-function fulfil(book: WalletBook, { facts, buyer }: DraftPurchase): PostedTransaction {
+interface Taking {
+  readonly book: WalletBook;
+  readonly purchase: DraftPurchase;
+  readonly actor: Actor;
+  readonly policies: PurchasePolicies;
+}
+
+function take(effect: PurchaseEffect, { book, purchase, actor, policies }: Taking): void {
+  switch (effect) {
+    case 'FULFIL':
+      purchase.receiptIssuer = policies.receiptIssuer;
+      fulfil(book, purchase);
+      break;
+    case 'FREEZE':
+      book.freeze(lotsOf(book, purchase), DISPUTE);
+      break;
+    case 'RELEASE':
+      // What is being refunded stays frozen until the provider has answered.
+      if (purchase.refundRequestedAt === null) releaseLots(book, purchase, policies, DISPUTE);
+      break;
+    case 'REVOKE':
+      revokeLots(book, purchase, actor);
+      break;
+    default: {
+      const never: never = effect;
+      throw new Error(`unknown effect ${never}`);
+    }
+  }
+}
+
+export const lotsOf = (book: WalletBook, { facts, made }: DraftPurchase): readonly DraftLot[] => [
+  ...facts.lots.map(({ lot }) => book.lot(lot)),
+  ...made,
+];
+
+function fulfil(book: WalletBook, purchase: DraftPurchase): void {
+  const { facts, buyer, made } = purchase;
+  purchase.paidAt = book.now;
   const bucket = book.requireBucket(facts.bucketKey);
   const { expiresAfterDays: days } = facts;
   const lot = {
@@ -44,7 +123,7 @@ function fulfil(book: WalletBook, { facts, buyer }: DraftPurchase): PostedTransa
     purchaseId: facts.id,
     repaysDebt: true,
   };
-  return book.post(
+  book.post(
     transactionDetails({
       kind: 'PURCHASE',
       reasonCode: 'PURCHASE',
@@ -54,8 +133,59 @@ function fulfil(book: WalletBook, { facts, buyer }: DraftPurchase): PostedTransa
       purchaseId: facts.id,
     }),
     ({ grant }) => {
-      grant({ ...lot, source: 'PURCHASE', amount: facts.credits, paid: true }, 'PURCHASE');
-      if (facts.bonus > ZERO) grant({ ...lot, source: 'BONUS', amount: facts.bonus, paid: false }, 'BONUS');
+      made.push(grant({ ...lot, source: 'PURCHASE', amount: facts.credits, paid: true }, 'PURCHASE'));
+      if (facts.bonus === ZERO) return;
+      made.push(grant({ ...lot, source: 'BONUS', amount: facts.bonus, paid: false }, 'BONUS'));
     },
   );
+}
+
+/** Lots that expired while they were frozen get the days of grace; what had expired before expires now. */
+export function releaseLots(
+  book: WalletBook,
+  purchase: DraftPurchase,
+  { frozenGraceDays }: PurchasePolicies,
+  reasonCode: string,
+): void {
+  const { now, snapshot } = book;
+  const lots = lotsOf(book, purchase);
+  const released = lots.map((lot) => {
+    const { expiresAt } = lot.facts;
+    const hasExpired = !lot.closed && expiresAt !== null && expiresAt <= now;
+    return { lot, expiresAt: hasExpired ? addDays(now, frozenGraceDays, snapshot.timeZone) : expiresAt };
+  });
+  book.release(released, reasonCode);
+  for (const lot of lots) expireLeftovers(book, lot, now);
+}
+
+/** Takes back all that is left of a purchase's lots, from holds too; what was spent of them is owed. */
+function revokeLots(book: WalletBook, purchase: DraftPurchase, actor: Actor): void {
+  const lots = lotsOf(book, purchase);
+  const spent = sum(lots.map((lot) => spentOf(book, purchase, lot)));
+  const rest = sum(lots.map((lot) => lot.remaining));
+  if (plus(spent, rest) > ZERO) {
+    book.post(revocation(book, { actor, purchaseId: purchase.facts.id }), ({ debitLot, borrow }) => {
+      for (const lot of lots) {
+        takeFromHolds(book, lot);
+        if (lot.remaining > ZERO) debitLot(lot, lot.remaining, REVOKE);
+      }
+      if (spent > ZERO) borrow(spent, REVOKE);
+    });
+  }
+  for (const lot of lots) book.revoke(lot);
+  purchase.refundRequestedAt = null;
+}
+
+export const revocation = (
+  book: WalletBook,
+  details: Pick<TransactionDetails, 'actor'> & Partial<TransactionDetails>,
+): TransactionDetails =>
+  transactionDetails({ ...details, kind: 'REVERSAL', reasonCode: REVOKE, effectiveAt: book.now });
+
+/** What of a lot has left it in any way but by its expiry, held credits not counted. */
+export function spentOf(book: WalletBook, { facts }: DraftPurchase, lot: DraftLot): Micros {
+  const before = facts.lots.find((loaded) => loaded.lot.id === lot.facts.id)?.expired ?? ZERO;
+  const now = book.entries.filter(({ lotId, reasonCode }) => lotId === lot.facts.id && reasonCode === EXPIRY);
+  const expired = plus(before, sum(now.map((entry) => entry.amount)));
+  return minus(minus(lot.facts.granted, lot.remaining), expired);
 }

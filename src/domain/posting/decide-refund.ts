@@ -107,17 +107,18 @@ interface Giving {
   readonly book: WalletBook;
   readonly movements: Movements;
   readonly policies: RefundPolicies;
-  /** Expired lots that got credits back only to lose them. */
+  /** Lots that have expired or were revoked, which got credits back only to lose them. */
   readonly forfeited: DraftLot[];
 }
 
 function giveBackTo(giving: Giving, lot: DraftLot, amount: Micros): void {
   const { book, movements, policies, forfeited } = giving;
-  const { expiresAt, frozen } = lot.facts;
+  const { frozen, revoked } = lot;
+  const { expiresAt } = lot.facts;
   // What is frozen stays so: its expiry waits for the verdict.
   const isExpired = !frozen && (lot.closed || (expiresAt !== null && expiresAt <= book.now));
   const { expiredLotRefund: policy } = policies;
-  if (isExpired && policy.kind === 'NEW_LOT') {
+  if (isExpired && !revoked && policy.kind === 'NEW_LOT') {
     movements.grant(
       refundLot(giving, lot, amount, addDays(book.now, policy.graceDays, book.snapshot.timeZone)),
       REASON_CODE,
@@ -134,6 +135,7 @@ function giveBackTo(giving: Giving, lot: DraftLot, amount: Micros): void {
     refundLot(giving, lot, rest, isExpired ? instant(book.now + 1) : expiresAt),
     REASON_CODE,
   );
+  made.revoked = revoked;
   if (isExpired) forfeited.push(made);
 }
 

@@ -27,7 +27,7 @@ export const remainingOf = ({ pins }: DraftHold): Micros => sum(pins.map((pin) =
 /** What a capture may take: freezing a lot excludes even what is pinned of it. */
 export const capturableOf = ({ pins }: DraftHold): Micros => sum(pins.map(capturable));
 
-export const capturable = ({ lot, pinned }: DraftPin): Micros => (lot.facts.frozen ? ZERO : pinned);
+export const capturable = ({ lot, pinned }: DraftPin): Micros => (lot.frozen ? ZERO : pinned);
 
 export function stateOf(hold: DraftHold): HoldState {
   const { status, captured, expiresAt } = hold;

@@ -11,6 +11,7 @@ import {
   type Held,
   type HoldView,
   type Posted,
+  type RefundBegun,
   type Refused,
   type Replayed,
   refused,
@@ -22,7 +23,8 @@ import type { WalletBook } from './wallet-book.ts';
 export type GivenAnswer =
   | { readonly transactionId: string; readonly lotId: string | null; readonly hold: AnsweredHold | null }
   | { readonly hold: AnsweredHold }
-  | { readonly subscriptionId: string };
+  | { readonly subscriptionId: string }
+  | { readonly purchaseId: string };
 
 export interface AnsweredHold extends HoldState {
   readonly id: string;
@@ -51,7 +53,8 @@ export function idempotencyId({
 export function answerAgain(record: IdempotencyRecord, command: KeyedCommand, book: WalletBook): Refused | Replayed {
   const { idempotencyKey, requestHash } = command;
   const { answer } = record;
-  if (record.requestHash !== requestHash || 'purchaseId' in answer) {
+  // Purchases that are begun have keys too; what they answered tells no balance.
+  if (record.requestHash !== requestHash || !('available' in answer)) {
     return refused({ code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey }, book.available);
   }
   const { available: availableNow } = book;
@@ -61,7 +64,7 @@ export function answerAgain(record: IdempotencyRecord, command: KeyedCommand, bo
 }
 
 /** What may be answered again: everything that was done, and refusals that stick. */
-export type Recordable = Posted | Held | Subscribed | Refused;
+export type Recordable = Posted | Held | Subscribed | RefundBegun | Refused;
 
 export function recordOf(command: KeyedCommand, outcome: Recordable, createdAt: Instant): IdempotencyRecord {
   const { organizationId, idempotencyKey, requestHash, kind: operation } = command;
@@ -88,6 +91,8 @@ function answered(outcome: Recordable): GivenAnswer | { readonly refusal: Refusa
       return { hold: answeredHold(outcome.hold) };
     case 'subscribed':
       return { subscriptionId: outcome.subscriptionId };
+    case 'refund-begun':
+      return { purchaseId: outcome.purchaseId };
     case 'refused':
       return { refusal: outcome.refusal };
     default: {

@@ -7,15 +7,17 @@ import type { Instant } from '../time/instant.ts';
 import { compareBuckets, compareBurnOrder } from '../wallet/burn-order.ts';
 import type { BucketSnapshot, LotSnapshot, LotSource } from '../wallet/snapshot.ts';
 
-/** A lot being changed. Everything about it that cannot change stays in `facts`. */
+/** A lot being changed. What is not listed here stays in `facts`, which are replaced only where a lot lives longer. */
 export interface DraftLot {
-  readonly facts: LotSnapshot;
+  facts: LotSnapshot;
   readonly isNew: boolean;
   remaining: Micros;
   pinned: Micros;
   inForce: boolean;
-  /** True once it has expired. */
+  /** True once it has expired or was revoked. */
   closed: boolean;
+  frozen: boolean;
+  revoked: boolean;
 }
 
 export interface DraftBucket {
@@ -54,13 +56,17 @@ export class LotsNotLoaded extends Error {
 
 /** The part of a lot that can be spent: in force, not frozen, pinned by nobody. */
 export function spendable(lot: DraftLot): Micros {
-  return lot.inForce && !lot.facts.frozen ? minus(lot.remaining, lot.pinned) : ZERO;
+  return lot.inForce && !lot.frozen ? minus(lot.remaining, lot.pinned) : ZERO;
 }
+
+const frozenPart = (lot: DraftLot): Micros => (lot.frozen ? lot.remaining : ZERO);
 
 export class LotDrafts {
   readonly buckets: readonly DraftBucket[];
   readonly newLots: DraftLot[] = [];
   readonly changedLots = new Set<DraftLot>();
+  /** Loaded lots that were frozen, released or revoked. */
+  readonly restatedLots = new Set<DraftLot>();
   readonly #byId = new Map<string, DraftLot>();
   readonly #bucketsById: ReadonlyMap<string, DraftBucket>;
 
@@ -86,16 +92,16 @@ export class LotDrafts {
   draft(facts: LotSnapshot): DraftLot {
     const known = this.#byId.get(facts.id);
     if (known) return known;
-    const { remaining, pinned, inForce, closed } = facts;
-    const lot: DraftLot = { facts, isNew: false, remaining, pinned, inForce, closed };
+    const { remaining, pinned, inForce, closed, frozen, revoked } = facts;
+    const lot: DraftLot = { facts, isNew: false, remaining, pinned, inForce, closed, frozen, revoked };
     this.#byId.set(facts.id, lot);
     return lot;
   }
 
   add(id: string, { bucket, amount, repaysDebt: _, ...spec }: NewLot, now: Instant): DraftLot {
     const inForce = spec.effectiveAt <= now;
-    const state = { remaining: amount, pinned: ZERO, inForce, closed: false };
-    const facts: LotSnapshot = { id, bucketId: bucket.facts.id, granted: amount, frozen: false, ...state, ...spec };
+    const state = { remaining: amount, pinned: ZERO, inForce, closed: false, frozen: false, revoked: false };
+    const facts: LotSnapshot = { id, bucketId: bucket.facts.id, granted: amount, ...state, ...spec };
     const lot: DraftLot = { facts, isNew: true, ...state };
     this.#byId.set(id, lot);
     this.newLots.push(lot);
@@ -135,15 +141,44 @@ export class LotDrafts {
     });
   }
 
+  freeze(lot: DraftLot): void {
+    this.#restate(lot, () => {
+      lot.frozen = true;
+    });
+  }
+
+  /** A frozen lot can be spent again, until its expiry or, where another is given, until then. */
+  release(lot: DraftLot, expiresAt: Instant | null): void {
+    this.#restate(lot, () => {
+      lot.frozen = false;
+      if (expiresAt !== lot.facts.expiresAt) lot.facts = { ...lot.facts, expiresAt };
+    });
+  }
+
+  /** A lot is taken back and leaves the burn order; what was left in it has been taken out before. */
+  revoke(lot: DraftLot): void {
+    this.#restate(lot, () => {
+      lot.frozen = false;
+      lot.revoked = true;
+      lot.inForce = false;
+      lot.closed = true;
+    });
+  }
+
+  #restate(lot: DraftLot, make: () => void): void {
+    if (!lot.isNew) this.restatedLots.add(lot);
+    this.#change(lot, make);
+  }
+
   /** Makes one change and carries its difference over to the bucket. */
   #change(lot: DraftLot, make: () => void): void {
     const bucket = this.bucketById(lot.facts.bucketId);
-    const before = { spendable: spendable(lot), pinned: lot.pinned, remaining: lot.remaining };
+    const before = { spendable: spendable(lot), pinned: lot.pinned, frozen: frozenPart(lot) };
     make();
     const after = spendable(lot);
     bucket.available = plus(bucket.available, minus(after, before.spendable));
     bucket.pinned = plus(bucket.pinned, minus(lot.pinned, before.pinned));
-    if (lot.facts.frozen) bucket.frozen = plus(bucket.frozen, minus(lot.remaining, before.remaining));
+    bucket.frozen = plus(bucket.frozen, minus(frozenPart(lot), before.frozen));
     if (!lot.isNew) this.changedLots.add(lot);
     // A lot that could not be spent before may be missing from the loaded prefix.
     if (after > ZERO && before.spendable === ZERO && !bucket.lots.includes(lot)) insertInBurnOrder(bucket, lot);

@@ -42,6 +42,14 @@ export interface Subscribed {
   readonly availableNow: Micros;
 }
 
+/** The refund of a purchase was begun: the provider is to be asked. */
+export interface RefundBegun {
+  readonly status: 'refund-begun';
+  readonly purchaseId: string;
+  readonly available: Micros;
+  readonly availableNow: Micros;
+}
+
 /** What became of each event of a call, in their order. */
 export interface EventsDecided {
   readonly status: 'events';
@@ -86,6 +94,7 @@ export type Outcome =
   | Posted
   | Held
   | Subscribed
+  | RefundBegun
   | EventsDecided
   | Replayed
   | Refused

@@ -252,6 +252,28 @@ export class WalletBook {
     this.transitionsChanged = true;
   }
 
+  /** Lots cannot be spent until they are released, even by holds that have pinned them. */
+  freeze(lots: readonly DraftLot[], reasonCode: string): void {
+    for (const lot of lots) this.lots.freeze(lot);
+    this.transitionsChanged = true;
+    this.#announce(reasonCode, null, this.now);
+  }
+
+  /** Frozen lots can be spent again, each until the given expiry. */
+  release(
+    released: readonly { readonly lot: DraftLot; readonly expiresAt: Instant | null }[],
+    reasonCode: string,
+  ): void {
+    for (const { lot, expiresAt } of released) this.lots.release(lot, expiresAt);
+    this.transitionsChanged = true;
+    this.#announce(reasonCode, null, this.now);
+  }
+
+  revoke(lot: DraftLot): void {
+    this.lots.revoke(lot);
+    this.transitionsChanged = true;
+  }
+
   /** Counts units in the billing period of now, which is cut only where there are some: cutting it costs as much as a debit. */
   countUnits(counted: readonly CountedUnits[]): void {
     if (counted.length > 0) this.counters.countUnits(counted, this.windows.billing.start);

@@ -37,6 +37,8 @@ export interface LotSnapshot {
   /** True once its expiry has been posted; what is left then is pinned. */
   readonly closed: boolean;
   readonly frozen: boolean;
+  /** True once it was taken back: nothing that comes back to it stays. */
+  readonly revoked: boolean;
   readonly purchaseId: string | null;
 }
 

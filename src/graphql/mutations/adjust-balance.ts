@@ -24,7 +24,7 @@ const AdjustPayloadRef = builder.objectRef<Answered>('AdjustPayload').implement(
   }),
 });
 
-const AdjustResult = resultUnion('AdjustResult', AdjustPayloadRef, [
+export const AdjustResult = resultUnion('AdjustResult', AdjustPayloadRef, [
   'InsufficientCredits',
   'IdempotencyKeyReused',
   'WalletFrozen',

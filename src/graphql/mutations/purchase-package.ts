@@ -1,10 +1,8 @@
 import { signedIn } from '../../operations/authorize.ts';
-import { purchasePackage, type StartedPurchase } from '../../operations/purchase-package.ts';
+import { purchasePackage } from '../../operations/purchase-package.ts';
 import { builder } from '../builder.ts';
 import { decodeId, decodeOptionalId } from '../ids.ts';
-import { loadWritten } from '../loading/rows.ts';
-import { PurchaseRef } from '../types/purchase.ts';
-import { resultUnion } from '../types/result.ts';
+import { PurchaseResult } from '../types/purchase-payload.ts';
 
 const PurchasePackageInputRef = builder.inputType('PurchasePackageInput', {
   description: 'A package to buy.',
@@ -14,33 +12,6 @@ const PurchasePackageInputRef = builder.inputType('PurchasePackageInput', {
     idempotencyKey: t.string({ required: true, description: '1 to 255 characters, unique in the organization.' }),
   }),
 });
-
-const PurchasePayloadRef = builder.objectRef<StartedPurchase>('PurchasePayload').implement({
-  description: 'The purchase that was begun.',
-  fields: (t) => ({
-    purchase: t.field({
-      type: PurchaseRef,
-      nullable: true,
-      description: 'The purchase as it is now, with the URL of its checkout while it is PENDING.',
-      resolve: ({ purchaseId }, _args, context, info) =>
-        loadWritten(context, info, (query) =>
-          context.services.prisma.purchase.findUnique({ ...query, where: { id: purchaseId } }),
-        ),
-    }),
-    replayed: t.exposeBoolean('replayed', {
-      description: 'True where the key was used before: no second purchase was begun.',
-    }),
-  }),
-});
-
-const PurchaseResult = resultUnion('PurchaseResult', PurchasePayloadRef, [
-  'PaymentFailed',
-  'IdempotencyKeyReused',
-  'WalletFrozen',
-  'Conflict',
-  'NotFound',
-  'InvalidInput',
-]);
 
 builder.mutationField('purchasePackage', (t) =>
   t.field({

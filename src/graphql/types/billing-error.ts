@@ -9,6 +9,7 @@ import type {
   HoldNotOpen,
   IdempotencyKeyReused,
   InsufficientCredits,
+  InvalidIncrement,
   InvalidInput,
   NotAttempted,
   NotFound,
@@ -41,6 +42,7 @@ const HTTP_STATUS: Readonly<Record<RefusalCode, number>> = {
   UNKNOWN_METER: 422,
   WALLET_FROZEN: 423,
   PAYMENT_FAILED: 402,
+  INVALID_INCREMENT: 422,
   CONFLICT: 409,
   NOT_FOUND: 404,
   INVALID_INPUT: 422,
@@ -59,6 +61,7 @@ const TYPE_NAME: Readonly<Record<RefusalCode, string>> = {
   UNKNOWN_METER: 'UnknownMeter',
   WALLET_FROZEN: 'WalletFrozen',
   PAYMENT_FAILED: 'PaymentFailed',
+  INVALID_INCREMENT: 'InvalidIncrement',
   CONFLICT: 'Conflict',
   NOT_FOUND: 'NotFound',
   INVALID_INPUT: 'InvalidInput',
@@ -98,6 +101,8 @@ function describe(refusal: Refusal): string {
       return 'The wallet is frozen: it can be read, and nothing can be posted to it.';
     case 'PAYMENT_FAILED':
       return 'The payment failed.';
+    case 'INVALID_INCREMENT':
+      return `Top-ups come in increments of ${formatCredits(refusal.increment)} credits: ${nearest(refusal)}.`;
     case 'CONFLICT':
       return `This is not possible: ${refusal.reason}.`;
     case 'NOT_FOUND':
@@ -110,6 +115,10 @@ function describe(refusal: Refusal): string {
     }
   }
 }
+
+/** "buy 10 or 20" */
+const nearest = ({ nearestBelow, nearestAbove }: InvalidIncrement): string =>
+  `buy ${nearestBelow === null ? '' : `${formatCredits(nearestBelow)} or `}${formatCredits(nearestAbove)}`;
 
 export const BillingErrorRef = builder.interfaceRef<Refusal>('BillingError').implement({
   description: 'A refusal: nothing was charged, granted or changed.',
@@ -298,6 +307,20 @@ export const PaymentFailedRef = builder.objectRef<PaymentFailed>('PaymentFailed'
   }),
 });
 
+export const InvalidIncrementRef = builder.objectRef<InvalidIncrement>('InvalidIncrement').implement({
+  interfaces,
+  description: 'Returned when a top-up is no multiple of the plan’s increment. HTTP equivalent 422.',
+  fields: (t) => ({
+    increment: t.expose('increment', { type: 'Credits', description: 'Top-ups are whole multiples of it.' }),
+    nearestBelow: t.expose('nearestBelow', {
+      type: 'Credits',
+      nullable: true,
+      description: 'The next smaller amount that can be bought; null where there is none.',
+    }),
+    nearestAbove: t.expose('nearestAbove', { type: 'Credits', description: 'The next larger amount.' }),
+  }),
+});
+
 export const ConflictRef = builder.objectRef<Conflict>('Conflict').implement({
   interfaces,
   description: 'Returned when the present state of things forbids the change. HTTP equivalent 409.',
@@ -334,6 +357,7 @@ const TYPE_OF_MEMBER = {
   UnknownMeter: UnknownMeterRef,
   WalletFrozen: WalletFrozenRef,
   PaymentFailed: PaymentFailedRef,
+  InvalidIncrement: InvalidIncrementRef,
   Conflict: ConflictRef,
   NotFound: NotFoundRef,
   InvalidInput: InvalidInputRef,

@@ -254,7 +254,7 @@ export const ErrorCodeEnum = builder.enumType('ErrorCode', {
     CAPTURE_EXCEEDS_HOLD: { description: 'See CaptureExceedsHold.' },
     REFUND_EXCEEDS_ORIGINAL: { description: 'See RefundExceedsOriginal.' },
     PAYMENT_FAILED: { description: 'See PaymentFailed.' },
-    INVALID_INCREMENT: { description: 'A top-up is not a multiple of the plan’s increment.' },
+    INVALID_INCREMENT: { description: 'See InvalidIncrement.' },
     CONFLICT: { description: 'See Conflict.' },
     NOT_ATTEMPTED: { description: 'See NotAttempted.' },
     NOT_FOUND: { description: 'See NotFound.' },

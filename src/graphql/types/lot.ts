@@ -41,7 +41,9 @@ export const LotRef = builder.prismaObject('Lot', {
       nullable: true,
       description: 'The purchase that paid for it, with its price; null for credits that were not bought.',
     }),
-    frozen: t.exposeBoolean('frozen', { description: 'True while its purchase is disputed; it cannot be spent then.' }),
+    frozen: t.exposeBoolean('frozen', {
+      description: 'True while its purchase is disputed or being refunded; it cannot be spent then.',
+    }),
   }),
 });
 

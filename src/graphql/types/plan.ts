@@ -62,6 +62,18 @@ export const PlanRef = builder.objectRef<Plan>('Plan').implement({
       description: 'How much it allows to have; what is not named here is not limited.',
       resolve: (plan) => [...plan.limits],
     }),
+    topUpIncrement: t.field({
+      type: 'Credits',
+      nullable: true,
+      description: 'Top-ups are whole multiples of it; null where the plan has none.',
+      resolve: ({ topUp }) => topUp?.increment,
+    }),
+    topUpUnitPrice: t.field({
+      type: MoneyRef,
+      nullable: true,
+      description: 'What one increment costs; null where the plan has no top-ups.',
+      resolve: ({ topUp }) => topUp?.unitPrice,
+    }),
     features: t.stringList({ description: 'What to tell people about it.', resolve: (plan) => [...plan.features] }),
   }),
 });

@@ -2,6 +2,7 @@
 
 import { micros } from '../../domain/credits/micros.ts';
 import { may } from '../../domain/identity/caller.ts';
+import { receiptNumber } from '../../domain/purchases/receipt.ts';
 import { builder } from '../builder.ts';
 import { encodeId } from '../ids.ts';
 import { connectionType } from '../pages.ts';
@@ -52,6 +53,24 @@ export const PurchaseRef = builder.prismaObject('Purchase', {
         if (status !== 'PENDING' || !may(caller, 'billing:write', organizationId)) return null;
         return checkoutUrl?.startsWith('/') ? publicUrl + checkoutUrl : checkoutUrl;
       },
+    }),
+    receiptNumber: t.string({
+      nullable: true,
+      description: 'The number of its receipt, without gaps per issuer; null until it is paid.',
+      resolve: ({ receiptIssuer, receiptSequence }) =>
+        receiptIssuer === null || receiptSequence === null ? null : receiptNumber(receiptIssuer, receiptSequence),
+    }),
+    receiptUrl: t.string({
+      nullable: true,
+      description:
+        'A page with the receipt, to read and print; its token opens this receipt and nothing else. Null until it is paid.',
+      resolve: ({ paidAt, receiptToken }, _args, { publicUrl }) =>
+        paidAt === null ? null : `${publicUrl}/receipts/${receiptToken}`,
+    }),
+    invoiceId: t.string({
+      nullable: true,
+      description: 'The payment provider’s own reference of the payment; null until it is paid.',
+      resolve: ({ paidAt, providerReference }) => (paidAt === null ? null : providerReference),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was begun.' }),
     paidAt: t.expose('paidAt', { type: 'DateTime', nullable: true, description: 'When it was paid; null until then.' }),

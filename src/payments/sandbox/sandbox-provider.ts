@@ -1,25 +1,32 @@
 /**
  * The sandbox: a payment provider without money, built in as the default. Its checkout is a page with Pay, Decline and
- * Cancel; a checkout ends once. It reports the end as a real one would, by an event signed with the Standard Webhooks
- * scheme, and says it again whenever it is asked.
+ * Cancel; a checkout ends once, and what was paid can be refunded or disputed. It reports each as a real one would, by an
+ * event signed with the Standard Webhooks scheme, and says it again whenever it is asked.
  */
 import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
-import type { PurchaseOutcome } from '../../domain/purchases/purchase.ts';
+import type { NewsKind } from '../../domain/purchases/purchase.ts';
+import { isStorableText } from '../../domain/storable-text.ts';
 import type { Sql } from '../../persistence/connection.ts';
 import {
+  disputeCheckout,
   findCheckout,
   insertCheckout,
+  judgeCheckout,
+  refundCheckout,
   type SandboxCheckout,
   type SandboxOutcome,
   settleCheckout,
+  tokenOfPurchase,
 } from '../../persistence/sandbox-checkouts.ts';
 import {
   type Checkout,
   type CheckoutRequest,
   type PaymentProvider,
   type ProviderEvent,
+  type RefundAnswer,
+  type RefundRequest,
   UnverifiedEvent,
 } from '../provider.ts';
 
@@ -34,14 +41,24 @@ export interface SignedEvent {
   readonly body: string;
 }
 
-const OUTCOMES: Readonly<Record<SandboxOutcome, PurchaseOutcome>> = {
+const OUTCOMES: Readonly<Record<SandboxOutcome, NewsKind>> = {
   PAID: 'PAID',
   DECLINED: 'FAILED',
   CANCELED: 'EXPIRED',
 };
 
+/** What the buttons of a checkout's page do. */
+export type SandboxAction = 'pay' | 'decline' | 'cancel' | 'refund' | 'dispute' | 'dispute-won' | 'dispute-lost';
+
 const TOKEN_BYTES = 32;
-const eventBody = z.object({ purchaseId: z.uuid(), outcome: z.enum(['PAID', 'FAILED', 'EXPIRED']) });
+const eventBody = z.union([
+  z.object({ purchaseId: z.uuid(), outcome: z.enum(['PAID', 'FAILED', 'EXPIRED', 'REFUNDED']) }),
+  z.object({
+    purchaseId: z.uuid(),
+    outcome: z.enum(['DISPUTE_OPENED', 'DISPUTE_WON', 'DISPUTE_LOST']),
+    dispute: z.string().min(1).max(255).refine(isStorableText),
+  }),
+]);
 
 export class SandboxProvider implements PaymentProvider {
   readonly name = 'sandbox';
@@ -61,7 +78,13 @@ export class SandboxProvider implements PaymentProvider {
 
   verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null {
     const event = eventBody.safeParse(this.#verified(headers, rawBody));
-    return event.success ? { id: headers['webhook-id'] ?? '', ...event.data } : null;
+    if (!event.success) return null;
+    const { purchaseId } = event.data;
+    const news =
+      'dispute' in event.data
+        ? { kind: event.data.outcome, dispute: event.data.dispute }
+        : { kind: event.data.outcome };
+    return { id: headers['webhook-id'] ?? '', purchaseId, news };
   }
 
   #verified(headers: Readonly<Record<string, string>>, rawBody: string): unknown {
@@ -76,16 +99,55 @@ export class SandboxProvider implements PaymentProvider {
     return findCheckout(this.#options.sql, token);
   }
 
-  /** Ends the checkout as asked unless it has ended; null for an unknown token. */
-  settle(token: string, outcome: SandboxOutcome): Promise<SandboxCheckout | null> {
-    return settleCheckout(this.#options.sql, token, outcome, `evt_${randomBytes(16).toString('hex')}`);
+  async refund({ purchaseId }: RefundRequest): Promise<RefundAnswer> {
+    const token = await tokenOfPurchase(this.#options.sql, purchaseId);
+    const checkout = token === null ? null : await this.act(token, 'refund');
+    if (checkout?.refundEventId) return { status: 'REFUNDED' };
+    return { status: 'DECLINED', code: checkout?.outcome === 'PAID' ? 'disputed' : 'not_paid' };
   }
 
-  /** The signed event that tells how a checkout ended. */
-  eventOf({ purchaseId, outcome, eventId }: SandboxCheckout): SignedEvent {
-    if (outcome === null || eventId === null) throw new Error('an open checkout has no event');
+  /** Does what a button of the checkout's page says where it can still happen; null for an unknown token. */
+  act(token: string, action: SandboxAction): Promise<SandboxCheckout | null> {
+    const { sql } = this.#options;
+    const eventId = `evt_${randomBytes(16).toString('hex')}`;
+    switch (action) {
+      case 'pay':
+        return settleCheckout(sql, token, 'PAID', eventId);
+      case 'decline':
+        return settleCheckout(sql, token, 'DECLINED', eventId);
+      case 'cancel':
+        return settleCheckout(sql, token, 'CANCELED', eventId);
+      case 'refund':
+        return refundCheckout(sql, token, eventId);
+      case 'dispute':
+        return disputeCheckout(sql, token, eventId);
+      case 'dispute-won':
+        return judgeCheckout(sql, token, 'WON', eventId);
+      case 'dispute-lost':
+        return judgeCheckout(sql, token, 'LOST', eventId);
+      default: {
+        const never: never = action;
+        throw new Error(`unknown action ${never}`);
+      }
+    }
+  }
+
+  /** The signed events that tell all that has happened to a checkout, in this order. */
+  eventsOf(checkout: SandboxCheckout): readonly SignedEvent[] {
+    const { purchaseId, outcome, verdict } = checkout;
+    const dispute = `dp_${purchaseId}`;
+    const told: readonly (readonly [string | null, object])[] = [
+      [checkout.eventId, { outcome: outcome && OUTCOMES[outcome] }],
+      [checkout.disputeEventId, { outcome: 'DISPUTE_OPENED', dispute }],
+      [checkout.verdictEventId, { outcome: `DISPUTE_${verdict}`, dispute }],
+      [checkout.refundEventId, { outcome: 'REFUNDED' }],
+    ];
+    return told.flatMap(([id, news]) => (id === null ? [] : [this.#signed(id, { purchaseId, ...news })]));
+  }
+
+  #signed(eventId: string, payload: object): SignedEvent {
     const sentAt = new Date();
-    const body = JSON.stringify({ purchaseId, outcome: OUTCOMES[outcome] });
+    const body = JSON.stringify(payload);
     return {
       body,
       headers: {

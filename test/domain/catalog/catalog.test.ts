@@ -142,7 +142,8 @@ describe('the policies that posting needs', () => {
         commandCeiling: credits('5'),
         latenessDays: 2,
         holds: { defaultSeconds: 60, maxSeconds: 3_600, graceSeconds: 30 },
-        refunds: { expiredLots: 'NEW_LOT', graceDays: 9 },
+        receipts: { issuer: 'R' },
+        refunds: { expiredLots: 'NEW_LOT', graceDays: 9, spentCredits: 'DEBT' },
       },
       ratesEffectiveAt: null,
     };
@@ -163,6 +164,9 @@ describe('the policies that posting needs', () => {
       countsUnits: false,
       countsSpending: true,
       holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },
+      receiptIssuer: 'R',
+      spentCredits: 'DEBT',
+      frozenGraceDays: 9,
       expiredLotRefund: { kind: 'NEW_LOT', graceDays: 9 },
     });
   });

@@ -56,6 +56,7 @@ describe('a valid catalog', () => {
         { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('2000') },
       ],
       dailyCreditCap: null,
+      topUp: null,
       overdraft: 0n,
       limits: [
         { key: 'organizations_owned', max: 100, window: null },
@@ -118,7 +119,8 @@ rates:
       commandCeiling: credits('1000000000'),
       latenessDays: 7,
       holds: { defaultSeconds: 900, maxSeconds: 604_800, graceSeconds: 86_400 },
-      refunds: { expiredLots: 'NEW_LOT', graceDays: 30 },
+      receipts: { issuer: 'R' },
+      refunds: { expiredLots: 'NEW_LOT', graceDays: 30, spentCredits: 'REFUSE' },
     });
   });
 

@@ -25,6 +25,7 @@ function aPlan(
     trialDays: 0,
     allowances: [],
     dailyCreditCap: null,
+    topUp: null,
     overdraft: ZERO,
     limits: Object.entries(limits).map(([limited, max]) => ({ key: limited, max, window: null })),
     features: [],

@@ -262,5 +262,6 @@ const lotOf = (amount: string) => ({
   inForce: true,
   closed: false,
   frozen: false,
+  revoked: false,
   purchaseId: null,
 });

@@ -34,6 +34,7 @@ describe('lotTransitionAt', () => {
     expiresAt: instant(20),
     inForce: true,
     frozen: false,
+    revoked: false,
     purchaseId: null,
     ...change,
   });

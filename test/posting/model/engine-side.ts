@@ -62,7 +62,7 @@ export function toCommand(command: NaiveCommand, wallet: WalletIds, ids: Ids): C
       return { kind: 'settle', ...on };
     case 'pay': {
       const purchaseId = (command.purchase === null ? undefined : wallet.purchases[command.purchase]) ?? NOBODY;
-      return { kind: 'resolve-purchase', ...on, purchaseId, outcome: command.outcome };
+      return { kind: 'resolve-purchase', ...on, purchaseId, news: { kind: command.outcome } };
     }
     case 'events': {
       const events = command.events.map((event): DebitCommand | Refusal =>
@@ -213,6 +213,8 @@ function toTold(outcome: Told, ids: Ids): Reply {
       return { ...told, status: 'held', hold: holdSeen(outcome.hold.facts.id, outcome.hold.state, ids) };
     case 'subscribed':
       return { ...told, status: 'subscribed' };
+    case 'refund-begun':
+      throw new Error('no command of the model refunds a purchase');
     case 'replayed': {
       const { answer } = outcome;
       const transaction = 'transactionId' in answer ? numberOf(ids.transactions, answer.transactionId) : null;
@@ -273,6 +275,7 @@ function refusalSeen(refusal: Refusal): RefusalSeen {
     case 'IDEMPOTENCY_KEY_REUSED':
       return { code: refusal.code };
     case 'PAYMENT_FAILED':
+    case 'INVALID_INCREMENT':
       throw new Error('no command of the model is paid for');
     case 'PLAN_LIMIT_REACHED':
       throw new Error('no plan of the model limits how much there may be');

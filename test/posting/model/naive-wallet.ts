@@ -739,7 +739,9 @@ export class NaiveWallet {
     if (this.frozen && outcome === 'PAID') return this.#refuse({ code: 'WALLET_FROZEN' });
     const purchase = number === null ? undefined : this.books.purchases[number];
     if (!purchase) return this.#refuse({ code: 'NOT_FOUND', what: 'purchase' });
-    const changed = purchase.status === 'PENDING';
+    // Whatever says most stands: that it was paid, then that it was refused, then that it ended.
+    const order = ['PENDING', 'EXPIRED', 'FAILED', 'PAID'];
+    const changed = order.indexOf(outcome) > order.indexOf(purchase.status);
     if (changed) purchase.status = outcome;
     if (changed && outcome === 'PAID') {
       const { amount, bonus, days } = purchase;

@@ -1,0 +1,120 @@
+/**
+ * Begins a purchase, whatever is bought: the PENDING purchase and its idempotency record in one transaction, then a checkout
+ * at the payment provider. Credits follow payment.
+ */
+import type { Money } from '../domain/catalog/catalog.ts';
+import { formatCredits, type Micros, plus, ZERO } from '../domain/credits/micros.ts';
+import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
+import type { JsonObject } from '../domain/ledger/canonical.ts';
+import { requestHash } from '../domain/posting/request-hash.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
+import type { Queryable } from '../persistence/connection.ts';
+import { claimKey } from '../persistence/idempotency.ts';
+import {
+  attachCheckout,
+  findUnopened,
+  insertPurchase,
+  isWalletFrozen,
+  type NewPurchase,
+} from '../persistence/purchases.ts';
+import { audit } from './audit.ts';
+import type { Services } from './services.ts';
+
+export interface StartedPurchase {
+  readonly purchaseId: string;
+  readonly replayed: boolean;
+}
+
+/** What is sold, as the purchase keeps it. */
+export interface Sale extends Pick<NewPurchase, 'kind' | 'packageKey' | 'catalogVersion' | 'credits' | 'bonusCredits'> {
+  /** What the buyer reads at the checkout. */
+  readonly name: string;
+  readonly price: Money;
+  /** The bucket that its lots go to, and their life in days; null for ever. */
+  readonly bucketKey: string;
+  readonly expiresAfterDays: number | null;
+}
+
+export interface PurchaseRequest {
+  readonly tenant: Tenant;
+  /** The mutation's name. */
+  readonly operation: string;
+  readonly idempotencyKey: string;
+  /** The normalized input, by which the key is known. */
+  readonly input: JsonObject;
+  /** Decides what is sold, for a key that is new; a refusal leaves the key free. */
+  readonly sell: (tx: Queryable) => Promise<Sale | Refusal> | Sale;
+}
+
+export async function startPurchase(
+  services: Services,
+  caller: SignedInCaller,
+  request: PurchaseRequest,
+): Promise<StartedPurchase | Refusal> {
+  const started = await insertOnce(services, caller, request);
+  if (!isRefusal(started)) await openCheckout(services, started.purchaseId);
+  return started;
+}
+
+async function insertOnce(
+  services: Services,
+  caller: SignedInCaller,
+  { tenant, operation, idempotencyKey, input, sell }: PurchaseRequest,
+): Promise<StartedPurchase | Refusal> {
+  const { organizationId, walletId } = tenant;
+  const purchaseId = services.newId();
+  const hash = requestHash(operation, organizationId, input);
+  return services.sql
+    .begin(async (tx): Promise<StartedPurchase | Refusal> => {
+      const record = { organizationId, idempotencyKey, operation, requestHash: hash, answer: { purchaseId } };
+      const earlier = await claimKey(tx, record);
+      if (earlier) {
+        return earlier.requestHash === hash && 'purchaseId' in earlier.answer
+          ? { purchaseId: earlier.answer.purchaseId, replayed: true }
+          : { code: 'IDEMPOTENCY_KEY_REUSED', idempotencyKey };
+      }
+      if (await isWalletFrozen(tx, walletId)) throw new RefusedInTransaction({ code: 'WALLET_FROZEN' });
+      const sale = await sell(tx);
+      if (isRefusal(sale)) throw new RefusedInTransaction(sale);
+      const { name, price, ...sold } = sale;
+      await insertPurchase(tx, {
+        id: purchaseId,
+        organizationId,
+        ...sold,
+        description: `${name}: ${describeCredits(sale.credits, sale.bonusCredits)}`,
+        priceMinor: price.amountMinor,
+        currency: price.currency,
+        provider: services.payments.name,
+        actor: actorOf(caller),
+      });
+      await audit(services, tx, caller, { organizationId, action: operation, after: { purchaseId, ...input } });
+      return { purchaseId, replayed: false };
+    })
+    .catch((error: unknown): Refusal => {
+      if (error instanceof RefusedInTransaction) return error.refusal;
+      throw error;
+    });
+}
+
+/** Rolls the transaction back: a refusal must not use the key up. */
+class RefusedInTransaction extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super('refused');
+    this.refusal = refusal;
+  }
+}
+
+/** The provider answers the same checkout for the same purchase, so that this may run again after a crash. */
+async function openCheckout({ payments, sql }: Services, purchaseId: string): Promise<void> {
+  const purchase = await findUnopened(sql, purchaseId);
+  if (!purchase) return;
+  const checkout = await payments.createCheckout({ purchaseId, ...purchase });
+  await attachCheckout(sql, purchaseId, checkout);
+}
+
+/** "5500 credits, 500 of them bonus" */
+function describeCredits(credits: Micros, bonusCredits: Micros): string {
+  const total = `${formatCredits(plus(credits, bonusCredits))} credits`;
+  return bonusCredits > ZERO ? `${total}, ${formatCredits(bonusCredits)} of them bonus` : total;
+}
