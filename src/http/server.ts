@@ -15,7 +15,8 @@ import { type DeliverEvent, serveSandboxCheckout } from './sandbox-checkout.ts';
 import { serveWebSocket, type WebSocketEndpoint } from './websocket.ts';
 
 export interface GatewayHandlers extends EndpointOptions {
-  readonly sandbox: SandboxProvider;
+  /** Null where another provider takes payments. */
+  readonly sandbox: SandboxProvider | null;
   readonly metrics: Registry;
   /** Resolves where the database answers. */
   readonly checkReady: () => Promise<void>;
@@ -116,7 +117,9 @@ function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
       return endpoint(request, response) as Promise<void>;
     }
     if (path === `/webhooks/${services.payments.name}`) return serveWebhook(handlers, request, response);
-    if (path.startsWith('/checkout/sandbox/')) return serveSandboxCheckout(sandbox, deliver, request, response);
+    if (sandbox !== null && path.startsWith('/checkout/sandbox/')) {
+      return serveSandboxCheckout(sandbox, deliver, request, response);
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 404, 'not found');
     if (path.startsWith('/receipts/')) return serveReceipt(services.sql, path, response);
     switch (path) {
@@ -166,7 +169,7 @@ async function webhookStatus(
     const answer = await receiveProviderEvent(services, headers, body);
     return answer === 'handled' || answer === 'ignored' ? 200 : answer === 'unknown-purchase' ? 404 : 409;
   } catch (error) {
-    if (error instanceof UnverifiedEvent) return 401;
+    if (error instanceof UnverifiedEvent) return 400;
     logger.error({ err: error }, 'payment event could not be handled');
     return 503;
   }

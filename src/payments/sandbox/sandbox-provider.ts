@@ -21,7 +21,7 @@ import {
   tokenOfPurchase,
 } from '../../persistence/sandbox-checkouts.ts';
 import {
-  type Checkout,
+  type CheckoutAnswer,
   type CheckoutRequest,
   type PaymentProvider,
   type ProviderEvent,
@@ -70,13 +70,13 @@ export class SandboxProvider implements PaymentProvider {
     this.#signer = new Webhook(options.webhookSecret);
   }
 
-  async createCheckout(request: CheckoutRequest): Promise<Checkout> {
+  async createCheckout(request: CheckoutRequest): Promise<CheckoutAnswer> {
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const checkout = await insertCheckout(this.#options.sql, { ...request, token });
-    return { reference: checkout.purchaseId, url: `/checkout/sandbox/${checkout.token}` };
+    return { status: 'OPEN', reference: checkout.purchaseId, url: `/checkout/sandbox/${checkout.token}` };
   }
 
-  verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null {
+  async verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): Promise<ProviderEvent | null> {
     const event = eventBody.safeParse(this.#verified(headers, rawBody));
     if (!event.success) return null;
     const { purchaseId } = event.data;

@@ -1,0 +1,186 @@
+/**
+ * Stripe, through its official SDK. A checkout is a Checkout Session on Stripe's own page; whose purchase a payment is stands
+ * in the metadata of session, payment and charge. Requests carry an idempotency key made of the purchase's id, so that one
+ * whose answer was lost can be sent again: Stripe keeps such keys for a day.
+ */
+import type { Logger } from 'pino';
+import Stripe from 'stripe';
+import { z } from 'zod';
+import {
+  type CheckoutAnswer,
+  type CheckoutRequest,
+  type Declined,
+  type PaymentProvider,
+  PaymentProviderUnavailable,
+  type ProviderEvent,
+  type RefundAnswer,
+  type RefundRequest,
+  UnverifiedEvent,
+} from '../provider.ts';
+import { stripeAmount } from './stripe-amount.ts';
+import { toldByEvent } from './told-by-event.ts';
+
+/** Where Stripe's API is; Stripe itself without it. */
+export interface StripeApi {
+  readonly host?: string;
+  readonly port?: number;
+  readonly protocol?: 'http' | 'https';
+}
+
+export interface StripeOptions {
+  readonly secretKey: string;
+  /** Signs the events that Stripe posts to this installation. */
+  readonly webhookSecret: string;
+  readonly api: StripeApi;
+  /** Where people come back to from Stripe's page, paid or not. */
+  readonly returnUrl: string;
+  readonly logger: Logger;
+}
+
+/** How old a signature may be, by the clock of this machine. */
+const TOLERANCE_SECONDS = 300;
+/** A buyer waits for it; the SDK tries once more. */
+const TIMEOUT_MILLISECONDS = 10_000;
+
+const eventBody = z.object({ id: z.string(), type: z.string(), data: z.object({ object: z.looseObject({}) }) });
+const purchaseMetadata = z.object({ purchaseId: z.uuid() });
+
+export class StripeProvider implements PaymentProvider {
+  readonly name = 'stripe';
+  readonly #stripe: Stripe;
+  readonly #options: StripeOptions;
+
+  constructor(options: StripeOptions) {
+    this.#options = options;
+    this.#stripe = new Stripe(options.secretKey, {
+      ...options.api,
+      timeout: TIMEOUT_MILLISECONDS,
+      maxNetworkRetries: 1,
+      telemetry: false,
+    });
+  }
+
+  /** The session ends after a day, as Stripe has it: an end of our own would make each attempt another request. */
+  async createCheckout({ purchaseId, description, amountMinor, currency }: CheckoutRequest): Promise<CheckoutAnswer> {
+    const unitAmount = stripeAmount(amountMinor, currency);
+    if (unitAmount === null) return { status: 'DECLINED', code: 'amount_not_chargeable' };
+    const { returnUrl } = this.#options;
+    const metadata = { purchaseId };
+    return this.#ask('open a checkout', async () => {
+      const session = await this.#stripe.checkout.sessions.create(
+        {
+          mode: 'payment',
+          line_items: [
+            {
+              quantity: 1,
+              price_data: {
+                currency: currency.toLowerCase(),
+                unit_amount: unitAmount,
+                product_data: { name: description },
+              },
+            },
+          ],
+          client_reference_id: purchaseId,
+          metadata,
+          payment_intent_data: { description, metadata },
+          success_url: returnUrl,
+          cancel_url: returnUrl,
+        },
+        { idempotencyKey: `checkout:${purchaseId}` },
+      );
+      if (session.url === null) throw new Error(`the checkout session ${session.id} has no page`);
+      return { status: 'OPEN', reference: session.id, url: session.url };
+    });
+  }
+
+  /** Whatever of the payment has not gone back yet, so that an earlier refund of a part is no obstacle. */
+  async refund({ purchaseId, reference }: RefundRequest): Promise<RefundAnswer> {
+    if (reference === null) return { status: 'DECLINED', code: 'not_paid' };
+    const answer = await this.#ask('refund a payment', async (): Promise<RefundAnswer> => {
+      const { payment_intent } = await this.#stripe.checkout.sessions.retrieve(reference);
+      if (payment_intent === null) return { status: 'DECLINED', code: 'not_paid' };
+      const refund = await this.#stripe.refunds.create(
+        {
+          payment_intent: typeof payment_intent === 'string' ? payment_intent : payment_intent.id,
+          metadata: { purchaseId },
+        },
+        { idempotencyKey: `refund:${purchaseId}` },
+      );
+      return refundAnswer(refund);
+    });
+    const isDone = answer.status === 'DECLINED' && answer.code === 'charge_already_refunded';
+    return isDone ? { status: 'REFUNDED' } : answer;
+  }
+
+  async verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): Promise<ProviderEvent | null> {
+    const event = await this.#verified(headers, rawBody);
+    const told = toldByEvent(event);
+    if (told === null) return null;
+    if ('warning' in told) {
+      const { warning, paymentIntent } = told;
+      this.#options.logger.warn({ event: event.id, paymentIntent }, warning);
+      return null;
+    }
+    const purchaseId = purchaseOf(told.metadata) ?? (await this.#purchaseOfPayment(told.paymentIntent));
+    return purchaseId === null ? null : { id: event.id, purchaseId, news: told.news };
+  }
+
+  async #verified(headers: Readonly<Record<string, string>>, rawBody: string): Promise<Stripe.Event> {
+    const event = await this.#stripe.webhooks
+      .constructEventAsync(rawBody, headers['stripe-signature'] ?? '', this.#options.webhookSecret, TOLERANCE_SECONDS)
+      .catch((error: unknown) => {
+        throw new UnverifiedEvent('the event is not signed by Stripe', { cause: error });
+      });
+    if (!eventBody.safeParse(event).success) throw new UnverifiedEvent('the body is no event of Stripe');
+    return event;
+  }
+
+  /** Disputes do not carry the metadata of what they are about. Null for payments that are no purchase of this gateway. */
+  async #purchaseOfPayment(paymentIntent: string | null): Promise<string | null> {
+    if (paymentIntent === null) return null;
+    const answer = await this.#ask('tell about a payment', async () => {
+      const { metadata } = await this.#stripe.paymentIntents.retrieve(paymentIntent);
+      return { status: 'FOUND' as const, metadata };
+    });
+    return answer.status === 'FOUND' ? purchaseOf(answer.metadata) : null;
+  }
+
+  /**
+   * What Stripe answers. DECLINED where it has refused the request, which then had no effect; throws
+   * `PaymentProviderUnavailable` for all else, where it may have had one.
+   */
+  async #ask<Answer>(what: string, request: () => Promise<Answer>): Promise<Answer | Declined> {
+    try {
+      return await request();
+    } catch (error) {
+      if (!(error instanceof Stripe.errors.StripeError)) throw error;
+      const { type, code, decline_code: declineCode, statusCode, requestId } = error;
+      const refused = isRefusal(error);
+      const level = refused ? 'warn' : 'error';
+      this.#options.logger[level]({ type, code, declineCode, statusCode, requestId }, `Stripe did not ${what}`);
+      if (refused) return { status: 'DECLINED', code: declineCode ?? code ?? null };
+      throw new PaymentProviderUnavailable(`Stripe did not ${what}`, { cause: error });
+    }
+  }
+}
+
+/** Whether the request itself was at fault, or the card; not our key, our rate, another attempt under way, or the network. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof Stripe.errors.StripeInvalidRequestError || error instanceof Stripe.errors.StripeCardError;
+
+function refundAnswer({ status, failure_reason }: Stripe.Refund): RefundAnswer {
+  switch (status) {
+    case 'succeeded':
+      return { status: 'REFUNDED' };
+    case 'failed':
+    case 'canceled':
+      return { status: 'DECLINED', code: failure_reason ?? status };
+    default:
+      return { status: 'PENDING' };
+  }
+}
+
+function purchaseOf(metadata: Stripe.Metadata | null): string | null {
+  const parsed = purchaseMetadata.safeParse(metadata);
+  return parsed.success ? parsed.data.purchaseId : null;
+}
