@@ -137,7 +137,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       prisma,
       sql,
       catalogs,
-      payments: sandbox ?? createStripe(config, publicUrl, logger),
+      payments: sandbox ?? createStripe(config, { sql, publicUrl, logger }),
       newId,
       logger,
       requestId: null,
@@ -213,9 +213,15 @@ async function applyCatalog(catalogs: CatalogStore, sql: Sql, { catalogPath }: C
   throw new StartupError(outcome.problems.map((problem) => `${path}: ${problem}`).join('\n'));
 }
 
-function createStripe({ stripe }: Config, publicUrl: string, logger: Logger): StripeProvider {
+interface StripeParts {
+  readonly sql: Sql;
+  readonly publicUrl: string;
+  readonly logger: Logger;
+}
+
+function createStripe({ stripe }: Config, { sql, publicUrl, logger }: StripeParts): StripeProvider {
   if (!stripe) throw new Error('no payment provider is configured');
-  return new StripeProvider({ ...stripe, returnUrl: `${publicUrl}/billing`, logger });
+  return new StripeProvider({ ...stripe, sql, returnUrl: `${publicUrl}/billing`, logger });
 }
 
 interface Secrets {

@@ -12,6 +12,7 @@ import { MAX_BODY_BYTES, MAX_WEBHOOK_BYTES } from './limits.ts';
 import { PAGE_HEADERS } from './pages.ts';
 import { serveReceipt } from './receipt-page.ts';
 import { type DeliverEvent, serveSandboxCheckout } from './sandbox-checkout.ts';
+import { serveSandboxPortal } from './sandbox-portal.ts';
 import { serveWebSocket, type WebSocketEndpoint } from './websocket.ts';
 
 export interface GatewayHandlers extends EndpointOptions {
@@ -121,6 +122,7 @@ function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
       return serveSandboxCheckout(sandbox, deliver, request, response);
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 404, 'not found');
+    if (sandbox !== null && path.startsWith('/portal/sandbox/')) return serveSandboxPortal(sandbox, path, response);
     if (path.startsWith('/receipts/')) return serveReceipt(services.sql, path, response);
     switch (path) {
       case '/':

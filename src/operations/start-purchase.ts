@@ -122,7 +122,7 @@ async function openCheckout(
   const { status, ...request } = purchase;
   // The provider has refused it before, under this key.
   if (status === 'FAILED') return { code: 'PAYMENT_FAILED', declineCode: null };
-  const checkout = await payments.createCheckout({ purchaseId, ...request });
+  const checkout = await payments.createCheckout({ ...request, purchaseId, organizationId: tenant.organizationId });
   if (checkout.status === 'OPEN') {
     await attachCheckout(sql, purchaseId, checkout);
     return null;

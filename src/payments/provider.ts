@@ -3,8 +3,11 @@
  * gateway trusts nothing else. Providers repeat, reorder and delay their events, and the gateway is built for that.
  */
 import type { PurchaseNews } from '../domain/purchases/purchase.ts';
+import type { Instant } from '../domain/time/instant.ts';
 
 export interface CheckoutRequest {
+  /** Who pays. */
+  readonly organizationId: string;
   readonly purchaseId: string;
   readonly description: string;
   readonly amountMinor: bigint;
@@ -44,6 +47,13 @@ export interface ProviderEvent {
   readonly news: PurchaseNews;
 }
 
+export interface PortalSession {
+  /** A page of this gateway where it begins with a slash, like that of a checkout. */
+  readonly url: string;
+  /** By when it must be opened, by the real clock. */
+  readonly expiresAt: Instant;
+}
+
 /** Every method that asks the provider throws `PaymentProviderUnavailable`. */
 export interface PaymentProvider {
   /** As in `/webhooks/<name>`. */
@@ -52,6 +62,8 @@ export interface PaymentProvider {
   createCheckout(request: CheckoutRequest): Promise<CheckoutAnswer>;
   /** Gives the money back. Asked twice for one purchase it gives it back once and answers the same. */
   refund(request: RefundRequest): Promise<RefundAnswer>;
+  /** Opens the provider's own page about the payments of an organization. */
+  openPortal(organizationId: string): Promise<PortalSession>;
   /** The event in a webhook's raw body; null for events that the gateway has no use for. Throws `UnverifiedEvent`. */
   verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): Promise<ProviderEvent | null>;
 }

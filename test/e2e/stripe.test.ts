@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import {
   BoughtAndKeptDocument,
+  CreatePortalSessionDocument,
   PurchasePackageDocument,
   type PurchasePartsFragment,
   PurchasesDocument,
@@ -27,6 +28,7 @@ beforeAll(async () => {
 afterEach(() => {
   stripe.mood = 'NORMAL';
   stripe.refundStatus = 'succeeded';
+  stripe.hasPortal = true;
 });
 afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
@@ -75,6 +77,13 @@ async function refund({ id }: PurchasePartsFragment, idempotencyKey = aKey()) {
   return (await gateway.as(gateway.demo.tokens.operator).run(RefundPurchaseDocument, { input })).refundPurchase;
 }
 
+const openPortal = async ({ client }: Given) =>
+  (await client.run(CreatePortalSessionDocument, { input: {} })).createPortalSession;
+
+/** The customers that Stripe has for the organization. */
+const customersOf = ({ id }: Given): string[] =>
+  [...stripe.customers].filter(([, of]) => of === decodeId('Organization', id)).map(([customer]) => customer);
+
 const askedFor = (path: string) => stripe.asked.filter((asked) => asked.path === path);
 
 describe('a purchase', () => {
@@ -95,6 +104,7 @@ describe('a purchase', () => {
       'line_items[0][price_data][unit_amount]': '4500',
       'line_items[0][price_data][product_data][name]': 'Growth: 5500 credits, 500 of them bonus',
       client_reference_id: purchaseId,
+      customer: customersOf(buyer)[0],
       'metadata[purchaseId]': purchaseId,
       'payment_intent_data[description]': 'Growth: 5500 credits, 500 of them bonus',
       'payment_intent_data[metadata][purchaseId]': purchaseId,
@@ -244,6 +254,7 @@ describe('a checkout that Stripe does not answer about', () => {
     ['is the one that Stripe has opened, when only the answer was lost', 'MUTE', 1],
   ] as const)('%s', async (_what, mood, opened) => {
     const buyer = await anOrganization(gateway);
+    await openPortal(buyer);
     const sessions = stripe.sessions.length;
     const key = aKey();
     stripe.mood = mood;
@@ -268,6 +279,17 @@ describe('a checkout that Stripe does not answer about', () => {
     if (session) await tell(stripe.pay(session));
     expect(await statusesOf(buyer)).toEqual(['PAID']);
     expect(await wallet(buyer)).toMatchObject({ balance: '5500' });
+  });
+
+  it('nor about who buys makes one customer, when it is asked again', async () => {
+    const buyer = await anOrganization(gateway);
+    const key = aKey();
+    stripe.mood = 'MUTE';
+    await expect(buy(buyer, key)).rejects.toThrow('payment provider does not answer');
+    expect(customersOf(buyer)).toHaveLength(1);
+    stripe.mood = 'NORMAL';
+    expect(await buy(buyer, key)).toMatchObject({ replayed: true, purchase: { checkoutUrl: expect.any(String) } });
+    expect(customersOf(buyer)).toHaveLength(1);
   });
 
   it('because the key of the installation is wrong says nothing of it to the buyer', async () => {
@@ -324,11 +346,11 @@ describe('a checkout that cannot be opened', () => {
     ['growth', 'amount_not_chargeable', 0],
   ])('makes the purchase of %s FAILED, and stays so under its key', async (packageKey, declineCode, asked) => {
     const buyer = await anOrganization(odd);
-    const before = stripe.asked.length;
+    const before = askedFor('/v1/checkout/sessions').length;
     const key = aKey();
     expect(await buy(buyer, key, packageKey)).toMatchObject({ __typename: 'PaymentFailed', declineCode });
     expect(await buy(buyer, key, packageKey)).toMatchObject({ __typename: 'PaymentFailed' });
-    expect(stripe.asked.length - before).toBe(asked);
+    expect(askedFor('/v1/checkout/sessions').length - before).toBe(asked);
     expect(await purchasesOf(buyer)).toMatchObject([{ status: 'FAILED', checkoutUrl: null, entries: [] }]);
     await expectSoundBooks(odd.database, buyer.id);
   });
@@ -499,10 +521,64 @@ describe('a dispute', () => {
   });
 });
 
+describe('an organization', () => {
+  it('is one customer of Stripe, however much it buys, also at the same time', async () => {
+    const buyer = await anOrganization(gateway);
+    await Promise.all([begun(buyer), begun(buyer), openPortal(buyer)]);
+    await begun(buyer);
+    const [customer, ...others] = customersOf(buyer);
+    expect(others).toEqual([]);
+    const asked = stripe.asked.filter(({ form }) => form.get('customer') === customer);
+    expect(asked.map(({ path }) => path).toSorted()).toEqual([
+      '/v1/billing_portal/sessions',
+      ...Array(3).fill('/v1/checkout/sessions'),
+    ]);
+  });
+
+  it('has Stripe’s own portal, for five minutes, before it has bought anything too', async () => {
+    const before = Date.now();
+    const buyer = await anOrganization(gateway);
+    const opened = await openPortal(buyer);
+    expect(opened).toMatchObject({ url: expect.stringMatching(/^https:\/\/billing\.stripe\.com\/p\/session\//) });
+    const expiresAt = opened.__typename === 'PortalSessionPayload' ? Date.parse(opened.expiresAt) : 0;
+    expect(Math.abs(expiresAt - before - 300_000)).toBeLessThan(60_000);
+    const asked = askedFor('/v1/billing_portal/sessions').at(-1);
+    expect(Object.fromEntries(asked?.form ?? [])).toEqual({
+      customer: customersOf(buyer)[0],
+      return_url: new URL('/billing', gateway.gateway.endpoint).toString(),
+    });
+  });
+
+  it.each([
+    [
+      'Stripe does not answer',
+      () => {
+        stripe.mood = 'DOWN';
+      },
+    ],
+    [
+      'the account has no portal',
+      () => {
+        stripe.hasPortal = false;
+      },
+    ],
+  ])('has no portal while %s: a fault that may be repeated', async (_what, arrange) => {
+    const buyer = await anOrganization(gateway);
+    arrange();
+    const answer = await buyer.client.raw('mutation { createPortalSession(input: {}) { __typename } }');
+    expect(answer).toMatchObject({ status: 503, errors: [{ extensions: { code: 'RATE_LIMITED' } }] });
+    stripe.mood = 'NORMAL';
+    stripe.hasPortal = true;
+    expect(await openPortal(buyer)).toMatchObject({ __typename: 'PortalSessionPayload' });
+    expect(customersOf(buyer)).toHaveLength(1);
+  });
+});
+
 it('the sandbox is not there', async () => {
   const at = (path: string, method: string) => fetch(new URL(path, gateway.gateway.endpoint), { method });
   expect((await at('/webhooks/sandbox', 'POST')).status).toBe(404);
   expect((await at(`/checkout/sandbox/${'x'.repeat(43)}`, 'GET')).status).toBe(404);
+  expect((await at('/portal/sandbox/x', 'GET')).status).toBe(404);
   expect((await at(`/checkout/sandbox/${'x'.repeat(43)}/pay`, 'POST')).status).toBe(404);
   expect((await at('/webhooks/stripe', 'GET')).status).toBe(405);
 });

@@ -77,11 +77,15 @@ export class StripeStandIn implements AsyncDisposable {
   readonly asked: Asked[] = [];
   readonly refunds: Json[] = [];
   mood: Mood = 'NORMAL';
+  /** Whether the account has set its portal up. */
+  hasPortal = true;
   /** What the next refunds become. */
   refundStatus: 'succeeded' | 'pending' | 'failed' = 'succeeded';
   readonly #sdk = new Stripe('sk_test_signing');
   readonly #server: Server;
   readonly #sessions = new Map<string, Session>();
+  /** Customers by id, with the organization that each is. */
+  readonly customers = new Map<string, string | undefined>();
   readonly #answers = new Map<string, { readonly request: string; readonly status: number; readonly body: Json }>();
 
   private constructor() {
@@ -245,7 +249,10 @@ export class StripeStandIn implements AsyncDisposable {
   }
 
   #answer({ method, path, form }: Asked): Json {
-    const [, resource, id] = /^\/v1\/(checkout\/sessions|payment_intents|refunds)(?:\/(\w+))?$/.exec(path) ?? [];
+    const [, resource, id] =
+      /^\/v1\/(checkout\/sessions|payment_intents|refunds|customers|billing_portal\/sessions)(?:\/(\w+))?$/.exec(
+        path,
+      ) ?? [];
     switch (`${method} ${resource}${id === undefined ? '' : '/id'}`) {
       case 'POST checkout/sessions':
         return this.#openSession(form);
@@ -253,6 +260,10 @@ export class StripeStandIn implements AsyncDisposable {
         return this.#sessionObject(this.#sessionOf(id));
       case 'GET payment_intents/id':
         return this.#intentObject(this.#paymentOf(id));
+      case 'POST customers':
+        return this.#makeCustomer(form);
+      case 'POST billing_portal/sessions':
+        return this.#openPortal(form);
       case 'POST refunds':
         return this.#refund(this.#paymentOf(form.get('payment_intent') ?? undefined), form);
       default:
@@ -260,7 +271,27 @@ export class StripeStandIn implements AsyncDisposable {
     }
   }
 
+  #makeCustomer(form: URLSearchParams): Json {
+    const id = anId('cus');
+    this.customers.set(id, metadataIn(form, 'metadata').organizationId);
+    return { id, object: 'customer', name: form.get('name') };
+  }
+
+  #checkCustomer(form: URLSearchParams): void {
+    const customer = form.get('customer') ?? '';
+    if (!this.customers.has(customer)) throw invalid('resource_missing', `No such customer: ${customer}`);
+  }
+
+  #openPortal(form: URLSearchParams): Json {
+    this.#checkCustomer(form);
+    if (!this.hasPortal) throw invalid('invalid_request', 'No configuration provided.');
+    const id = anId('bps');
+    const created = Math.floor(Date.now() / 1000);
+    return { id, object: 'billing_portal.session', created, url: `https://billing.stripe.com/p/session/${id}` };
+  }
+
   #openSession(form: URLSearchParams): Json {
+    this.#checkCustomer(form);
     const amount = Number(form.get('line_items[0][price_data][unit_amount]'));
     if (!Number.isSafeInteger(amount)) throw invalid('parameter_invalid_integer', 'Invalid integer');
     if (amount < MINIMUM_AMOUNT) throw invalid('amount_too_small', 'The amount is below the minimum.');

@@ -68,6 +68,7 @@ export const ruleTree = {
     topUp: writesBilling,
     selectPlan: writesBilling,
     redeemPromoCode: writesBilling,
+    createPortalSession: writesBilling,
     createOrganization: isPerson,
     updateOrganization: managesOrganization,
     createProject: managesOrganization,

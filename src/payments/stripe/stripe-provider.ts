@@ -1,17 +1,21 @@
 /**
  * Stripe, through its official SDK. A checkout is a Checkout Session on Stripe's own page; whose purchase a payment is stands
- * in the metadata of session, payment and charge. Requests carry an idempotency key made of the purchase's id, so that one
+ * in the metadata of session, payment and charge. An organization is one customer, made before its first checkout. Requests carry an idempotency key made of the purchase's id, so that one
  * whose answer was lost can be sent again: Stripe keeps such keys for a day.
  */
 import type { Logger } from 'pino';
 import Stripe from 'stripe';
 import { z } from 'zod';
+import { instant } from '../../domain/time/instant.ts';
+import type { Sql } from '../../persistence/connection.ts';
+import { findCustomer, keepCustomer } from '../../persistence/payment-customers.ts';
 import {
   type CheckoutAnswer,
   type CheckoutRequest,
   type Declined,
   type PaymentProvider,
   PaymentProviderUnavailable,
+  type PortalSession,
   type ProviderEvent,
   type RefundAnswer,
   type RefundRequest,
@@ -28,6 +32,7 @@ export interface StripeApi {
 }
 
 export interface StripeOptions {
+  readonly sql: Sql;
   readonly secretKey: string;
   /** Signs the events that Stripe posts to this installation. */
   readonly webhookSecret: string;
@@ -39,6 +44,8 @@ export interface StripeOptions {
 
 /** How old a signature may be, by the clock of this machine. */
 const TOLERANCE_SECONDS = 300;
+/** Stripe's: how long the address of a portal can be opened. */
+const PORTAL_LIFE_SECONDS = 300;
 /** A buyer waits for it; the SDK tries once more. */
 const TIMEOUT_MILLISECONDS = 10_000;
 
@@ -49,9 +56,12 @@ export class StripeProvider implements PaymentProvider {
   readonly name = 'stripe';
   readonly #stripe: Stripe;
   readonly #options: StripeOptions;
+  /** Customers of Stripe's test mode do not exist in its live mode. */
+  readonly #customersOf: string;
 
   constructor(options: StripeOptions) {
     this.#options = options;
+    this.#customersOf = /^[sr]k_test_/.test(options.secretKey) ? 'stripe-test' : 'stripe';
     this.#stripe = new Stripe(options.secretKey, {
       ...options.api,
       timeout: TIMEOUT_MILLISECONDS,
@@ -61,11 +71,13 @@ export class StripeProvider implements PaymentProvider {
   }
 
   /** The session ends after a day, as Stripe has it: an end of our own would make each attempt another request. */
-  async createCheckout({ purchaseId, description, amountMinor, currency }: CheckoutRequest): Promise<CheckoutAnswer> {
+  async createCheckout(request: CheckoutRequest): Promise<CheckoutAnswer> {
+    const { organizationId, purchaseId, description, amountMinor, currency } = request;
     const unitAmount = stripeAmount(amountMinor, currency);
     if (unitAmount === null) return { status: 'DECLINED', code: 'amount_not_chargeable' };
     const { returnUrl } = this.#options;
     const metadata = { purchaseId };
+    const customer = await this.#customerOf(organizationId);
     return this.#ask('open a checkout', async () => {
       const session = await this.#stripe.checkout.sessions.create(
         {
@@ -81,6 +93,7 @@ export class StripeProvider implements PaymentProvider {
             },
           ],
           client_reference_id: purchaseId,
+          customer,
           metadata,
           payment_intent_data: { description, metadata },
           success_url: returnUrl,
@@ -110,6 +123,29 @@ export class StripeProvider implements PaymentProvider {
     });
     const isDone = answer.status === 'DECLINED' && answer.code === 'charge_already_refunded';
     return isDone ? { status: 'REFUNDED' } : answer;
+  }
+
+  async openPortal(organizationId: string): Promise<PortalSession> {
+    const customer = await this.#customerOf(organizationId);
+    return this.#insist('open the portal', async () => {
+      const { returnUrl: return_url } = this.#options;
+      const { url, created } = await this.#stripe.billingPortal.sessions.create({ customer, return_url });
+      return { url, expiresAt: instant((created + PORTAL_LIFE_SECONDS) * 1000) };
+    });
+  }
+
+  /** The request says nothing that changes, so that it can be repeated under its key. */
+  async #customerOf(organizationId: string): Promise<string> {
+    const { sql } = this.#options;
+    const known = await findCustomer(sql, organizationId, this.#customersOf);
+    if (!known) throw new Error(`the organization ${organizationId} is missing`);
+    const { slug: name, reference } = known;
+    if (reference !== null) return reference;
+    const idempotencyKey = `customer:${organizationId}`;
+    const { id } = await this.#insist('make a customer', () =>
+      this.#stripe.customers.create({ name, metadata: { organizationId } }, { idempotencyKey }),
+    );
+    return keepCustomer(sql, organizationId, this.#customersOf, id);
   }
 
   async verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): Promise<ProviderEvent | null> {
@@ -143,6 +179,13 @@ export class StripeProvider implements PaymentProvider {
       return { status: 'FOUND' as const, metadata };
     });
     return answer.status === 'FOUND' ? purchaseOf(answer.metadata) : null;
+  }
+
+  /** For what Stripe has no reason to refuse: where it does, the installation is at fault and not the caller. */
+  async #insist<Answer extends object>(what: string, request: () => Promise<Answer>): Promise<Answer> {
+    const answer = await this.#ask(what, async () => ({ status: 'DONE' as const, value: await request() }));
+    if (answer.status === 'DONE') return answer.value;
+    throw new PaymentProviderUnavailable(`Stripe refused to ${what}: ${answer.code}`);
   }
 
   /**
