@@ -15,6 +15,7 @@ import './mutations/grant-credits.ts';
 import './mutations/adjust-balance.ts';
 import './mutations/purchase-package.ts';
 import './mutations/select-plan.ts';
+import './mutations/change-subscription.ts';
 import './mutations/create-organization.ts';
 import './mutations/create-project.ts';
 import './mutations/api-keys.ts';

@@ -157,6 +157,19 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     payload: 'SelectPlanPayload',
     after: () => setSubscription('ACTIVE'),
   }),
+  'Mutation.cancelSubscription': () => ({
+    document: `mutation { cancelSubscription(input: { ${here()} }) { __typename } }`,
+    payload: 'SubscriptionPayload',
+    after: () => setEnding(false),
+  }),
+  'Mutation.resumeSubscription': async () => {
+    await setEnding(true);
+    return {
+      document: `mutation { resumeSubscription(input: { ${here()} }) { __typename } }`,
+      payload: 'SubscriptionPayload',
+      after: () => setEnding(false),
+    };
+  },
   'Mutation.purchasePackage': () => ({
     document: `mutation { purchasePackage(input: { ${here()}, ${fresh()}, packageId: "${ids.Package}" }) { __typename } }`,
     payload: 'PurchasePayload',
@@ -238,6 +251,13 @@ function setSubscription(status: string): Promise<unknown> {
     'UPDATE plan_subscription SET status = $2::"SubscriptionStatus" WHERE organization_id = $1',
     [decodeId('Organization', gateway.organizationId), status],
   );
+}
+
+function setEnding(ends: boolean): Promise<unknown> {
+  return query(gateway.database, 'UPDATE plan_subscription SET cancel_at_period_end = $2 WHERE organization_id = $1', [
+    decodeId('Organization', gateway.organizationId),
+    ends,
+  ]);
 }
 
 async function aFreePlan(): Promise<string> {

@@ -174,6 +174,12 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", planId: "${encodeId('Plan', 'free')}", idempotencyKey: "foreign"`,
     ),
   ],
+  'Mutation.cancelSubscription': [
+    inMutation('cancelSubscription', ({ Organization }) => `organizationId: "${Organization}"`),
+  ],
+  'Mutation.resumeSubscription': [
+    inMutation('resumeSubscription', ({ Organization }) => `organizationId: "${Organization}"`),
+  ],
   'Mutation.purchasePackage': [
     inMutation(
       'purchasePackage',
@@ -299,6 +305,8 @@ describe('what names something of another organization', () => {
       `release(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k" })`,
       `extendHold(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k", expiresInSeconds: 60 })`,
       `refund(input: { transactionId: "${theirIds.Transaction}", idempotencyKey: "k" })`,
+      `cancelSubscription(input: { organizationId: "${organizationId}" })`,
+      `resumeSubscription(input: { organizationId: "${organizationId}" })`,
       `selectPlan(input: { organizationId: "${organizationId}", idempotencyKey: "k", planId: "${encodeId('Plan', 'free')}" })`,
     ]) {
       const answer = await ask(master, `mutation { it: ${mutation} { ${REFUSAL} } }`);

@@ -42,6 +42,12 @@ export interface Subscribed {
   readonly availableNow: Micros;
 }
 
+/** A subscription was canceled or resumed. */
+export interface SubscriptionChanged {
+  readonly status: 'subscription-changed';
+  readonly subscriptionId: string;
+}
+
 /** What became of each event of a call, in their order. */
 export interface EventsDecided {
   readonly status: 'events';
@@ -86,6 +92,7 @@ export type Outcome =
   | Posted
   | Held
   | Subscribed
+  | SubscriptionChanged
   | EventsDecided
   | Replayed
   | Refused

@@ -5,6 +5,7 @@
  */
 import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
+import type { Subscription } from '../subscriptions/subscription.ts';
 import { anchoredMonthPeriod, dayPeriod, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
@@ -66,14 +67,8 @@ class Windows {
   }
 }
 
-/** A subscription that the batch begins. */
-export interface DraftSubscription {
-  readonly id: string;
-  readonly planKey: string;
-  readonly status: SubscriptionStatus;
-  readonly anchorDay: number;
-  readonly period: Period;
-}
+/** Billing periods begin on the first day of the month where there is no subscription. */
+const anchorDayOf = (subscription: Subscription | null): number => subscription?.anchorDay ?? 1;
 
 export class WalletBook {
   readonly snapshot: WalletSnapshot;
@@ -87,8 +82,9 @@ export class WalletBook {
   readonly counters: CounterDrafts;
   allowances: readonly AllowanceSnapshot[];
   windows: Windows;
-  /** Set once the batch has begun a subscription, with allowances that replace all there were. */
-  subscription: DraftSubscription | null = null;
+  subscription: Subscription | null;
+  /** True once other allowances have taken the place of all there were. */
+  allowancesReplaced = false;
   /** True once lots, allowances or holds changed, so that the next transition must be looked up again. */
   transitionsChanged = false;
   /** True once a command that somebody asked for was posted. */
@@ -109,7 +105,8 @@ export class WalletBook {
     this.lots = new LotDrafts(snapshot.buckets);
     this.holds = new HoldDrafts(snapshot.holds, this.lots);
     this.counters = new CounterDrafts(snapshot);
-    this.windows = new Windows(snapshot, snapshot.anchorDay);
+    this.subscription = snapshot.subscription;
+    this.windows = new Windows(snapshot, anchorDayOf(snapshot.subscription));
     this.#log = new EntryLog(snapshot);
     this.#announced = this.#spendableState();
   }
@@ -119,11 +116,12 @@ export class WalletBook {
   }
 
   get subscriptionStatus(): SubscriptionStatus | null {
-    return this.subscription?.status ?? this.snapshot.subscriptionStatus;
+    return this.subscription?.status ?? null;
   }
 
+  /** The plan subscribed to, now or before; null where there never was one. */
   get planKey(): string | null {
-    return this.subscription?.planKey ?? this.snapshot.planKey;
+    return this.subscription?.planKey ?? null;
   }
 
   get balance(): Micros {
@@ -251,10 +249,15 @@ export class WalletBook {
     this.transitionsChanged = true;
   }
 
-  subscribe(subscription: DraftSubscription, allowances: readonly AllowanceSnapshot[]): void {
-    this.subscription = subscription;
-    this.windows = new Windows(this.snapshot, subscription.anchorDay);
+  changeSubscription(next: Subscription): void {
+    if (next.anchorDay !== anchorDayOf(this.subscription)) this.windows = new Windows(this.snapshot, next.anchorDay);
+    this.subscription = next;
+    this.transitionsChanged = true;
+  }
+
+  replaceAllowances(allowances: readonly AllowanceSnapshot[]): void {
     this.allowances = allowances;
+    this.allowancesReplaced = true;
     this.transitionsChanged = true;
   }
 

@@ -60,6 +60,8 @@ export const ruleTree = {
     refund: writesBilling,
     purchasePackage: writesBilling,
     selectPlan: writesBilling,
+    cancelSubscription: writesBilling,
+    resumeSubscription: writesBilling,
     createOrganization: isPerson,
     createProject: managesOrganization,
     createApiKey: managesOrganization,
