@@ -7,6 +7,7 @@ import './queries/organizations.ts';
 import './queries/catalog.ts';
 import './queries/node.ts';
 import './queries/estimate.ts';
+import './queries/plan-change-preview.ts';
 import './mutations/debit.ts';
 import './mutations/record-usage.ts';
 import './mutations/holds.ts';

@@ -107,42 +107,50 @@ export function beginAndLoad(
 ): Promise<LoadedBatch> {
   const walletIds = [...new Set(commands.map((command) => command.walletId))].sort();
   // A subscription that is begun while a catalog is applied must get what that catalog gives to the plan's subscribers.
-  const subscribes = commands.some((command) => command.kind === 'subscribe');
+  const selecting = commands.flatMap((command) => (command.kind === 'subscribe' ? [command.walletId] : []));
   const locking = [
     sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
-    ...(subscribes ? [holdCatalogs(sql)] : []),
+    ...(selecting.length > 0 ? [holdCatalogs(sql)] : []),
     sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
   ];
-  return load(sql, { locking, walletIds, commands }, limits, needs);
+  return load(sql, { locking, walletIds, selecting, commands }, limits, needs);
+}
+
+export interface Reading {
+  readonly walletId: string;
+  /** True where what allowances have granted is asked for. */
+  readonly selectsPlan: boolean;
 }
 
 /** Reads one wallet as it is, locking nothing. The caller rolls back. */
 export function beginAndRead(
   sql: Queryable,
-  walletId: string,
+  { walletId, selectsPlan }: Reading,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
   const locking = [sql`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`];
-  return load(sql, { locking, walletIds: [walletId], commands: [] }, limits, needs);
+  const selecting = selectsPlan ? [walletId] : [];
+  return load(sql, { locking, walletIds: [walletId], selecting, commands: [] }, limits, needs);
 }
 
 interface Wanted {
   /** What begins the transaction. */
   readonly locking: readonly Promise<unknown>[];
   readonly walletIds: readonly string[];
+  /** Those on which a plan is selected. */
+  readonly selecting: readonly string[];
   readonly commands: readonly Command[];
 }
 
 async function load(
   sql: Queryable,
-  { locking, walletIds, commands }: Wanted,
+  { locking, walletIds, selecting, commands }: Wanted,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
   const keyed = keyedCommands(commands);
   const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
-  const subscribing = keyed.flatMap((command) => (command.kind === 'subscribe' ? [command.walletId] : []));
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
   const [, wallets, buckets, lots, grantedLots, records, purchases, holds, refundables, spendCounts, tierCounts] =
     await Promise.all([
@@ -150,7 +158,7 @@ async function load(
       loadWallets(sql, walletIds),
       loadBuckets(sql, walletIds),
       loadLots(sql, walletIds, limits.lotsPerBucket),
-      subscribing.length > 0 ? loadGrantedLots(sql, subscribing) : [],
+      selecting.length > 0 ? loadGrantedLots(sql, selecting) : [],
       loadRecords(sql, keyed),
       loadPurchases(
         sql,

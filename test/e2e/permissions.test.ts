@@ -132,6 +132,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `{ estimate(input: { ${here()}, usage: [{ meter: "search" }] }) { __typename } }`,
     payload: 'Estimate',
   }),
+  'Query.planChangePreview': async () => ({
+    document: `{ planChangePreview(${here()}, planId: "${await aFreePlan()}") { __typename } }`,
+    payload: 'PlanChangePreview',
+  }),
   'Mutation.authorize': () => ({
     document: `mutation { authorize(input: { ${here()}, ${fresh()}, amount: "1" }) { __typename } }`,
     payload: 'HoldPayload',

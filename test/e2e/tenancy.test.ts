@@ -137,6 +137,10 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
   'Query.plans': [],
   'Query.packages': [],
   'Query.rateCard': [],
+  'Query.planChangePreview': [
+    ({ Organization }) =>
+      `{ it: planChangePreview(organizationId: "${Organization}", planId: "${encodeId('Plan', 'free')}") { ${REFUSAL} ... on PlanChangePreview { effectiveAt } } }`,
+  ],
   'Mutation.debit': [
     inDebit(({ Organization }) => `organizationId: "${Organization}"`),
     inDebit(({ Project }) => `projectId: "${Project}"`),

@@ -48,6 +48,7 @@ export const ruleTree = {
     packages: allow,
     rateCard: allow,
     estimate: needsAny('usage:write', 'billing:read'),
+    planChangePreview: readsBilling,
   },
   Mutation: {
     '*': deny,
