@@ -36,6 +36,17 @@ export type SpendLimitReached = {
   readonly resetsAt: Instant;
   readonly explanation: Explanation;
 };
+export type PlanLimitReached = {
+  readonly code: 'PLAN_LIMIT_REACHED';
+  /** Which limit: "seats". */
+  readonly key: string;
+  readonly limit: number;
+  readonly current: number;
+  /** Null for what is not counted by a window. */
+  readonly resetsAt: Instant | null;
+  /** The plans on sale that allow more, cheapest first. */
+  readonly upgradePlanKeys: readonly string[];
+};
 export type HoldNotOpen = { readonly code: 'HOLD_NOT_OPEN'; readonly status: HoldStatus };
 export type CaptureExceedsHold = {
   readonly code: 'CAPTURE_EXCEEDS_HOLD';
@@ -68,6 +79,7 @@ export type InvalidInput = {
 export type Refusal =
   | InsufficientCredits
   | SpendLimitReached
+  | PlanLimitReached
   | HoldNotOpen
   | CaptureExceedsHold
   | RefundExceedsOriginal
@@ -87,6 +99,7 @@ export type RefusalCode = Refusal['code'];
 const STICKY: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
   'INSUFFICIENT_CREDITS',
   'SPEND_LIMIT_REACHED',
+  'PLAN_LIMIT_REACHED',
   'CAPTURE_EXCEEDS_HOLD',
   'PAYMENT_FAILED',
 ]);

@@ -22,6 +22,7 @@ import { insertCatalog, lockCatalogs } from '../persistence/catalogs.ts';
 import { databaseNow } from '../persistence/clock.ts';
 import type { Sql } from '../persistence/connection.ts';
 import { upsertBucketsOfAll } from '../persistence/organizations.ts';
+import { insertPromoCodes } from '../persistence/redemptions.ts';
 import { changeAllowances } from '../persistence/subscriptions.ts';
 import { Forbidden } from './authorize.ts';
 import type { CatalogSnapshot, CatalogStore } from './catalog-store.ts';
@@ -112,6 +113,10 @@ export async function storeCatalog(
     if (changes.length === 0) return { changes, applied: false, version: inForce.version, effectiveAt };
     const version = inForce.version + 1;
     await insertCatalog(tx, { version, source: yaml, effectiveAt, appliedAt: now, appliedBy: actor.id });
+    await insertPromoCodes(
+      tx,
+      parsed.catalog.promoCodes.map(({ code }) => code),
+    );
     if (proposal.bucketsChanged) await upsertBucketsOfAll(tx, parsed.catalog.buckets);
     await changeAllowances(tx, proposal.changedAllowances);
     await insertAudit(tx, {

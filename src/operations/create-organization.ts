@@ -2,16 +2,17 @@
  * Creates an organization with its wallet. A user who creates one owns it; an operator's has no member yet and may have a
  * test clock.
  *
- * Refusals: InvalidInput, Conflict (the slug is taken). Throws Forbidden for a test clock asked for by others.
+ * Refusals: InvalidInput, PlanLimitReached (organizations_owned, of a user), Conflict (the slug is taken). Throws Forbidden for a test clock asked for by others.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type Conflict, type InvalidInput, invalidInput } from '../domain/refusals.ts';
+import { type Conflict, type InvalidInput, invalidInput, type PlanLimitReached } from '../domain/refusals.ts';
 import { isTimeZone } from '../domain/time/calendar.ts';
 import { insertMembership } from '../persistence/members.ts';
 import { insertOrganization } from '../persistence/organizations.ts';
 import { audit } from './audit.ts';
 import { Forbidden } from './authorize.ts';
 import { checkText, firstProblem } from './input-rules.ts';
+import { checkPersonalLimit } from './plan-limits.ts';
 import type { Services } from './services.ts';
 
 export interface CreateOrganizationInput {
@@ -28,7 +29,7 @@ export async function createOrganization(
   services: Services,
   caller: SignedInCaller,
   { slug, name, timeZone, testClock }: CreateOrganizationInput,
-): Promise<{ readonly organizationId: string } | InvalidInput | Conflict> {
+): Promise<{ readonly organizationId: string } | InvalidInput | PlanLimitReached | Conflict> {
   const zone = timeZone ?? 'UTC';
   const problem = firstProblem(
     SLUG.test(slug) ? null : invalidInput(['slug'], 'must be 1 to 63 of a–z, 0–9 and inner hyphens'),
@@ -48,6 +49,9 @@ export async function createOrganization(
   };
   return services.sql.begin(async (tx) => {
     const { current } = await services.catalogs.hold(tx);
+    const limit =
+      caller.kind === 'USER' ? await checkPersonalLimit(services, tx, caller.userId, 'organizations_owned') : null;
+    if (limit) return limit;
     const inserted = await insertOrganization(tx, organization, current.catalog.buckets);
     if (!inserted) return { code: 'CONFLICT', currentState: 'SLUG_TAKEN', reason: `the slug ${slug} is taken` };
     if (caller.kind === 'USER') {

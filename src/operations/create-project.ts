@@ -1,14 +1,21 @@
 /**
  * Creates a project, to which usage can be attributed and keys be bound.
  *
- * Refusals: InvalidInput (a key that is taken included), NotFound. Throws Forbidden.
+ * Refusals: InvalidInput (a key that is taken included), NotFound, PlanLimitReached (projects). Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
-import { insertProject } from '../persistence/members.ts';
+import {
+  type InvalidInput,
+  invalidInput,
+  isRefusal,
+  type NotFound,
+  type PlanLimitReached,
+} from '../domain/refusals.ts';
+import { insertProject, projectKeyIsTaken } from '../persistence/members.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
 import { checkText, firstProblem } from './input-rules.ts';
+import { checkOrganizationLimits } from './plan-limits.ts';
 import type { Services } from './services.ts';
 
 export interface CreateProjectInput {
@@ -24,7 +31,7 @@ export async function createProject(
   services: Services,
   caller: SignedInCaller,
   { organizationId: meant, key, name }: CreateProjectInput,
-): Promise<{ readonly projectId: string } | InvalidInput | NotFound> {
+): Promise<{ readonly projectId: string } | InvalidInput | NotFound | PlanLimitReached> {
   const problem = firstProblem(
     KEY.test(key) ? null : invalidInput(['key'], 'must be 1 to 63 of a–z, 0–9 and inner _ . -'),
     checkText(['name'], name, MAX_NAME_CHARACTERS),
@@ -35,8 +42,12 @@ export async function createProject(
   const { organizationId } = tenant;
   const projectId = services.newId();
   return services.sql.begin(async (tx) => {
-    const inserted = await insertProject(tx, { id: projectId, organizationId, key, name });
-    if (!inserted) return invalidInput(['key'], 'is the key of another project of this organization');
+    const limit = await checkOrganizationLimits(services, tx, organizationId, ['projects']);
+    if (await projectKeyIsTaken(tx, organizationId, key)) {
+      return invalidInput(['key'], 'is the key of another project of this organization');
+    }
+    if (limit) return limit;
+    await insertProject(tx, { id: projectId, organizationId, key, name });
     await audit(services, tx, caller, { organizationId, action: 'createProject', after: { key, name } });
     return { projectId };
   });

@@ -40,6 +40,14 @@ const stickyRefusal = z.discriminatedUnion('code', [
     resetsAt: at,
     explanation,
   }),
+  z.object({
+    code: z.literal('PLAN_LIMIT_REACHED'),
+    key: z.string(),
+    limit: z.number(),
+    current: z.number(),
+    resetsAt: at.nullable(),
+    upgradePlanKeys: z.array(z.string()),
+  }),
   z.object({ code: z.literal('CAPTURE_EXCEEDS_HOLD'), required: amount, held: amount }),
   z.object({ code: z.literal('PAYMENT_FAILED'), declineCode: z.string().nullable() }),
 ]);

@@ -68,7 +68,7 @@ export async function findMemberships(sql: Queryable, userIds: readonly string[]
     SELECT m.user_id, m.organization_id, w.id AS wallet_id, m.role, m.balance_access
     FROM membership m
     JOIN wallet w ON w.organization_id = m.organization_id
-    WHERE m.user_id = ANY(${userIds}::text[]) AND m.status = 'ACTIVE'
+    WHERE m.user_id = ANY(${userIds}::text[]) AND m.status = 'ACTIVE' AND m.removed_at IS NULL
     ORDER BY m.created_at, m.id`;
   const byUser = groupBy(rows, (row) => row.user_id);
   return userIds.map((id) =>

@@ -29,6 +29,7 @@ import { loadHolds } from './load-holds.ts';
 import { type LoadedPurchase, loadPurchases } from './load-purchases.ts';
 import { loadRefundables } from './load-refundables.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
+import { loadRedemptions } from './redemptions.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */
 export interface LoadLimits {
@@ -38,7 +39,7 @@ export interface LoadLimits {
   readonly duePerWallet: number;
 }
 
-export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables'> {
+export interface LoadedBatch extends Pick<BatchInput, 'wallets' | 'records' | 'refundables' | 'redemptions'> {
   readonly purchases: readonly LoadedPurchase[];
   /** The newest version of the catalog once the wallets were locked; 0 where there is none. */
   readonly catalogVersion: number;
@@ -152,23 +153,38 @@ async function load(
   const keyed = keyedCommands(commands);
   const namedHolds = keyed.flatMap((command) => ('holdId' in command ? [command.holdId] : []));
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
-  const [, wallets, buckets, lots, grantedLots, records, purchases, holds, refundables, spendCounts, tierCounts] =
-    await Promise.all([
-      Promise.all(locking),
-      loadWallets(sql, walletIds),
-      loadBuckets(sql, walletIds),
-      loadLots(sql, walletIds, limits.lotsPerBucket),
-      selecting.length > 0 ? loadGrantedLots(sql, selecting) : [],
-      loadRecords(sql, keyed),
-      loadPurchases(
-        sql,
-        commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
-      ),
-      loadHolds(sql, namedHolds, walletIds),
-      loadRefundables(sql, refunded, walletIds),
-      needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
-      needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
-    ]);
+  const loading = Promise.all([
+    loadWallets(sql, walletIds),
+    loadBuckets(sql, walletIds),
+    loadLots(sql, walletIds, limits.lotsPerBucket),
+    selecting.length > 0 ? loadGrantedLots(sql, selecting) : [],
+    loadRecords(sql, keyed),
+    loadPurchases(
+      sql,
+      commands.flatMap((command) => (command.kind === 'resolve-purchase' ? [command.purchaseId] : [])),
+    ),
+    loadHolds(sql, namedHolds, walletIds),
+    loadRefundables(sql, refunded, walletIds),
+    loadRedemptions(sql, keyed),
+    needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
+    needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
+  ]);
+  loading.catch(() => undefined);
+  // Where the transaction cannot begin, that is the fault; the statements behind it merely find it aborted.
+  await Promise.all(locking);
+  const [
+    wallets,
+    buckets,
+    lots,
+    grantedLots,
+    records,
+    purchases,
+    holds,
+    refundables,
+    redemptions,
+    spendCounts,
+    tierCounts,
+  ] = await loading;
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
   const [dueLots, lapsed] =
@@ -193,6 +209,7 @@ async function load(
     records: records.map(recordOf),
     purchases,
     refundables,
+    redemptions,
     catalogVersion: wallets[0]?.catalog_version ?? 0,
   };
 }

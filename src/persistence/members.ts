@@ -11,7 +11,14 @@ export async function insertMembership(
   await sql`
     INSERT INTO membership (id, organization_id, user_id, role)
     VALUES (${id}, ${organizationId}, ${userId}, ${role}::"Role")
-    ON CONFLICT (organization_id, user_id) DO NOTHING`;
+    ON CONFLICT (organization_id, user_id) WHERE removed_at IS NULL DO NOTHING`;
+}
+
+/** True where a project of the organization has the key. */
+export async function projectKeyIsTaken(sql: Queryable, organizationId: string, key: string): Promise<boolean> {
+  const [row] = await sql<{ id: string }[]>`
+    SELECT id FROM project WHERE organization_id = ${organizationId} AND key = ${key}`;
+  return row !== undefined;
 }
 
 /** False where the organization has a project with that key. */

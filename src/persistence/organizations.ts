@@ -65,6 +65,16 @@ async function upsertBuckets(sql: Queryable, buckets: readonly CatalogBucket[], 
         IS DISTINCT FROM (excluded.name, excluded.kind, excluded.burn_priority)`;
 }
 
+/** The display name; null where there is no such organization. */
+export async function organizationName(sql: Queryable, organizationId: string): Promise<string | null> {
+  const [row] = await sql<{ name: string }[]>`SELECT name FROM organization WHERE id = ${organizationId}`;
+  return row?.name ?? null;
+}
+
+export async function renameOrganization(sql: Queryable, organizationId: string, name: string): Promise<void> {
+  await sql`UPDATE organization SET name = ${name} WHERE id = ${organizationId}`;
+}
+
 /** Something that is said to be an organization's. */
 export interface Named {
   readonly organizationId: string;
@@ -85,7 +95,8 @@ export async function projectsExist(sql: Queryable, named: readonly Named[]): Pr
 export async function membersExist(sql: Queryable, named: readonly Named[]): Promise<boolean[]> {
   const rows = await sql<{ found: boolean }[]>`
     SELECT EXISTS (SELECT 1 FROM membership m
-      WHERE m.user_id = n.id AND m.organization_id = n.organization_id AND m.status = 'ACTIVE') AS found
+      WHERE m.user_id = n.id AND m.organization_id = n.organization_id AND m.status = 'ACTIVE'
+        AND m.removed_at IS NULL) AS found
     FROM unnest(${named.map(({ organizationId }) => organizationId)}::uuid[], ${named.map(({ id }) => id)}::text[])
       WITH ORDINALITY AS n (organization_id, id, place)
     ORDER BY place`;

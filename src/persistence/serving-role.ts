@@ -9,6 +9,7 @@ const APPEND_ONLY = new Set([
   'audit_record',
   'idempotency_record',
   'catalog_version',
+  'promo_redemption',
   'installation_secret',
 ]);
 const DELETABLE = new Set(['allowance']);

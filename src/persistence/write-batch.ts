@@ -9,6 +9,7 @@ import { encodeAnswer } from './answer-codec.ts';
 import { amounts, instants, jsonOrNull } from './columns.ts';
 import { fragment, type Queryable } from './connection.ts';
 import { encodeLimits, encodeLines } from './line-codec.ts';
+import { writeRedemptions } from './redemptions.ts';
 import { writeCounters } from './write-counters.ts';
 import { writeHolds } from './write-holds.ts';
 import { addRollups } from './write-rollups.ts';
@@ -29,6 +30,7 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     updateBuckets(sql, books),
     writeAllowances(sql, books),
     updatePurchases(sql, decision),
+    ...writeRedemptions(sql, decision),
     insertRecords(sql, decision),
     insertAudits(sql, decision),
     updateWallets(sql, books),

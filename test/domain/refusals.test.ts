@@ -33,6 +33,17 @@ const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readon
     },
     sticky: true,
   },
+  PLAN_LIMIT_REACHED: {
+    refusal: {
+      code: 'PLAN_LIMIT_REACHED',
+      key: 'seats',
+      limit: 3,
+      current: 3,
+      resetsAt: null,
+      upgradePlanKeys: ['team'],
+    },
+    sticky: true,
+  },
   CAPTURE_EXCEEDS_HOLD: {
     refusal: { code: 'CAPTURE_EXCEEDS_HOLD', required: credits('2'), held: credits('1') },
     sticky: true,

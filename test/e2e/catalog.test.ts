@@ -24,7 +24,7 @@ import {
   WalletStateDocument,
 } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
-import { DEMO_YAML, demoWith, lineOf } from '../support/catalog-files.ts';
+import { DEMO_YAML, demoWith, lineOf, OTHER_KIND } from '../support/catalog-files.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anOrganization } from '../support/given.ts';
@@ -117,7 +117,7 @@ describe('a dry run', () => {
   });
 
   it('is refused what applying would be refused', async () => {
-    const yaml = demoWith(['kind: PROMOTIONAL', 'kind: PURCHASED']);
+    const yaml = demoWith(...OTHER_KIND);
     expect(await apply(operator, yaml, true)).toMatchObject({ __typename: 'InvalidInput', path: ['yaml'] });
   });
 });
@@ -239,7 +239,7 @@ describe('a catalog is refused', () => {
 
   it('where a bucket changes its kind, for its credits cannot', async () => {
     const before = await stored();
-    const yaml = demoWith(['kind: PROMOTIONAL', 'kind: PURCHASED']);
+    const yaml = demoWith(...OTHER_KIND);
     const message = await refusal(operator, yaml);
     expect(message).toContain(`line ${lineOf(yaml, 'key: promotional')}: buckets.1.kind: `);
     expect(message).toContain('PROMOTIONAL');
@@ -560,7 +560,7 @@ describe('a gateway that is started with PURSER_CATALOG', () => {
   it('does not start where it may not be applied, and names the line', async () => {
     await using place = await createDatabase();
     await using _first = await startTestGateway({ database: place });
-    const env = await withCatalog(demoWith(['kind: PROMOTIONAL', 'kind: PURCHASED']));
+    const env = await withCatalog(demoWith(...OTHER_KIND));
     await expect(startTestGateway({ database: place, env })).rejects.toThrow(
       `${env.PURSER_CATALOG}: line ${lineOf(DEMO_YAML, 'key: promotional')}: buckets.1.kind: `,
     );

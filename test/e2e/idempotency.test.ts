@@ -5,6 +5,7 @@ import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { encodeAnswer } from '../../src/persistence/answer-codec.ts';
 import {
   AdjustBalanceDocument,
+  ApplyCatalogDocument,
   BeginPurchaseDocument,
   CreateApiKeyDocument,
   CreateProjectDocument,
@@ -14,9 +15,11 @@ import {
   IngestUsageDocument,
   LedgerDocument,
   PurchasesDocument,
+  RedeemPromoCodeDocument,
   WalletStateDocument,
 } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
+import { demoWith } from '../support/catalog-files.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given, grant } from '../support/given.ts';
 
@@ -27,6 +30,8 @@ let operator: TestClient;
 beforeAll(async () => {
   gateway = await startTestGateway();
   operator = gateway.as(gateway.demo.tokens.operator);
+  const yaml = demoWith(['code: WELCOME,', 'code: WELCOME, maxPerOrganization: 1000,']);
+  await operator.run(ApplyCatalogDocument, { input: { yaml } });
 });
 afterAll(() => gateway[Symbol.asyncDispose]());
 
@@ -82,6 +87,14 @@ const OPERATIONS: Readonly<Record<string, (given: Given, idempotencyKey: string)
     const input = { organizationId, idempotencyKey, credits: '1', bucketKey: 'purchased', reason: 'x' };
     const { adjustBalance } = await operator.run(AdjustBalanceDocument, { input });
     return adjustBalance.__typename === 'AdjustPayload' ? { ...adjustBalance, wallet: null } : adjustBalance;
+  },
+  redeemPromoCode: async ({ client }, idempotencyKey) => {
+    const { redeemPromoCode } = await client.run(RedeemPromoCodeDocument, {
+      input: { code: 'WELCOME', idempotencyKey },
+    });
+    return redeemPromoCode.__typename === 'GrantPayload'
+      ? { ...redeemPromoCode, lot: redeemPromoCode.lot.id, wallet: null }
+      : redeemPromoCode;
   },
   purchasePackage: async ({ client }, idempotencyKey) => {
     const input = { packageId: encodeId('Package', 'starter'), idempotencyKey };

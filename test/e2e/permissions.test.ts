@@ -15,6 +15,7 @@ import {
 import { decodeId } from '../../src/graphql/ids.ts';
 import { ruleTree } from '../../src/graphql/permissions/rules.ts';
 import { projectPath } from '../../src/project-path.ts';
+import { ApplyCatalogDocument } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
 import { demoWith } from '../support/catalog-files.ts';
 import { type GraphQLAnswer, startTestGateway, type TestGateway } from '../support/gateway.ts';
@@ -74,6 +75,8 @@ let gateway: TestGateway;
 let tokens: Readonly<Record<CallerName, string | undefined>>;
 let ids: IdsByType;
 let disposable: Given;
+/** None of the callers belongs to it. */
+let elsewhere: Given;
 
 beforeAll(async () => {
   gateway = await startTestGateway();
@@ -91,6 +94,10 @@ beforeAll(async () => {
     operator: demo.operator,
   };
   disposable = await anOrganization(gateway);
+  elsewhere = await anOrganization(gateway);
+  await gateway.as(demo.operator).run(ApplyCatalogDocument, {
+    input: { yaml: demoWith(['code: WELCOME,', 'code: WELCOME, maxPerOrganization: 1000,']) },
+  });
   const master = gateway.as(demo.masterKey);
   await master.raw('mutation { createProject(input: { key: "p", name: "P" }) { __typename } }');
   await aHold('master key');
@@ -174,6 +181,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
       after: () => setEnding(false),
     };
   },
+  'Mutation.redeemPromoCode': () => ({
+    document: `mutation { redeemPromoCode(input: { ${here()}, ${fresh()}, code: "WELCOME" }) { __typename } }`,
+    payload: 'GrantPayload',
+  }),
   'Mutation.purchasePackage': () => ({
     document: `mutation { purchasePackage(input: { ${here()}, ${fresh()}, packageId: "${ids.Package}" }) { __typename } }`,
     payload: 'PurchasePayload',
@@ -185,6 +196,26 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
   'Mutation.createProject': () => ({
     document: `mutation { createProject(input: { ${here()}, key: ${slug()}, name: "N" }) { __typename } }`,
     payload: 'ProjectPayload',
+  }),
+  'Mutation.updateOrganization': () => ({
+    document: `mutation { updateOrganization(input: { ${here()}, name: "Demo" }) { __typename } }`,
+    payload: 'OrganizationPayload',
+  }),
+  'Mutation.inviteMember': () => ({
+    document: `mutation { inviteMember(input: { ${here()}, email: "${aKey()}@example.com", role: VIEWER }) { __typename } }`,
+    payload: 'InviteMemberPayload',
+  }),
+  'Mutation.acceptInvitation': async () => ({
+    document: `mutation { acceptInvitation(input: { token: "${(await anInvitation(elsewhere.id)).token}" }) { __typename } }`,
+    payload: 'MembershipPayload',
+  }),
+  'Mutation.changeMemberRole': async () => ({
+    document: `mutation { changeMemberRole(input: { membershipId: "${(await anInvitation(gateway.organizationId)).id}", role: EDITOR }) { __typename } }`,
+    payload: 'MembershipPayload',
+  }),
+  'Mutation.removeMember': async () => ({
+    document: `mutation { removeMember(input: { membershipId: "${(await anInvitation(gateway.organizationId)).id}" }) { __typename } }`,
+    payload: 'MembershipPayload',
   }),
   'Mutation.createApiKey': () => ({
     document: `mutation { createApiKey(input: { ${here()}, name: "N", scopes: [USAGE_WRITE] }) { __typename } }`,
@@ -262,6 +293,16 @@ function setEnding(ends: boolean): Promise<unknown> {
     decodeId('Organization', gateway.organizationId),
     ends,
   ]);
+}
+
+/** Somebody who is invited to the organization, by an operator. */
+async function anInvitation(organizationId: string): Promise<{ readonly id: string; readonly token: string }> {
+  const { inviteMember } = await byOperator<{ inviteMember: { membership: { id: string }; invitationToken: string } }>(
+    `mutation { inviteMember(input: { organizationId: "${organizationId}", email: "${aKey()}@example.com", role: VIEWER }) {
+      ... on InviteMemberPayload { membership { id } invitationToken }
+    } }`,
+  );
+  return { id: inviteMember.membership.id, token: inviteMember.invitationToken };
 }
 
 async function aFreePlan(): Promise<string> {
@@ -530,6 +571,7 @@ describe('fields of an organization', () => {
   const selection: Readonly<Record<string, string>> = {
     wallet: 'wallet { id }',
     subscription: 'subscription { id }',
+    limits: 'limits { key }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(

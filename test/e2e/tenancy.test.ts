@@ -111,7 +111,8 @@ async function stateOf({ id }: Given): Promise<unknown> {
        (SELECT count(*) FROM api_key WHERE organization_id = o.id) AS keys,
        (SELECT count(*) FROM api_key WHERE organization_id = o.id AND revoked_at IS NOT NULL) AS revoked,
        (SELECT count(*) FROM project WHERE organization_id = o.id) AS projects,
-       (SELECT count(*) FROM membership WHERE organization_id = o.id) AS members,
+       (SELECT count(*) FROM membership WHERE organization_id = o.id AND removed_at IS NULL) AS members,
+       (SELECT string_agg(role::text, ',' ORDER BY id) FROM membership WHERE organization_id = o.id) AS roles,
        (SELECT count(*) FROM purchase WHERE organization_id = o.id) AS purchases,
        (SELECT count(*) FROM idempotency_record WHERE organization_id = o.id) AS keys_used,
        (SELECT count(*) FROM audit_record WHERE organization_id = o.id) AS audited
@@ -184,6 +185,12 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
   'Mutation.resumeSubscription': [
     inMutation('resumeSubscription', ({ Organization }) => `organizationId: "${Organization}"`),
   ],
+  'Mutation.redeemPromoCode': [
+    inMutation(
+      'redeemPromoCode',
+      ({ Organization }) => `organizationId: "${Organization}", code: "WELCOME", idempotencyKey: "foreign"`,
+    ),
+  ],
   'Mutation.purchasePackage': [
     inMutation(
       'purchasePackage',
@@ -195,6 +202,20 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
   'Mutation.createProject': [
     inMutation('createProject', ({ Organization }) => `organizationId: "${Organization}", key: "k", name: "N"`),
   ],
+  'Mutation.updateOrganization': [
+    inMutation('updateOrganization', ({ Organization }) => `organizationId: "${Organization}", name: "Mine"`),
+  ],
+  'Mutation.inviteMember': [
+    inMutation(
+      'inviteMember',
+      ({ Organization }) => `organizationId: "${Organization}", email: "me@example.com", role: OWNER`,
+    ),
+  ],
+  'Mutation.acceptInvitation': [],
+  'Mutation.changeMemberRole': [
+    inMutation('changeMemberRole', ({ Membership }) => `membershipId: "${Membership}", role: VIEWER`),
+  ],
+  'Mutation.removeMember': [inMutation('removeMember', ({ Membership }) => `membershipId: "${Membership}"`)],
   'Mutation.createApiKey': [
     inMutation('createApiKey', ({ Organization }) => `organizationId: "${Organization}", name: "N", master: true`),
     inMutation('createApiKey', ({ Project }) => `projectId: "${Project}", name: "N", scopes: [USAGE_WRITE]`),
@@ -301,6 +322,10 @@ describe('what names something of another organization', () => {
       `recordUsage(input: { organizationId: "${organizationId}", events: [{ idempotencyKey: "k", usage: { meter: "search" } }] })`,
       `purchasePackage(input: { organizationId: "${organizationId}", idempotencyKey: "k", packageId: "${packageId}" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
+      `updateOrganization(input: { organizationId: "${organizationId}", name: "N" })`,
+      `inviteMember(input: { organizationId: "${organizationId}", email: "me@example.com", role: OWNER })`,
+      `changeMemberRole(input: { membershipId: "${theirIds.Membership}", role: VIEWER })`,
+      `removeMember(input: { membershipId: "${theirIds.Membership}" })`,
       `createApiKey(input: { organizationId: "${organizationId}", name: "N", master: true })`,
       `createApiKey(input: { projectId: "${theirIds.Project}", name: "N", scopes: [USAGE_WRITE] })`,
       `revokeApiKey(input: { apiKeyId: "${theirIds.ApiKey}" })`,
@@ -311,6 +336,7 @@ describe('what names something of another organization', () => {
       `refund(input: { transactionId: "${theirIds.Transaction}", idempotencyKey: "k" })`,
       `cancelSubscription(input: { organizationId: "${organizationId}" })`,
       `resumeSubscription(input: { organizationId: "${organizationId}" })`,
+      `redeemPromoCode(input: { organizationId: "${organizationId}", idempotencyKey: "k", code: "WELCOME" })`,
       `selectPlan(input: { organizationId: "${organizationId}", idempotencyKey: "k", planId: "${encodeId('Plan', 'free')}" })`,
     ]) {
       const answer = await ask(master, `mutation { it: ${mutation} { ${REFUSAL} } }`);

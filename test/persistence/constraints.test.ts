@@ -43,9 +43,9 @@ const ROWS = `
   INSERT INTO organization (id, slug, name, time_zone) VALUES
     ('${ID.organization}', 'one', 'One', 'UTC'), ('${ID.otherOrganization}', 'other', 'Other', 'UTC'),
     ('${ID.emptyOrganization}', 'empty', 'Empty', 'UTC');
-  INSERT INTO membership (id, organization_id, user_id, role, status, invited_email)
-    VALUES ('${ID.membership}', '${ID.organization}', NULL, 'VIEWER', 'INVITED', 'Guest@Example.org'),
-      (gen_random_uuid(), '${ID.organization}', 'ann', 'OWNER', 'ACTIVE', NULL);
+  INSERT INTO membership (id, organization_id, user_id, role, status, invited_email, invitation_token_hash, invitation_expires_at)
+    VALUES ('${ID.membership}', '${ID.organization}', NULL, 'VIEWER', 'INVITED', 'Guest@Example.org', ${HASH}, now()),
+      (gen_random_uuid(), '${ID.organization}', 'ann', 'OWNER', 'ACTIVE', NULL, NULL, NULL);
   INSERT INTO project (id, organization_id, key, name) VALUES ('${ID.project}', '${ID.organization}', 'web', 'Web');
   INSERT INTO api_key (id, organization_id, name, prefix, secret_hash)
     VALUES ('${ID.key}', '${ID.organization}', 'key', 'pk', ${HASH});
@@ -93,6 +93,9 @@ const ROWS = `
   INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, occurred_at)
     VALUES ('${ID.audit}', '${ID.organization}', 'test', 'SYSTEM', 'test', now());
   INSERT INTO catalog_version (version, source, effective_at, applied_at, applied_by) VALUES (1, 'x', now(), now(), 'test');
+  INSERT INTO promo_code (code) VALUES ('CODE');
+  INSERT INTO promo_redemption (transaction_id, code, organization_id, redeemed_at)
+    VALUES ('${ID.transaction}', 'CODE', '${ID.organization}', now());
   INSERT INTO installation_secret (name, value) VALUES ('name', 'value')`;
 
 let database: TestDatabase;
@@ -200,6 +203,10 @@ describe('checks', () => {
     ['purchase_paid', 'purchase', `status = 'FAILED'`],
     ['purchase_paid', 'purchase', `status = 'EXPIRED'`],
     ['membership_person', 'membership', 'user_id = NULL, invited_email = NULL'],
+    ['membership_active', 'membership', `status = 'ACTIVE', user_id = NULL, invited_email = 'guest@example.org'`],
+    ['membership_invited', 'membership', `status = 'INVITED', user_id = 'ann'`],
+    ['membership_invited', 'membership', `status = 'INVITED', user_id = NULL, invitation_token_hash = NULL`],
+    ['membership_invited', 'membership', `status = 'INVITED', user_id = NULL, invitation_expires_at = NULL`],
     ['organization_slug', 'organization', `slug = ''`],
     ['organization_slug', 'organization', `slug = 'Upper'`],
     ['organization_slug', 'organization', `slug = '-a'`],
@@ -222,6 +229,7 @@ describe('checks', () => {
     ['usage_rollup_amounts', 'usage_rollup', 'quantity = -0.000000000001'],
     ['usage_rollup_amounts', 'usage_rollup', 'credits_micros = -1'],
     ['usage_rollup_amounts', 'usage_rollup', 'events = 0'],
+    ['promo_code_redemptions', 'promo_code', 'redemptions = -1'],
   ])('%s refuses UPDATE %s SET %s', async (constraint, table, change) => {
     await expectRefused(`UPDATE ${table} SET ${change}`, CHECK_VIOLATION, constraint);
   });
@@ -275,16 +283,31 @@ describe('unique', () => {
 
   it('membership_invitation refuses a second open invitation of an address, however it is written', async () => {
     const invited = `id = '${ID.membership}'`;
-    const again = { ...fresh, invited_email: `'gUEST@example.ORG'` };
+    const again = { ...fresh, invited_email: `'gUEST@example.ORG'`, invitation_token_hash: `'\\x00'` };
     await expectRefused(copyOf('membership', invited, again), UNIQUE_VIOLATION, 'membership_invitation');
     await expectAccepted(copyOf('membership', invited, { ...again, organization_id: `'${ID.otherOrganization}'` }));
-    await expectAccepted(copyOf('membership', invited, { ...again, status: `'ACTIVE'` }));
+    await expectAccepted(
+      copyOf('membership', invited, { ...again, status: `'ACTIVE'`, user_id: `'ann'`, ...elsewhere }),
+    );
+    await expectAccepted(copyOf('membership', invited, { ...again, removed_at: 'now()' }));
     await expectAccepted(copyOf('membership', invited, { ...again, invited_email: `'somebody@example.org'` }));
+  });
+
+  it('membership_member refuses a second place in an organization, except for who left', async () => {
+    const again = copyOf('membership', 'user_id IS NOT NULL', fresh);
+    await expectRefused(again, UNIQUE_VIOLATION, 'membership_member');
+    await expectAccepted(copyOf('membership', 'user_id IS NOT NULL', { ...fresh, removed_at: 'now()' }));
+    await expectAccepted(copyOf('membership', 'user_id IS NOT NULL', { ...fresh, ...elsewhere }));
   });
 
   it.each<[string, string, string, Record<string, string>]>([
     ['organization_slug_key', 'organization', 'true', fresh],
-    ['membership_organization_id_user_id_key', 'membership', 'user_id IS NOT NULL', fresh],
+    [
+      'membership_invitation_token_hash_key',
+      'membership',
+      `id = '${ID.membership}'`,
+      { ...fresh, invited_email: `'somebody@example.org'` },
+    ],
     ['project_organization_id_key_key', 'project', 'true', fresh],
     ['api_key_secret_hash_key', 'api_key', 'true', fresh],
     ['wallet_organization_id_key', 'wallet', 'true', fresh],
@@ -317,6 +340,8 @@ describe('unique', () => {
     ['tier_counter_pkey', 'tier_counter', 'true', {}],
     ['spend_counter_pkey', 'spend_counter', 'true', {}],
     ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
+    ['promo_code_pkey', 'promo_code', 'true', {}],
+    ['promo_redemption_pkey', 'promo_redemption', 'true', {}],
   ])('%s refuses a second row of %s where %s', async (constraint, table, where, changes) => {
     await expectRefused(copyOf(table, where, changes), UNIQUE_VIOLATION, constraint);
   });
@@ -340,12 +365,16 @@ describe('the generated column of the burn order', () => {
 });
 
 describe('append-only tables', () => {
-  const tables = ['ledger_entry', 'ledger_transaction', 'audit_record', 'idempotency_record'];
-  const columns: Record<string, string> = { ledger_entry: 'meter', ledger_transaction: 'description' };
+  const tables = ['ledger_entry', 'ledger_transaction', 'audit_record', 'idempotency_record', 'promo_redemption'];
+  const columns: Record<string, string> = {
+    ledger_entry: 'meter',
+    ledger_transaction: 'description',
+    audit_record: 'request_id',
+    promo_redemption: 'code',
+  };
 
   it.each(tables)('%s refuses UPDATE, DELETE and TRUNCATE, even of nothing', async (table) => {
-    const column = columns[table] ?? 'created_at';
-    const target = table === 'audit_record' ? 'request_id' : column;
+    const target = columns[table] ?? 'created_at';
     for (const statement of [
       `UPDATE ${table} SET ${target} = ${target}`,
       `UPDATE ${table} SET ${target} = ${target} WHERE false`,

@@ -93,6 +93,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'lot_burn_order',
         'lot_granted',
         'membership_invitation',
+        'membership_member',
         'organization_ahead',
         'wallet_settle',
       ],
@@ -130,6 +131,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_entry_append_only',
         'ledger_entry_chain',
         'ledger_transaction_append_only',
+        'promo_redemption_append_only',
       ],
     });
     expect(await differences('functions')).toMatchObject({

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectPath } from '../../src/project-path.ts';
 import { DebitDocument } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
-import { DEMO_YAML, demoWith, lineOf } from '../support/catalog-files.ts';
+import { DEMO_YAML, demoWith, lineOf, OTHER_KIND } from '../support/catalog-files.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anOrganization } from '../support/given.ts';
 import { createEmptyDatabase, urlWith } from '../support/process-database.ts';
@@ -200,7 +200,7 @@ describe('on a database that a gateway serves', () => {
 
   it.each(['diff', 'apply'])('%s refuses what may not be applied, with its line', async (command) => {
     const before = await versions();
-    const file = await aFile(demoWith(['kind: PROMOTIONAL', 'kind: PURCHASED']));
+    const file = await aFile(demoWith(...OTHER_KIND));
     const { code, stdout, stderr } = await purser(['catalog', command, file], { env });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toContain(`${file}: line ${lineOf(DEMO_YAML, 'key: promotional')}: buckets.1.kind: `);

@@ -17,8 +17,10 @@ import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
 import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import type { PostedAudit, PostedChange, PostedEntry, PostedTransaction } from '../../src/domain/posting/records.ts';
+import type { Redemption, RedemptionCount } from '../../src/domain/posting/redemption-drafts.ts';
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
+import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
 import type { PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
 import type { PlanOffer } from '../../src/domain/subscriptions/plan-offer.ts';
 import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions/subscription.ts';
@@ -46,6 +48,7 @@ export interface PolicyOptions {
   readonly dailyCreditCap?: string;
   readonly overdraft?: string;
   readonly plansOnSale?: Readonly<Record<string, PlanOffer>>;
+  readonly promoCodes?: readonly PromoCode[];
   readonly expiredLotRefund?: ExpiredLotRefund;
   readonly maxHoldSeconds?: number;
   readonly heldGraceSeconds?: number;
@@ -66,6 +69,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     planTerms: new Map([[PLAN, { dailyCreditCap: cap, overdraft: credits(overdraft) }]]),
     plansOnSale: new Map(Object.entries(options.plansOnSale ?? {})),
     plansEverSold: new Map(Object.entries(options.plansOnSale ?? {})),
+    promoCodes: new Map((options.promoCodes ?? []).map((promotion) => [promotion.code, promotion])),
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
@@ -290,6 +294,9 @@ export class Books {
   readonly entries: PostedEntry[] = [];
   readonly changes: PostedChange[] = [];
   readonly audits: PostedAudit[] = [];
+  readonly redemptions: Redemption[] = [];
+  /** Redemptions by other organizations, by code. */
+  readonly redeemedElsewhere = new Map<string, number>();
   readonly records = new Map<string, IdempotencyRecord>();
   #ids: number;
 
@@ -466,6 +473,7 @@ export class Books {
         records: keyed.flatMap((command) => this.records.get(idempotencyId(command)) ?? []),
         purchases: [...this.purchases.values()],
         refundables: [...new Set(refunded)].flatMap((id) => this.#refundable(id) ?? []),
+        redemptions: [...this.opening.policies.promoCodes.keys()].map((code) => this.#redemptionsOf(code)),
         policies: this.opening.policies,
         newId: () => idOf(++this.#ids),
       });
@@ -501,6 +509,12 @@ export class Books {
   #holdSnapshot(id: string): HoldSnapshot | undefined {
     const hold = this.holds.get(id);
     return hold && { ...hold, pins: hold.pins.map(({ lotId, pinned }) => ({ lot: this.#lot(lotId), pinned })) };
+  }
+
+  #redemptionsOf(code: string): RedemptionCount {
+    const own = this.redemptions.filter((made) => made.code === code).length;
+    const total = own + (this.redeemedElsewhere.get(code) ?? 0);
+    return { code, total, byOrganization: new Map([[ORGANIZATION, own]]) };
   }
 
   #lot(id: string): StoredLot {
@@ -554,6 +568,7 @@ export class Books {
     for (const { facts, buyer, status, paidAt } of decision.changedPurchases) {
       this.purchases.set(facts.id, { facts: { ...facts, status }, buyer, paidAt });
     }
+    this.redemptions.push(...decision.redemptions);
     this.audits.push(...decision.audits);
   }
 

@@ -46,6 +46,10 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
         ),
         dailyCreditCap: fc.option(credits),
         overdraft: credits,
+        limits: fc.uniqueArray(
+          fc.record({ key: fc.constantFrom('projects', 'seats'), max: fc.nat(9), window: fc.constant(null) }),
+          { selector: ({ key }) => key },
+        ),
         features: fc.array(name, { maxLength: 2 }),
       }),
     ),
@@ -58,6 +62,19 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
         bucketKey: fc.constantFrom(...KEYS),
         expiresAfterDays: days,
       }),
+    ),
+    promoCodes: fc.uniqueArray(
+      fc.record({
+        code: fc.constantFrom('WELCOME', 'SPRING-26'),
+        bucketKey: fc.constantFrom(...KEYS),
+        credits,
+        expiresAfterDays: days,
+        maxRedemptions: fc.option(fc.nat(9)),
+        maxPerOrganization: fc.nat(3),
+        startsAt: fc.option(fc.nat().map(instant)),
+        endsAt: fc.option(fc.nat().map(instant)),
+      }),
+      { selector: ({ code }) => code },
     ),
     rates: fc.uniqueArray(
       fc

@@ -15,6 +15,7 @@ import type {
   ExtendCommand,
   GrantCommand,
   OveragePolicy,
+  RedeemCommand,
   RefundCommand,
   ReleaseCommand,
   ResolvePurchaseCommand,
@@ -185,6 +186,11 @@ export function aSubscription(
     planKey,
     when,
   };
+}
+
+export function aRedemption(code: string, key: string = freshKey()): RedeemCommand {
+  const hash = requestHash('redeemPromoCode', ORGANIZATION, { code });
+  return { kind: 'redeem', ...target, actor: A_KEY, requestId: null, idempotencyKey: key, requestHash: hash, code };
 }
 
 export interface GrantOptions {

@@ -14,6 +14,12 @@ export function demoWith(...replacements: readonly (readonly [text: string, repl
   }, DEMO_YAML);
 }
 
+/** Why a catalog after the demo's may not be applied: its bucket of promotional credits has become one of purchased ones. */
+export const OTHER_KIND = [
+  ['kind: PROMOTIONAL', 'kind: PURCHASED'],
+  ['promoCodes:\n  - { code: WELCOME, credits: 100, expiresAfterDays: 30 }\n', ''],
+] as const;
+
 /** The 1-based line on which a text stands first. */
 export const lineOf = (yaml: string, text: string): number =>
   yaml.split('\n').findIndex((line) => line.includes(text)) + 1;

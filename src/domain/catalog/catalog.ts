@@ -4,8 +4,10 @@
  */
 import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts';
 import { type Micros, plus } from '../credits/micros.ts';
+import type { PlanLimit } from '../limits/plan-limit.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
+import type { PromoCode } from '../promotions/promo-code.ts';
 import type { PlanOffer } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
@@ -46,6 +48,8 @@ export interface Plan {
   readonly dailyCreditCap: Micros | null;
   /** How far spending may go into debt where a call allows it. */
   readonly overdraft: Micros;
+  /** At most one for each key and window. What is not named is not limited. */
+  readonly limits: readonly PlanLimit[];
   readonly features: readonly string[];
 }
 
@@ -65,6 +69,7 @@ export interface Catalog {
   readonly buckets: readonly CatalogBucket[];
   readonly plans: readonly Plan[];
   readonly packages: readonly Package[];
+  readonly promoCodes: readonly PromoCode[];
   readonly rates: readonly Rate[];
   readonly policies: {
     /** The most that one command may move. */
@@ -132,7 +137,7 @@ export function bonusPercent(offer: Package): Decimal {
  * sale included.
  */
 export function postingPolicies(
-  { version, catalog: { buckets, plans: onSale, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
+  { version, catalog: { buckets, plans: onSale, promoCodes, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
   plans: readonly Plan[],
   rateCards: readonly RateCard[],
 ): Policies {
@@ -149,6 +154,7 @@ export function postingPolicies(
     planTerms: new Map(plans.map(({ key, dailyCreditCap, overdraft }) => [key, { dailyCreditCap, overdraft }])),
     plansOnSale: new Map(onSale.map((plan) => [plan.key, offerOf(plan)])),
     plansEverSold: new Map(plans.map((plan) => [plan.key, offerOf(plan)])),
+    promoCodes: new Map(promoCodes.map((promotion) => [promotion.code, promotion])),
     countsUnits: rateCards.some((card) => card.rates.some(isCounted)),
     countsSpending: plans.some((plan) => plan.dailyCreditCap !== null),
     holds: {

@@ -68,7 +68,7 @@ interface Identified {
   readonly rest: Readonly<Record<string, unknown>>;
 }
 
-/** Items are known by their key, rates by what they match, allowances by their bucket. */
+/** Items are known by their key, rates by what they match, promo codes by their code, allowances by their bucket. */
 function identify(item: Readonly<Record<string, unknown>>): Identified {
   if (typeof item.key === 'string') {
     const { key, ...rest } = item;
@@ -78,6 +78,10 @@ function identify(item: Readonly<Record<string, unknown>>): Identified {
     const { meter, match, preview = false, ...rest } = item;
     const dimensions = canonicalJson((match ?? {}) as JsonObject);
     return { name: `${meter}${dimensions === '{}' ? '' : dimensions}${preview === true ? '(preview)' : ''}`, rest };
+  }
+  if (typeof item.code === 'string') {
+    const { code, ...rest } = item;
+    return { name: code, rest };
   }
   if (typeof item.bucketKey === 'string') {
     const { bucketKey, ...rest } = item;

@@ -18,9 +18,12 @@ import {
 import { formatCredits, MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZERO } from '../credits/micros.ts';
 import { groupBy } from '../group-by.ts';
 import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
+import { PLAN_LIMIT_KEYS } from '../limits/plan-limit.ts';
 import type { Rate } from '../pricing/rate-card.ts';
+import { normalizeCode } from '../promotions/promo-code.ts';
 import { isStorableText } from '../storable-text.ts';
 import { type Instant, parseInstant } from '../time/instant.ts';
+import type { BucketKind } from '../wallet/snapshot.ts';
 import type { Catalog, Package } from './catalog.ts';
 
 export interface CatalogProblem {
@@ -135,18 +138,43 @@ const plan = z.strictObject({
     .default([]),
   dailyCreditCap: credits.nullable().default(null),
   overdraft: credits.default(ZERO),
+  limits: z
+    .array(z.strictObject({ key: z.enum(PLAN_LIMIT_KEYS), max: wholeNumber }))
+    .max(100)
+    .default([]),
   features: z.array(label).max(100).default([]),
 });
+
+const positiveCredits = credits.refine((amount) => amount > ZERO, 'must be more than 0');
 
 const offer = z.strictObject({
   key,
   name: label,
   price: money,
-  credits: credits.refine((amount) => amount > ZERO, 'must be more than 0'),
+  credits: positiveCredits,
   bonusCredits: credits.default(ZERO),
   bucket: key.optional(),
   expiresAfterDays: days.nullable().default(null),
 });
+
+const promoCode = z
+  .strictObject({
+    code: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{3,63}$/, 'must be 4 to 64 of A–Z 0–9 _ -, beginning with a letter or digit')
+      .transform(normalizeCode),
+    bucket: key.optional(),
+    credits: positiveCredits,
+    expiresAfterDays: days.nullable().default(null),
+    maxRedemptions: wholeNumber.nullable().default(null),
+    maxPerOrganization: wholeNumber.default(1),
+    startsAt: instantWithZone.nullable().default(null),
+    endsAt: instantWithZone.nullable().default(null),
+  })
+  .refine(({ startsAt, endsAt }) => startsAt === null || endsAt === null || startsAt < endsAt, {
+    path: ['endsAt'],
+    message: 'must lie after startsAt',
+  });
 
 const positiveDecimal = decimal.refine((value) => value.coefficient > 0n, 'must be more than 0');
 
@@ -170,7 +198,7 @@ const rate = z.strictObject({
   tiers: z.array(tier).min(1, 'needs at least one tier').max(MAX_TIERS).optional(),
   freeUnits: decimal.default(ZERO_DECIMAL),
   minimumCredits: credits.default(ZERO),
-  roundTo: credits.refine((amount) => amount > ZERO, 'must be more than 0').default(TO_THE_MICRO.increment),
+  roundTo: positiveCredits.default(TO_THE_MICRO.increment),
   rounding: z.enum(['HALF_UP', 'UP', 'DOWN']).default(TO_THE_MICRO.mode),
 });
 
@@ -178,10 +206,11 @@ const document = z.strictObject({
   buckets: z.array(bucket).min(1, 'a catalog needs at least one bucket').max(50),
   plans: z.array(plan).max(100).default([]),
   packages: z.array(offer).max(200).default([]),
+  promoCodes: z.array(promoCode).max(5_000).default([]),
   rates: z.array(rate).max(5_000).default([]),
   policies: z
     .strictObject({
-      commandCeiling: credits.refine((amount) => amount > ZERO, 'must be more than 0').default(MAX_CREDITS),
+      commandCeiling: positiveCredits.default(MAX_CREDITS),
       latenessDays: wholeNumber.default(7),
       holds: z
         .strictObject({
@@ -315,10 +344,20 @@ function checkReferences(raw: RawCatalog): Problem[] {
       raw.packages.map((item) => item.key),
       'packages',
     ),
+    ...repeated(
+      raw.promoCodes.map((item) => item.code),
+      'promoCodes',
+    ),
     ...raw.rates.flatMap((item, index) => [...checkPrice(item, index), ...checkMinimum(item, index)]),
     ...checkAmbiguity(raw.rates),
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
-    ...raw.packages.flatMap((item, index) => checkOffer(item, index, raw, bucketsByKey)),
+    ...raw.plans.flatMap((item, index) => checkLimits(item, index)),
+    ...raw.packages.flatMap((item, index) =>
+      checkTarget(['packages', index], item.bucket, { kind: 'PURCHASED', goods: 'packages' }, raw),
+    ),
+    ...raw.promoCodes.flatMap((item, index) =>
+      checkTarget(['promoCodes', index], item.bucket, { kind: 'PROMOTIONAL', goods: 'promo codes' }, raw),
+    ),
   ];
 }
 
@@ -343,19 +382,27 @@ function checkAllowances({ allowances }: RawCatalog['plans'][number], plan: numb
   });
 }
 
-const purchasedBucket = (raw: RawCatalog) => raw.buckets.find((item) => item.kind === 'PURCHASED');
+function checkLimits({ limits }: RawCatalog['plans'][number], plan: number): Problem[] {
+  const keys = limits.map((limit) => limit.key);
+  return limits.flatMap(({ key }, index): Problem[] => {
+    if (keys.indexOf(key) === index) return [];
+    return [{ path: ['plans', plan, 'limits', index], message: `repeats ${key}, which stands above` }];
+  });
+}
 
-function checkOffer(
-  item: RawCatalog['packages'][number],
-  index: number,
+const firstBucket = (raw: RawCatalog, kind: BucketKind) => raw.buckets.find((item) => item.kind === kind);
+
+/** What is sold or given goes to a bucket of one kind; to the first of that kind where it names none. */
+function checkTarget(
+  path: Path,
+  named: string | undefined,
+  { kind, goods }: { readonly kind: BucketKind; readonly goods: string },
   raw: RawCatalog,
-  buckets: BucketsByKey,
 ): Problem[] {
-  const target = item.bucket === undefined ? purchasedBucket(raw) : buckets.get(item.bucket);
-  if (target?.kind === 'PURCHASED') return [];
-  const path = ['packages', index];
-  if (item.bucket === undefined) return [{ path, message: 'packages need a bucket of kind PURCHASED' }];
-  const message = target ? 'packages go to buckets of kind PURCHASED' : `there is no bucket ${item.bucket}`;
+  const target = named === undefined ? firstBucket(raw, kind) : raw.buckets.find((item) => item.key === named);
+  if (target?.kind === kind) return [];
+  if (named === undefined) return [{ path, message: `${goods} need a bucket of kind ${kind}` }];
+  const message = target ? `${goods} go to buckets of kind ${kind}` : `there is no bucket ${named}`;
   return [{ path: [...path, 'bucket'], message }];
 }
 
@@ -431,14 +478,17 @@ function settles(third: RawRate, a: RawRate, b: RawRate): boolean {
 }
 
 function build(raw: RawCatalog): Catalog {
-  const defaultBucket = purchasedBucket(raw)?.key ?? '';
+  const forPurchases = firstBucket(raw, 'PURCHASED')?.key ?? '';
+  const forPromotions = firstBucket(raw, 'PROMOTIONAL')?.key ?? '';
   return {
     buckets: raw.buckets,
     plans: raw.plans.map((item) => ({
       ...item,
       allowances: item.allowances.map(({ bucket: bucketKey, ...allowance }) => ({ bucketKey, ...allowance })),
+      limits: item.limits.map((limit) => ({ ...limit, window: null })),
     })),
-    packages: raw.packages.map(({ bucket: bucketKey = defaultBucket, ...item }): Package => ({ ...item, bucketKey })),
+    packages: raw.packages.map(({ bucket: bucketKey = forPurchases, ...item }): Package => ({ ...item, bucketKey })),
+    promoCodes: raw.promoCodes.map(({ bucket: bucketKey = forPromotions, ...item }) => ({ ...item, bucketKey })),
     rates: raw.rates.map(buildRate),
     policies: raw.policies,
     ratesEffectiveAt: raw.ratesEffectiveAt,

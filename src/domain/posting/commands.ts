@@ -125,6 +125,12 @@ export interface EventsCommand extends OnWallet {
   readonly events: readonly (DebitCommand | Refusal)[];
 }
 
+export interface RedeemCommand extends OnWallet, Keyed, Audited {
+  readonly kind: 'redeem';
+  /** In capitals. */
+  readonly code: string;
+}
+
 export interface GrantCommand extends OnWallet, Keyed, Audited {
   readonly kind: 'grant';
   readonly credits: Micros;
@@ -162,6 +168,7 @@ export type KeyedCommand =
   | HoldCommand
   | RefundCommand
   | SubscribeCommand
+  | RedeemCommand
   | GrantCommand
   | AdjustCommand;
 export type SubscriptionCommand = CancelSubscriptionCommand | ResumeSubscriptionCommand;

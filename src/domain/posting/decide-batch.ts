@@ -27,6 +27,7 @@ import {
   type HoldingPolicies,
 } from './decide-hold.ts';
 import { type DraftPurchase, decideResolvePurchase } from './decide-purchase.ts';
+import { checkPromoCode, decideRedeem, type PromotionPolicies } from './decide-redeem.ts';
 import {
   type DraftRefundable,
   decideRefund,
@@ -38,11 +39,17 @@ import { answerAgain, type IdempotencyRecord, idempotencyId, recordOf } from './
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
 import type { PostedAudit } from './records.ts';
+import { type Redemption, type RedemptionCount, RedemptionDrafts } from './redemption-drafts.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
 
 /** What the catalog says about posting. */
-export interface Policies extends HoldingPolicies, BucketPolicies, RefundPolicies, SubscriptionPolicies {
+export interface Policies
+  extends HoldingPolicies,
+    BucketPolicies,
+    RefundPolicies,
+    SubscriptionPolicies,
+    PromotionPolicies {
   /** The version of the catalog that they are of. */
   readonly catalogVersion: number;
 }
@@ -55,6 +62,8 @@ export interface BatchInput {
   readonly purchases: readonly Omit<DraftPurchase, 'status' | 'paidAt'>[];
   /** The transactions that refunds name. */
   readonly refundables: readonly RefundableTransaction[];
+  /** Of the promo codes that commands name and the catalog knows. */
+  readonly redemptions: readonly RedemptionCount[];
   readonly policies: Policies;
   /** Gives fresh ids, ascending. */
   readonly newId: () => string;
@@ -68,6 +77,7 @@ export interface BatchDecision {
   readonly newRecords: readonly IdempotencyRecord[];
   readonly changedPurchases: readonly DraftPurchase[];
   readonly audits: readonly PostedAudit[];
+  readonly redemptions: readonly Redemption[];
 }
 
 /** The loaded lots of this bucket do not cover the batch's demand: load more of them and decide again. */
@@ -84,6 +94,7 @@ interface BatchState {
   readonly newId: () => string;
   readonly purchases: ReadonlyMap<string, DraftPurchase>;
   readonly refundables: ReadonlyMap<string, DraftRefundable>;
+  readonly redemptions: RedemptionDrafts;
   /** Calls of all or nothing that are nothing, by the place of their command in the batch. */
   readonly blocked: ReadonlyMap<number, BlockedCall>;
   readonly busy: ReadonlySet<string>;
@@ -157,6 +168,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     newId: input.newId,
     purchases: new Map(purchases.map((purchase) => [purchase.facts.id, purchase])),
     refundables: new Map(input.refundables.map((facts) => [facts.id, { facts, refunded: facts.refunded }])),
+    redemptions: new RedemptionDrafts(input.redemptions),
     blocked,
     busy,
     policies: input.policies,
@@ -168,6 +180,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     books: [...books.values()],
     newRecords: state.newRecords,
     audits: state.audits,
+    redemptions: state.redemptions.made,
     changedPurchases: purchases.filter((purchase) => purchase.status !== purchase.facts.status),
   };
 }
@@ -253,6 +266,8 @@ function checkNow({ policies }: BatchState, book: WalletBook, command: KeyedComm
       return checkGrant(book, command);
     case 'subscribe':
       return checkPlan(book, command, policies);
+    case 'redeem':
+      return checkPromoCode(book, command, policies);
     default:
       return null;
   }
@@ -275,6 +290,8 @@ function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand)
       return decideRefund(book, command, state.refundables.get(command.transactionId), policies);
     case 'subscribe':
       return decideSubscribe(book, command, policies, state.newId);
+    case 'redeem':
+      return decideRedeem(book, command, state.redemptions, policies);
     case 'grant':
       return decideGrant(book, command, policies);
     case 'adjust':
@@ -340,7 +357,7 @@ interface Audited {
   readonly requestId: string | null;
 }
 
-/** Grants, adjustments and changes of plan are audited in the transaction that posts them. */
+/** Grants, adjustments, promo codes and changes of plan are audited in the transaction that posts them. */
 function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
   switch (command.kind) {
     case 'grant':
@@ -349,6 +366,11 @@ function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
       const { credits, bucketKey, description: reason, requestId } = command;
       const after = { transactionId: outcome.transaction.id, credits: formatCredits(credits), bucketKey, reason };
       return { action: command.kind === 'grant' ? 'grantCredits' : 'adjustBalance', after, requestId };
+    }
+    case 'redeem': {
+      if (outcome.status !== 'posted') return null;
+      const after = { transactionId: outcome.transaction.id, code: command.code };
+      return { action: 'redeemPromoCode', after, requestId: command.requestId };
     }
     case 'subscribe': {
       if (outcome.status !== 'subscribed') return null;

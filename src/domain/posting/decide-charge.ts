@@ -41,7 +41,7 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
   const charged = plus(sources.spent, sources.borrowed);
   if (transaction.amount !== negate(charged)) throw new Error('a debit must move exactly what was priced');
   for (const limit of limitsOf(book, policies)) book.counters.spend(limit, charged);
-  book.counters.countUnits(priced.counted, book.windows.billing.start);
+  book.countUnits(priced.counted);
   return posted(book, transaction);
 }
 

@@ -1,11 +1,11 @@
 /** What an operator does by hand: granting credits and adjusting a bucket, with a reason that stays in the ledger. */
-import { MAX_GRANTED_BALANCE, negate, ZERO } from '../credits/micros.ts';
+import { MAX_GRANTED_BALANCE, type Micros, negate, ZERO } from '../credits/micros.ts';
 import { type InvalidInput, invalidInput } from '../refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AdjustCommand, GrantCommand } from './commands.ts';
 import type { DraftBucket, DraftLot, NewLot } from './lot-drafts.ts';
-import { type Outcome, posted, refused } from './outcomes.ts';
+import { type Outcome, type Posted, posted, refused } from './outcomes.ts';
 import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
 
@@ -21,14 +21,19 @@ export function checkGrant(book: WalletBook, command: GrantCommand | AdjustComma
   if (command.kind === 'grant' && command.expiresAt !== null && command.expiresAt <= book.now) {
     return invalidInput(['expiresAt'], 'must lie in the future of the organization’s clock');
   }
-  return command.credits > ZERO && book.balance + command.credits > MAX_GRANTED_BALANCE
-    ? invalidInput(['credits'], 'would raise the balance above what a wallet can hold')
+  return checkRoom(book, command.credits, ['credits']);
+}
+
+/** Whether a wallet can hold so much more; taking away always fits. */
+export function checkRoom(book: WalletBook, credits: Micros, path: readonly string[]): InvalidInput | null {
+  return credits > ZERO && book.balance + credits > MAX_GRANTED_BALANCE
+    ? invalidInput(path, 'would raise the balance above what a wallet can hold')
     : null;
 }
 
 export function decideGrant(book: WalletBook, command: GrantCommand, policies: BucketPolicies): Outcome {
   const bucket = book.requireBucket(command.bucketKey);
-  return grantLot(book, command, 'GRANT', 'GRANT', {
+  return grantLot(book, byOperator(book, command, 'GRANT', 'GRANT'), {
     bucket,
     source: 'PROMOTION',
     amount: command.credits,
@@ -43,7 +48,7 @@ export function decideGrant(book: WalletBook, command: GrantCommand, policies: B
 export function decideAdjust(book: WalletBook, command: AdjustCommand, policies: BucketPolicies): Outcome {
   const bucket = book.requireBucket(command.bucketKey);
   if (command.credits > ZERO) {
-    return grantLot(book, command, 'ADJUSTMENT', 'ADJUSTMENT', {
+    return grantLot(book, byOperator(book, command, 'ADJUSTMENT', 'ADJUSTMENT'), {
       bucket,
       source: 'ADJUSTMENT',
       amount: command.credits,
@@ -66,16 +71,11 @@ export function decideAdjust(book: WalletBook, command: AdjustCommand, policies:
   return posted(book, transaction);
 }
 
-function grantLot(
-  book: WalletBook,
-  command: GrantCommand | AdjustCommand,
-  kind: TransactionKind,
-  reasonCode: string,
-  lot: NewLot,
-): Outcome {
+/** Posts a transaction that makes one lot. */
+export function grantLot(book: WalletBook, details: TransactionDetails, lot: NewLot): Posted {
   const granted: DraftLot[] = [];
-  const transaction = book.post(byOperator(book, command, kind, reasonCode), ({ grant }) => {
-    granted.push(grant(lot, reasonCode));
+  const transaction = book.post(details, ({ grant }) => {
+    granted.push(grant(lot, details.reasonCode));
   });
   return posted(book, transaction, { lotId: granted[0]?.facts.id ?? null });
 }
@@ -91,7 +91,7 @@ function byOperator(
 }
 
 /** Expiry by the catalog's default for the bucket, counted in the organization's local days. */
-function defaultExpiry(book: WalletBook, bucket: DraftBucket, policies: BucketPolicies): Instant | null {
+export function defaultExpiry(book: WalletBook, bucket: DraftBucket, policies: BucketPolicies): Instant | null {
   const days = policies.defaultExpiryDays.get(bucket.facts.key);
   return days === undefined ? null : addDays(book.now, days, book.snapshot.timeZone);
 }

@@ -116,7 +116,7 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   book.holds.capture(hold, negate(transaction.amount));
   // What comes beyond the hold counts in the window of now and is not refused by it.
   for (const limit of limitsOf(book, policies)) book.counters.spend(limit, overage);
-  book.counters.countUnits(priced.counted, book.windows.billing.start);
+  book.countUnits(priced.counted);
   if (isFinal) {
     book.holds.resolve(hold, 'CAPTURED', book.now);
     giveBack(book, hold, minus(reserved, fromHold), book.now);

@@ -129,7 +129,13 @@ export const NO_ATTRIBUTION: Attribution = { userId: null, projectId: null, task
 export interface PostedAudit {
   readonly id: string;
   readonly organizationId: string;
-  readonly action: 'grantCredits' | 'adjustBalance' | 'selectPlan' | 'cancelSubscription' | 'resumeSubscription';
+  readonly action:
+    | 'grantCredits'
+    | 'adjustBalance'
+    | 'redeemPromoCode'
+    | 'selectPlan'
+    | 'cancelSubscription'
+    | 'resumeSubscription';
   readonly actor: Actor;
   readonly after: JsonObject;
   readonly requestId: string | null;

@@ -5,6 +5,7 @@
  */
 import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
+import type { CountedUnits } from '../pricing/price.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import { anchoredMonthPeriod, dayPeriod, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
@@ -247,6 +248,11 @@ export class WalletBook {
   close(lot: DraftLot): void {
     this.lots.close(lot);
     this.transitionsChanged = true;
+  }
+
+  /** Counts units in the billing period of now, which is cut only where there are some: cutting it costs as much as a debit. */
+  countUnits(counted: readonly CountedUnits[]): void {
+    if (counted.length > 0) this.counters.countUnits(counted, this.windows.billing.start);
   }
 
   changeSubscription(next: Subscription): void {

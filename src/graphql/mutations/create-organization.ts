@@ -29,7 +29,8 @@ const OrganizationPayloadRef = builder.objectRef<{ readonly organizationId: stri
   }),
 });
 
-const OrganizationResult = resultUnion('OrganizationResult', OrganizationPayloadRef, [
+export const OrganizationResult = resultUnion('OrganizationResult', OrganizationPayloadRef, [
+  'PlanLimitReached',
   'Conflict',
   'NotFound',
   'InvalidInput',

@@ -27,7 +27,7 @@ const ProjectPayloadRef = builder.objectRef<{ readonly projectId: string }>('Pro
   }),
 });
 
-const ProjectResult = resultUnion('ProjectResult', ProjectPayloadRef, ['NotFound', 'InvalidInput']);
+const ProjectResult = resultUnion('ProjectResult', ProjectPayloadRef, ['PlanLimitReached', 'NotFound', 'InvalidInput']);
 
 builder.mutationField('createProject', (t) =>
   t.field({

@@ -38,7 +38,7 @@ const GrantPayloadRef = builder.objectRef<Answered>('GrantPayload').implement({
   }),
 });
 
-const GrantResult = resultUnion('GrantResult', GrantPayloadRef, [
+export const GrantResult = resultUnion('GrantResult', GrantPayloadRef, [
   'IdempotencyKeyReused',
   'WalletFrozen',
   'Conflict',

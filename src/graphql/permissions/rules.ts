@@ -18,6 +18,12 @@ const isPerson = rule('isPerson')((_parent, _args, { caller }: GraphQLContext) =
   return caller.kind !== 'API_KEY' || forbidden();
 });
 
+/** Signed in as a person who is no operator: operators are members of nothing. */
+const isUser = rule('isUser')((_parent, _args, { caller }: GraphQLContext) => {
+  if (caller.kind === 'ANONYMOUS') return unauthenticated();
+  return caller.kind === 'USER' || forbidden();
+});
+
 const needs = (permission: Permission) =>
   rule(`needs ${permission}`)((_parent, _args, { caller }: GraphQLContext) => {
     if (caller.kind === 'ANONYMOUS') return unauthenticated();
@@ -63,8 +69,14 @@ export const ruleTree = {
     selectPlan: writesBilling,
     cancelSubscription: writesBilling,
     resumeSubscription: writesBilling,
+    redeemPromoCode: writesBilling,
     createOrganization: isPerson,
+    updateOrganization: managesOrganization,
     createProject: managesOrganization,
+    inviteMember: managesOrganization,
+    acceptInvitation: isUser,
+    changeMemberRole: managesOrganization,
+    removeMember: managesOrganization,
     createApiKey: managesOrganization,
     revokeApiKey: managesOrganization,
     grantCredits: operates,

@@ -144,7 +144,7 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
   ),
   Membership: rows<Membership>(
     'Membership',
-    (prisma, ids, query) => prisma.membership.findMany({ ...query, where: { id: { in: ids } } }),
+    (prisma, ids, query) => prisma.membership.findMany({ ...query, where: { id: { in: ids }, removedAt: null } }),
     mayReadBilling,
     byId,
   ),
@@ -176,7 +176,7 @@ function entryKey(key: string): { walletId: string; sequence: bigint }[] {
   return isUuid(walletId) && /^\d{1,18}$/.test(sequence) ? [{ walletId, sequence: BigInt(sequence) }] : [];
 }
 
-/** Oneself, and the people of organizations whose members one may read. */
+/** Oneself, and the people of organizations whose members one may read, those who left included: the books name them. */
 async function findKnownUsers(
   prisma: Prisma,
   ids: string[],

@@ -51,7 +51,7 @@ const ViewerRef = builder.objectRef<Exclude<Caller, { kind: 'ANONYMOUS' }>>('Vie
         const query = queryFromInfo({ context, info }) as NodeQuery;
         return context.services.prisma.membership.findMany({
           ...query,
-          where: { userId: caller.userId, status: 'ACTIVE' },
+          where: { userId: caller.userId, status: 'ACTIVE', removedAt: null },
           orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
           take: MAX_MEMBERSHIPS,
         });

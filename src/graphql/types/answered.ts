@@ -20,7 +20,7 @@ export const answeredFields = (t: PothosSchemaTypes.ObjectFieldBuilder<BuilderTy
     description: 'The wallet as it is now.',
     resolve: async ({ organizationId }, _args, context, info) => {
       const wallet = await loadWallet(context, info, organizationId);
-      if (!wallet) throw new Error('an operator may read every wallet');
+      if (!wallet) throw new Error('who is given credits may read the wallet');
       return wallet;
     },
   }),

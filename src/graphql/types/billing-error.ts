@@ -13,6 +13,7 @@ import type {
   NotAttempted,
   NotFound,
   PaymentFailed,
+  PlanLimitReached,
   RefundExceedsOriginal,
   Refusal,
   RefusalCode,
@@ -25,11 +26,13 @@ import { formatInstant } from '../../domain/time/instant.ts';
 import { builder } from '../builder.ts';
 import { ErrorCodeEnum, HoldStatusEnum, SubscriptionStatusEnum } from './enums.ts';
 import { ExplanationRef, refusalExplained } from './explanation.ts';
+import { PlanRef } from './plan.ts';
 
 const HTTP_STATUS: Readonly<Record<RefusalCode, number>> = {
   INSUFFICIENT_CREDITS: 402,
   SUBSCRIPTION_REQUIRED: 403,
   SPEND_LIMIT_REACHED: 429,
+  PLAN_LIMIT_REACHED: 403,
   HOLD_NOT_OPEN: 409,
   CAPTURE_EXCEEDS_HOLD: 402,
   REFUND_EXCEEDS_ORIGINAL: 409,
@@ -46,6 +49,7 @@ const HTTP_STATUS: Readonly<Record<RefusalCode, number>> = {
 const TYPE_NAME: Readonly<Record<RefusalCode, string>> = {
   INSUFFICIENT_CREDITS: 'InsufficientCredits',
   SPEND_LIMIT_REACHED: 'SpendLimitReached',
+  PLAN_LIMIT_REACHED: 'PlanLimitReached',
   HOLD_NOT_OPEN: 'HoldNotOpen',
   CAPTURE_EXCEEDS_HOLD: 'CaptureExceedsHold',
   REFUND_EXCEEDS_ORIGINAL: 'RefundExceedsOriginal',
@@ -70,6 +74,8 @@ function describe(refusal: Refusal): string {
       return `${formatCredits(refusal.required)} credits are required and ${formatCredits(refusal.available)} are available.`;
     case 'SPEND_LIMIT_REACHED':
       return `This would exceed the limit of ${formatCredits(refusal.limit)} credits, of which ${formatCredits(refusal.used)} are used; it resets at ${formatInstant(refusal.resetsAt)}.`;
+    case 'PLAN_LIMIT_REACHED':
+      return `The plan’s limit for ${refusal.key} is ${refusal.limit}, and ${refusal.current} are in use.`;
     case 'HOLD_NOT_OPEN':
       return `The hold is ${refusal.status} and can be used no more.`;
     case 'CAPTURE_EXCEEDS_HOLD':
@@ -172,6 +178,38 @@ export const SpendLimitReachedRef = builder.objectRef<SpendLimitReached>('SpendL
       nullable: true,
       description: 'How the charge was priced and which limits it met; null without billing:read.',
       resolve: ({ explanation }, _args, { caller }) => refusalExplained(explanation, caller),
+    }),
+  }),
+});
+
+export const PlanLimitReachedRef = builder.objectRef<PlanLimitReached>('PlanLimitReached').implement({
+  interfaces,
+  description: 'Returned when a limit of the plan allows no more. HTTP equivalent 403.',
+  fields: (t) => ({
+    key: t.exposeString('key', { description: 'Which limit, as in `Plan.limits`.' }),
+    limit: t.exposeInt('limit', { description: 'The most that may be had.' }),
+    current: t.exposeInt('current', { description: 'How much there was when it was refused.' }),
+    resetsAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When there is room again; null for what is not counted by a window.',
+      resolve: ({ resetsAt }) => resetsAt,
+    }),
+    upgradePlans: t.field({
+      type: [PlanRef],
+      description: 'The plans on sale that allow more, cheapest first.',
+      resolve: ({ upgradePlanKeys }, _args, { services: { catalogs } }) =>
+        upgradePlanKeys.flatMap((key) => catalogs.planByKey(key) ?? []),
+    }),
+    billingUrl: t.string({
+      description: 'Where the plan is changed.',
+      resolve: (_refusal, _args, { publicUrl }) => `${publicUrl}/billing`,
+    }),
+    explanation: t.field({
+      type: ExplanationRef,
+      nullable: true,
+      description: 'How a charge was priced and which limits it met; null for what is no charge.',
+      resolve: () => null,
     }),
   }),
 });
@@ -286,6 +324,7 @@ export const InvalidInputRef = builder.objectRef<InvalidInput>('InvalidInput').i
 const TYPE_OF_MEMBER = {
   InsufficientCredits: InsufficientCreditsRef,
   SpendLimitReached: SpendLimitReachedRef,
+  PlanLimitReached: PlanLimitReachedRef,
   HoldNotOpen: HoldNotOpenRef,
   CaptureExceedsHold: CaptureExceedsHoldRef,
   RefundExceedsOriginal: RefundExceedsOriginalRef,

@@ -230,6 +230,15 @@ export const UsageDimensionEnum = builder.enumType('UsageDimension', {
   } as const,
 });
 
+export const LimitWindowEnum = builder.enumType('LimitWindow', {
+  description: 'What a limit is counted by; windows are half-open.',
+  values: {
+    HOUR: { description: 'An hour.' },
+    DAY: { description: 'A day in the organization’s time zone.' },
+    MONTH: { description: 'A calendar month in the organization’s time zone.' },
+  } as const,
+});
+
 export const ErrorCodeEnum = builder.enumType('ErrorCode', {
   description: 'Codes of refusals, one per error type.',
   values: {
@@ -237,7 +246,7 @@ export const ErrorCodeEnum = builder.enumType('ErrorCode', {
     SUBSCRIPTION_REQUIRED: { description: 'See SubscriptionRequired.' },
     SPEND_LIMIT_REACHED: { description: 'See SpendLimitReached.' },
     ALLOCATION_EXHAUSTED: { description: 'An earmark is used up.' },
-    PLAN_LIMIT_REACHED: { description: 'A limit of the plan is reached.' },
+    PLAN_LIMIT_REACHED: { description: 'See PlanLimitReached.' },
     IDEMPOTENCY_KEY_REUSED: { description: 'See IdempotencyKeyReused.' },
     UNKNOWN_METER: { description: 'See UnknownMeter.' },
     WALLET_FROZEN: { description: 'See WalletFrozen.' },

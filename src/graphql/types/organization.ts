@@ -7,6 +7,7 @@ import { type BuilderTypes, builder } from '../builder.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
 import { nestedConnection } from '../loading/connections.ts';
+import { loadPlanLimits } from '../loading/plan-limits.ts';
 import { loadSubscription } from '../loading/subscriptions.ts';
 import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
@@ -17,6 +18,7 @@ import { AuditConnection } from './audit-record.ts';
 import { UsageDimensionEnum } from './enums.ts';
 import { MembershipConnection } from './membership.ts';
 import { NodeRef } from './node.ts';
+import { PlanLimitStatusRef } from './plan-limit-status.ts';
 import { PlanSubscriptionRef } from './plan-subscription.ts';
 import { ProjectConnection } from './project.ts';
 import { PurchaseConnection } from './purchase.ts';
@@ -37,6 +39,8 @@ interface OrganizationList<Row extends DatedRow> {
   readonly description: string;
   /** True where what is due on the wallets is posted before reading. */
   readonly settles?: boolean;
+  /** Which rows are in the list; all without it. */
+  readonly where?: object;
   readonly pages: {
     readonly orderBy: object[];
     readonly cursorOf: (row: Row) => string;
@@ -55,7 +59,14 @@ export const OrganizationRef = builder.prismaObject('Organization', {
   interfaces: [NodeRef],
   fields: (t) => {
     /** A list of the organization, for those who may read it. */
-    const list = <Row extends DatedRow>({ type, description, pages, settles = false, read }: OrganizationList<Row>) =>
+    const list = <Row extends DatedRow>({
+      type,
+      description,
+      pages,
+      settles = false,
+      where = {},
+      read,
+    }: OrganizationList<Row>) =>
       t.field({
         type,
         nullable: true,
@@ -76,7 +87,7 @@ export const OrganizationRef = builder.prismaObject('Organization', {
               return read(
                 prisma,
                 { id: { in: ids } },
-                { ...query, where: pages.after(page), orderBy: pages.orderBy, take },
+                { ...query, where: { AND: [where, pages.after(page)] }, orderBy: pages.orderBy, take },
               );
             },
           });
@@ -176,7 +187,8 @@ export const OrganizationRef = builder.prismaObject('Organization', {
       }),
       members: list({
         type: MembershipConnection,
-        description: 'Its members, oldest first; null to those without billing:read.',
+        description: 'Its members and those who are invited, oldest first; null to those without billing:read.',
+        where: { removedAt: null },
         pages: memberPages,
         read: async (prisma, where, memberships) =>
           (await prisma.organization.findMany({ where, select: { id: true, memberships } })).map(
@@ -191,6 +203,13 @@ export const OrganizationRef = builder.prismaObject('Organization', {
           (await prisma.organization.findMany({ where, select: { id: true, projects } })).map(
             ({ id, projects: rows }) => ({ id, rows }),
           ),
+      }),
+      limits: t.field({
+        type: [PlanLimitStatusRef],
+        nullable: true,
+        description:
+          'What its plan limits and how much of it is used. To a person also what limits them: how many organizations they own and have joined, in any. Without a subscription, or with a canceled one, the limits of the cheapest plan apply. Null to those without billing:read.',
+        resolve: ({ id }, _args, context, info) => loadPlanLimits(context, info, id),
       }),
       apiKeys: list({
         type: ApiKeyConnection,

@@ -1,8 +1,9 @@
 /** Plans of the catalog. */
 import type { Plan, PlanAllowance } from '../../domain/catalog/catalog.ts';
+import type { PlanLimit } from '../../domain/limits/plan-limit.ts';
 import { builder } from '../builder.ts';
 import { encodeId } from '../ids.ts';
-import { BillingIntervalEnum, RefreshIntervalEnum } from './enums.ts';
+import { BillingIntervalEnum, LimitWindowEnum, RefreshIntervalEnum } from './enums.ts';
 import { MoneyRef } from './money.ts';
 import { NodeRef } from './node.ts';
 
@@ -16,6 +17,22 @@ const PlanAllowanceRef = builder.objectRef<PlanAllowance>('PlanAllowance').imple
       type: 'Credits',
       nullable: true,
       description: 'The most of a period’s rest that is carried into the next, for one period; null for nothing.',
+    }),
+  }),
+});
+
+const PlanLimitRef = builder.objectRef<PlanLimit>('PlanLimit').implement({
+  description: 'How much of something a plan allows.',
+  fields: (t) => ({
+    key: t.exposeString('key', {
+      description: 'What: organizations_owned, organizations_joined, projects, seats or pending_invitations.',
+    }),
+    max: t.exposeInt('max', { description: 'The most there may be, not negative.' }),
+    window: t.field({
+      type: LimitWindowEnum,
+      nullable: true,
+      description: 'The window it counts in; null for what is counted as it stands.',
+      resolve: ({ window }) => window,
     }),
   }),
 });
@@ -44,6 +61,11 @@ export const PlanRef = builder.objectRef<Plan>('Plan').implement({
     overdraft: t.expose('overdraft', {
       type: 'Credits',
       description: 'How far a charge with the overage policy DEBT may go into debt; 0 for not at all.',
+    }),
+    limits: t.field({
+      type: [PlanLimitRef],
+      description: 'How much it allows to have; what is not named here is not limited.',
+      resolve: (plan) => [...plan.limits],
     }),
     features: t.stringList({ description: 'What to tell people about it.', resolve: (plan) => [...plan.features] }),
   }),

@@ -13,6 +13,7 @@ import { formatMoney } from '../../../src/domain/catalog/format-money.ts';
 import { formatProblem, parseCatalog } from '../../../src/domain/catalog/parse-catalog.ts';
 import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
 import { rateCard } from '../../../src/domain/pricing/rate-card.ts';
+import type { PromoCode } from '../../../src/domain/promotions/promo-code.ts';
 import { instant } from '../../../src/domain/time/instant.ts';
 import { credits } from '../../support/builders-values.ts';
 
@@ -112,6 +113,17 @@ plans: [{ name: Plan, ${name}, ${plan} }]`;
   return parsed.catalog;
 }
 
+const WELCOME: PromoCode = {
+  code: 'WELCOME',
+  bucketKey: 'promotional',
+  credits: credits('20'),
+  expiresAfterDays: 30,
+  maxRedemptions: 1_000,
+  maxPerOrganization: 1,
+  startsAt: null,
+  endsAt: null,
+};
+
 describe('the policies that posting needs', () => {
   it('are those of the catalog, in the units of the domain', () => {
     const catalog: Catalog = {
@@ -124,6 +136,7 @@ describe('the policies that posting needs', () => {
         ...aCatalogWith('interval: YEAR', 'key: team, price: { amountMinor: 900, currency: USD }').plans,
       ],
       packages: [],
+      promoCodes: [WELCOME],
       rates: [],
       policies: {
         commandCeiling: credits('5'),
@@ -149,6 +162,7 @@ describe('the policies that posting needs', () => {
       plansEverSold: new Map([
         ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
       ]),
+      promoCodes: new Map([['WELCOME', WELCOME]]),
       countsUnits: false,
       countsSpending: true,
       holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },

@@ -4,7 +4,7 @@ import { type CatalogDecision, decideCatalog } from '../../../src/domain/catalog
 import { formatInstant } from '../../../src/domain/time/instant.ts';
 import { aVersion } from '../../support/builders-catalog.ts';
 import { at, credits } from '../../support/builders-values.ts';
-import { DEMO_YAML, demoWith, parsedCatalog } from '../../support/catalog-files.ts';
+import { DEMO_YAML, demoWith, OTHER_KIND, parsedCatalog } from '../../support/catalog-files.ts';
 
 const NOW = '2026-11-21T12:00:00.000Z';
 const YESTERDAY = '2026-11-20T12:00:00.000Z';
@@ -57,25 +57,25 @@ describe('a catalog', () => {
 });
 
 describe('a bucket', () => {
-  const OTHER_KIND: Replacement = ['kind: PROMOTIONAL', 'kind: PURCHASED'];
   const WITHOUT: Replacement = [
     '  - { key: promotional, name: Promotional credits, kind: PROMOTIONAL, burnPriority: 20, expiresAfterDays: 90 }\n',
     '',
   ];
+  const [, NO_CODES] = OTHER_KIND;
   const refused = [{ path: ['buckets', 1, 'kind'], message: expect.stringContaining('PROMOTIONAL') }];
 
   it('keeps its kind', () => {
-    expect(obstacles(decide(inForce, OTHER_KIND))).toEqual(refused);
+    expect(obstacles(decide(inForce, ...OTHER_KIND))).toEqual(refused);
   });
 
   it('keeps its kind while no catalog names it, for wallets still have it', () => {
-    const versions = [...inForce, aVersion(2, demoWith(WITHOUT), YESTERDAY)];
-    expect(obstacles(decide(versions, OTHER_KIND))).toEqual(refused);
+    const versions = [...inForce, aVersion(2, demoWith(WITHOUT, NO_CODES), YESTERDAY)];
+    expect(obstacles(decide(versions, ...OTHER_KIND))).toEqual(refused);
     expect(obstacles(decide(versions))).toEqual([]);
   });
 
   it('may leave the catalog, and be renamed and reordered', () => {
-    expect(obstacles(decide(inForce, WITHOUT))).toEqual([]);
+    expect(obstacles(decide(inForce, WITHOUT, NO_CODES))).toEqual([]);
     expect(obstacles(decide(inForce, ['burnPriority: 40', 'burnPriority: 4']))).toEqual([]);
   });
 });

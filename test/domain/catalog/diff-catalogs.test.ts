@@ -29,6 +29,7 @@ describe('a change', () => {
       '20000',
       '25000.5',
     ],
+    ['of a limit', 'key: seats, max: 50 }', 'key: seats, max: 60 }', 'plans.free.limits.seats.max', '50', '60'],
     ['of a package', 'bonusCredits: 500', 'bonusCredits: 750', 'packages.growth.bonusCredits', '500', '750'],
     [
       'of a rate',
@@ -146,6 +147,7 @@ describe('the difference of two catalogs', () => {
       buckets: order(catalog.buckets),
       plans: order(catalog.plans.map((plan) => ({ ...plan, allowances: plan.allowances.toReversed() }))),
       packages: order(catalog.packages),
+      promoCodes: order(catalog.promoCodes),
       rates: order(catalog.rates),
       policies: fc.constant(catalog.policies),
       ratesEffectiveAt: fc.constant(catalog.ratesEffectiveAt),

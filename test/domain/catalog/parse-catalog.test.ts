@@ -57,6 +57,13 @@ describe('a valid catalog', () => {
       ],
       dailyCreditCap: null,
       overdraft: 0n,
+      limits: [
+        { key: 'organizations_owned', max: 100, window: null },
+        { key: 'organizations_joined', max: 100, window: null },
+        { key: 'projects', max: 100, window: null },
+        { key: 'seats', max: 50, window: null },
+        { key: 'pending_invitations', max: 40, window: null },
+      ],
       features: ['100 free credits a day', 'Community support'],
     });
     expect(demo.packages[1]).toEqual({
@@ -498,6 +505,30 @@ describe('a problem', () => {
       `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    allowances:\n      - { bucket: daily, interval: DAY, credits: 5 }\n      - { bucket: daily, interval: MONTH, credits: 5 } # here\n`,
       'plans.0.allowances.1',
       /at most one/,
+    ],
+    [
+      'a limit on what is not limited',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: moons, max: 1 } # here\n`,
+      'plans.0.limits.0.key',
+      /organizations_owned/,
+    ],
+    [
+      'a negative limit',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: seats, max: -1 } # here\n`,
+      'plans.0.limits.0.max',
+      /whole number/,
+    ],
+    [
+      'a limit within a window, which none is counted in',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: seats, max: 1, window: DAY } # here\n`,
+      'plans.0.limits.0.window',
+      /not known here/,
+    ],
+    [
+      'a limit that is set twice',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: seats, max: 1 }\n      - { key: seats, max: 2 } # here\n`,
+      'plans.0.limits.1',
+      /repeats seats/,
     ],
     [
       'a package’s bucket that does not exist',

@@ -30,6 +30,7 @@ const inputOf = (input: Partial<BatchInput>): BatchInput => {
     records: [],
     purchases: [],
     refundables: [],
+    redemptions: [],
     policies: policies(),
     newId: () => `new-${(++ids).toString().padStart(4, '0')}`,
     ...input,
@@ -147,6 +148,7 @@ describe('a batch', () => {
       newRecords: [],
       changedPurchases: [],
       audits: [],
+      redemptions: [],
     });
   });
 });

@@ -282,6 +282,8 @@ function refusalSeen(refusal: Refusal): RefusalSeen {
       return { code: refusal.code };
     case 'PAYMENT_FAILED':
       throw new Error('no command of the model is paid for');
+    case 'PLAN_LIMIT_REACHED':
+      throw new Error('no plan of the model limits how much there may be');
     default:
       return refusal;
   }

@@ -1,0 +1,32 @@
+/**
+ * Who may change the members and settings of an organization: owners, master keys and operators. A key that is bound to a
+ * project acts for no more than the project, and could else make itself an owner.
+ */
+import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';
+import { type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { findMembership, type MembershipRecord } from '../persistence/memberships.ts';
+import { Forbidden, tenantFor } from './authorize.ts';
+import type { Services } from './services.ts';
+
+/** Throws Forbidden. */
+export async function managedOrganization(
+  services: Services,
+  caller: SignedInCaller,
+  organizationId: string | null | undefined,
+): Promise<Tenant | NotFound | InvalidInput> {
+  const tenant = await tenantFor(services, caller, 'organization:manage', organizationId);
+  if (!isRefusal(tenant) && caller.kind === 'API_KEY' && caller.projectId !== null) throw new Forbidden();
+  return tenant;
+}
+
+/** The membership of an organization that the caller manages. Throws Forbidden. */
+export async function managedMembership(
+  services: Services,
+  caller: SignedInCaller,
+  membershipId: string,
+): Promise<MembershipRecord | NotFound> {
+  const membership = await findMembership(services.sql, membershipId);
+  if (membership === null) return notFound('membership');
+  const tenant = await managedOrganization(services, caller, membership.organizationId);
+  return isRefusal(tenant) ? notFound('membership') : membership;
+}
