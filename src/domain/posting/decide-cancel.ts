@@ -16,16 +16,17 @@ import type { WalletBook } from './wallet-book.ts';
 export function decideSubscriptionChange(book: WalletBook, command: SubscriptionCommand): Outcome {
   if (book.snapshot.frozen) return conflict(book, 'WALLET_FROZEN', 'the wallet is frozen');
   const before = book.subscription;
-  const after = before && subscriptionAfter(before, eventOf(command));
+  const after = before && subscriptionAfter(before, eventOf(book, before, command));
   if (!after) return conflict(book, stateOf(before), reasonOf(command, before));
   book.changeSubscription(after);
   if (after.status === 'CANCELED') book.replaceAllowances([]);
   return { status: 'subscription-changed', subscriptionId: after.id };
 }
 
-function eventOf(command: SubscriptionCommand): SubscriptionEvent {
+/** The period of an unpaid subscription may be over already: it then ends at once. */
+function eventOf({ now }: WalletBook, { period }: Subscription, command: SubscriptionCommand): SubscriptionEvent {
   if (command.kind === 'resume-subscription') return 'RESUME';
-  return command.atPeriodEnd ? 'CANCEL_AT_PERIOD_END' : 'CANCEL_NOW';
+  return command.atPeriodEnd && now < period.end ? 'CANCEL_AT_PERIOD_END' : 'CANCEL_NOW';
 }
 
 function reasonOf({ kind }: SubscriptionCommand, subscription: Subscription | null): string {

@@ -912,7 +912,8 @@ export class NaiveWallet {
   #cancel(atPeriodEnd: boolean): Reply {
     if (this.frozen) return this.#refuse({ code: 'CONFLICT', currentState: 'WALLET_FROZEN' });
     if (!this.#isLive || (atPeriodEnd && this.books.ending)) return this.#conflict();
-    if (atPeriodEnd) Object.assign(this.books, { ending: true, scheduled: null });
+    const isOver = this.books.periodEnd !== null && this.books.periodEnd <= this.now;
+    if (atPeriodEnd && !isOver) Object.assign(this.books, { ending: true, scheduled: null });
     else Object.assign(this.books, { status: 'CANCELED', ending: false, scheduled: null, allowances: [] });
     return { status: 'subscription-changed' };
   }
