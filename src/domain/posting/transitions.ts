@@ -1,8 +1,7 @@
 /**
- * Transitions: what happens to a wallet by the passing of time. Holds lapse, lots start and expire, allowances
- * refresh, trials and billing periods end. They are due
- * at an instant and posted in that order, each effective at the instant it was due, before anything else that touches the
- * wallet; so balances are true at every instant although nothing runs at that instant.
+ * Transitions: what happens to a wallet by the passing of time. Holds lapse, lots start and expire, allowances refresh, trials
+ * and billing periods end. They are due at an instant and posted in that order, each effective at the instant it was due,
+ * before anything else that touches the wallet; so balances are true at every instant although nothing runs at that instant.
  */
 import { ZERO } from '../credits/micros.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
@@ -47,8 +46,8 @@ function horizonOf({ dueLots, moreDue, lapsesLoadedTo }: WalletSnapshot): Place 
 }
 
 /**
- * At one instant a hold lapses before its lots expire, a subscription changes before it is asked what refreshes, what expires leaves before what refreshes arrives, and that before
- * what starts.
+ * At one instant a hold lapses before its lots expire, a subscription changes before it is asked what refreshes, what expires
+ * leaves before what refreshes arrives, and that before what starts.
  */
 const RANK = { lapse: 0, subscription: 1, expiry: 2, refresh: 3, start: 4 } as const;
 
