@@ -157,8 +157,11 @@ describe('the policies that posting needs', () => {
       defaultExpiryDays: new Map([['promotional', 90]]),
       planTerms: new Map([['free', { dailyCreditCap: credits('1000'), overdraft: credits('7.5') }]]),
       plansOnSale: new Map([
-        ['free', { isFree: true, interval: 'MONTH', allowances: [] }],
-        ['team', { isFree: false, interval: 'YEAR', allowances: [] }],
+        ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
+        ['team', { price: { amountMinor: 900n, currency: 'USD' }, interval: 'YEAR', trialDays: 0, allowances: [] }],
+      ]),
+      plansEverSold: new Map([
+        ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
       ]),
       promoCodes: new Map([['WELCOME', WELCOME]]),
       countsUnits: false,
