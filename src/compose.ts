@@ -17,6 +17,7 @@ import { storeCatalog } from './operations/apply-catalog.ts';
 import { CatalogStore } from './operations/catalog-store.ts';
 import type { Services } from './operations/services.ts';
 import { SandboxProvider } from './payments/sandbox/sandbox-provider.ts';
+import { StripeProvider } from './payments/stripe/stripe-provider.ts';
 import { followCatalogs } from './persistence/catalogs.ts';
 import { databaseNow } from './persistence/clock.ts';
 import { createSql, type Sql } from './persistence/connection.ts';
@@ -129,13 +130,14 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       logger,
       lanes: POSTING_LANES,
     });
-    const sandbox = new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook });
+    const sandbox =
+      secrets.sandboxWebhook === undefined ? null : new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook });
     const services: Services = {
       engine: hooks.poster ?? engine,
       prisma,
       sql,
       catalogs,
-      payments: sandbox,
+      payments: sandbox ?? createStripe(config, { sql, publicUrl, logger }),
       newId,
       logger,
       requestId: null,
@@ -211,16 +213,30 @@ async function applyCatalog(catalogs: CatalogStore, sql: Sql, { catalogPath }: C
   throw new StartupError(outcome.problems.map((problem) => `${path}: ${problem}`).join('\n'));
 }
 
+interface StripeParts {
+  readonly sql: Sql;
+  readonly publicUrl: string;
+  readonly logger: Logger;
+}
+
+function createStripe({ stripe }: Config, { sql, publicUrl, logger }: StripeParts): StripeProvider {
+  if (!stripe) throw new Error('no payment provider is configured');
+  return new StripeProvider({ ...stripe, sql, returnUrl: `${publicUrl}/billing`, logger });
+}
+
 interface Secrets {
   /** Absent where tokens are verified by JWKS. */
   readonly jwt: string | undefined;
-  readonly sandboxWebhook: string;
+  /** Absent where Stripe takes payments. */
+  readonly sandboxWebhook: string | undefined;
 }
 
 /** Outside of production, secrets that the environment does not give are made once and kept in the database. */
 async function loadSecrets(sql: Sql, config: Config): Promise<Secrets> {
   const fresh = () => randomBytes(32).toString('base64');
-  const sandboxWebhook = config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', fresh()));
+  const sandboxWebhook = config.stripe
+    ? undefined
+    : (config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', fresh())));
   if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, sandboxWebhook };
   return { jwt: await installationSecret(sql, 'jwt', fresh()), sandboxWebhook };
 }

@@ -22,13 +22,33 @@ const environment = z.object({
   PURSER_JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
   PURSER_JWKS_URL: url.optional(),
   PURSER_OPERATOR_CLAIM: z.string().min(1).default('purser_operator'),
+  PURSER_PAYMENTS: z.enum(['sandbox', 'stripe']).default('sandbox'),
   PURSER_SANDBOX_WEBHOOK_SECRET: z.base64().min(32).optional(),
   PURSER_ALLOW_SANDBOX: flag.default(false),
+  STRIPE_SECRET_KEY: z
+    .string()
+    .regex(/^[sr]k_[!-~]+$/, 'must be a secret or restricted key: sk_… or rk_…')
+    .optional(),
+  STRIPE_WEBHOOK_SECRET: z
+    .string()
+    .regex(/^whsec_[!-~]+$/, 'must be the secret of a webhook endpoint: whsec_…')
+    .optional(),
+  STRIPE_API_HOST: z.string().min(1).optional(),
+  STRIPE_API_PORT: port.optional(),
+  STRIPE_API_PROTOCOL: z.enum(['http', 'https']).optional(),
   PURSER_JOBS: z.enum(['on', 'off']).default('on'),
   PURSER_GRAPHIQL: flag.optional(),
   PURSER_INTROSPECTION: flag.optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
 });
+
+/** What it takes to have Stripe take payments. */
+export interface StripeConfig {
+  readonly secretKey: string;
+  readonly webhookSecret: string;
+  /** Where Stripe's API is, for tests; what is absent is Stripe's own. */
+  readonly api: { readonly host?: string; readonly port?: number; readonly protocol?: 'http' | 'https' };
+}
 
 export interface Config {
   readonly production: boolean;
@@ -44,6 +64,8 @@ export interface Config {
   readonly jwtSecret: string | undefined;
   readonly jwksUrl: string | undefined;
   readonly operatorClaim: string;
+  /** Absent where the sandbox takes payments. */
+  readonly stripe: StripeConfig | undefined;
   readonly sandboxWebhookSecret: string | undefined;
   /** Whether this process posts what comes due, beside serving. */
   readonly jobs: boolean;
@@ -63,7 +85,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   }
   const values = parsed.data;
   const production = values.NODE_ENV === 'production';
-  if (production) checkProduction(values);
+  const problems = [...stripeProblems(values), ...(production ? productionProblems(values) : [])];
+  if (problems.length > 0) throw new ConfigInvalid(problems.join('\n'));
   return {
     production,
     port: values.PORT,
@@ -76,6 +99,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     jwtSecret: values.PURSER_JWT_SECRET,
     jwksUrl: values.PURSER_JWKS_URL,
     operatorClaim: values.PURSER_OPERATOR_CLAIM,
+    stripe: stripeConfig(values),
     sandboxWebhookSecret: values.PURSER_SANDBOX_WEBHOOK_SECRET,
     jobs: values.PURSER_JOBS === 'on',
     graphiql: values.PURSER_GRAPHIQL ?? !production,
@@ -84,18 +108,51 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   };
 }
 
-function checkProduction(values: z.output<typeof environment>): void {
-  const problems = [
+type Values = z.output<typeof environment>;
+
+function stripeConfig({ PURSER_PAYMENTS, ...values }: Values): StripeConfig | undefined {
+  const { STRIPE_SECRET_KEY: secretKey, STRIPE_WEBHOOK_SECRET: webhookSecret } = values;
+  if (PURSER_PAYMENTS !== 'stripe' || secretKey === undefined || webhookSecret === undefined) return undefined;
+  const { STRIPE_API_HOST: host, STRIPE_API_PORT: apiPort, STRIPE_API_PROTOCOL: protocol } = values;
+  const api = {
+    ...(host === undefined ? {} : { host }),
+    ...(apiPort === undefined ? {} : { port: apiPort }),
+    ...(protocol === undefined ? {} : { protocol }),
+  };
+  return { secretKey, webhookSecret, api };
+}
+
+const whereTrue = (problems: readonly (string | false)[]): string[] => problems.filter((problem) => problem !== false);
+
+function stripeProblems({ PURSER_PAYMENTS, STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET }: Values): string[] {
+  if (PURSER_PAYMENTS !== 'stripe') return [];
+  return whereTrue([
+    STRIPE_SECRET_KEY === undefined && 'STRIPE_SECRET_KEY is required with PURSER_PAYMENTS=stripe',
+    STRIPE_WEBHOOK_SECRET === undefined && 'STRIPE_WEBHOOK_SECRET is required with PURSER_PAYMENTS=stripe',
+  ]);
+}
+
+function productionProblems(values: Values): string[] {
+  const isSandbox = values.PURSER_PAYMENTS === 'sandbox';
+  return whereTrue([
     values.DATABASE_URL === undefined && 'DATABASE_URL is required in production',
     values.PURSER_JWT_SECRET === undefined &&
       values.PURSER_JWKS_URL === undefined &&
       'PURSER_JWT_SECRET or PURSER_JWKS_URL is required in production',
-    !values.PURSER_ALLOW_SANDBOX &&
+    isSandbox &&
+      !values.PURSER_ALLOW_SANDBOX &&
       'the sandbox payment provider takes no money: set PURSER_ALLOW_SANDBOX=1 to run it in production all the same',
-    values.PURSER_ALLOW_SANDBOX &&
+    isSandbox &&
+      values.PURSER_ALLOW_SANDBOX &&
       values.PURSER_SANDBOX_WEBHOOK_SECRET === undefined &&
       'PURSER_SANDBOX_WEBHOOK_SECRET (base64) is required in production',
+    !isSandbox &&
+      !values.PURSER_ALLOW_SANDBOX &&
+      /^[sr]k_test_/.test(values.STRIPE_SECRET_KEY ?? '') &&
+      'STRIPE_SECRET_KEY is a test key, which takes no money: set PURSER_ALLOW_SANDBOX=1 to use it in production all the same',
+    !isSandbox &&
+      values.STRIPE_API_PROTOCOL === 'http' &&
+      'STRIPE_API_PROTOCOL=http would send the secret key in the clear: it is refused in production',
     values.PURSER_PUBLIC_URL === undefined && 'PURSER_PUBLIC_URL is required in production',
-  ].filter((problem) => problem !== false);
-  if (problems.length > 0) throw new ConfigInvalid(problems.join('\n'));
+  ]);
 }

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { badUserInput, busy, forbidden, unauthenticated } from '../graphql/errors.ts';
 import { Forbidden, Unauthenticated } from '../operations/authorize.ts';
 import { WalletBusy } from '../operations/outcome.ts';
+import { PaymentProviderUnavailable } from '../payments/provider.ts';
 import { isUnavailable } from '../persistence/errors.ts';
 import { CatalogUnreadable, DatabaseUnavailable, EngineBusy, EngineStopped } from '../posting/errors.ts';
 
@@ -78,6 +79,9 @@ function fromKnownFault(cause: unknown): GraphQLError | null {
   if (cause instanceof Forbidden) return forbidden();
   if (cause instanceof Unauthenticated) return unauthenticated();
   if (cause instanceof WalletBusy) return busy('The wallet is catching up with what was due. Try again.');
+  if (cause instanceof PaymentProviderUnavailable) {
+    return busy('The payment provider does not answer. Try again with the same idempotency key.');
+  }
   if (cause instanceof EngineBusy) return busy('The gateway is busy. Try again.');
   if (cause instanceof EngineStopped) return busy('The gateway is shutting down. Try again.');
   if (cause instanceof CatalogUnreadable) return busy('This gateway cannot read the catalog in force. Try again.');

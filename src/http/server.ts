@@ -12,10 +12,12 @@ import { MAX_BODY_BYTES, MAX_WEBHOOK_BYTES } from './limits.ts';
 import { PAGE_HEADERS } from './pages.ts';
 import { serveReceipt } from './receipt-page.ts';
 import { type DeliverEvent, serveSandboxCheckout } from './sandbox-checkout.ts';
+import { serveSandboxPortal } from './sandbox-portal.ts';
 import { serveWebSocket, type WebSocketEndpoint } from './websocket.ts';
 
 export interface GatewayHandlers extends EndpointOptions {
-  readonly sandbox: SandboxProvider;
+  /** Null where another provider takes payments. */
+  readonly sandbox: SandboxProvider | null;
   readonly metrics: Registry;
   /** Resolves where the database answers. */
   readonly checkReady: () => Promise<void>;
@@ -116,8 +118,11 @@ function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
       return endpoint(request, response) as Promise<void>;
     }
     if (path === `/webhooks/${services.payments.name}`) return serveWebhook(handlers, request, response);
-    if (path.startsWith('/checkout/sandbox/')) return serveSandboxCheckout(sandbox, deliver, request, response);
+    if (sandbox !== null && path.startsWith('/checkout/sandbox/')) {
+      return serveSandboxCheckout(sandbox, deliver, request, response);
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 404, 'not found');
+    if (sandbox !== null && path.startsWith('/portal/sandbox/')) return serveSandboxPortal(sandbox, path, response);
     if (path.startsWith('/receipts/')) return serveReceipt(services.sql, path, response);
     switch (path) {
       case '/':
@@ -166,7 +171,7 @@ async function webhookStatus(
     const answer = await receiveProviderEvent(services, headers, body);
     return answer === 'handled' || answer === 'ignored' ? 200 : answer === 'unknown-purchase' ? 404 : 409;
   } catch (error) {
-    if (error instanceof UnverifiedEvent) return 401;
+    if (error instanceof UnverifiedEvent) return 400;
     logger.error({ err: error }, 'payment event could not be handled');
     return 503;
   }

@@ -1,7 +1,8 @@
 /**
  * Starts the purchase of a package: a PENDING purchase with a checkout at the payment provider. Credits follow payment.
  *
- * Refusals: InvalidInput, NotFound (organization, package), IdempotencyKeyReused, WalletFrozen. Throws Forbidden.
+ * Refusals: InvalidInput, NotFound (organization, package), IdempotencyKeyReused, WalletFrozen, PaymentFailed (the provider
+ * opens no checkout: a new key tries again). Throws Forbidden, the provider's faults and the engine's.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';

@@ -1,6 +1,7 @@
 /**
  * Takes a payment provider's word for what became of a payment. Runs any number of times for the same news, in any order,
- * and moves the purchase's credits once. Throws `UnverifiedEvent` for what the provider did not sign, and the engine's faults.
+ * and moves the purchase's credits once. Throws `UnverifiedEvent` for what the provider did not sign, the provider's faults and
+ * the engine's.
  */
 import { systemActor } from '../domain/actor.ts';
 import { walletOfPurchase } from '../persistence/purchases.ts';
@@ -15,7 +16,7 @@ export async function receiveProviderEvent(
   rawBody: string,
 ): Promise<WebhookAnswer> {
   const { payments, sql, engine, logger } = services;
-  const event = payments.verifyEvent(headers, rawBody);
+  const event = await payments.verifyEvent(headers, rawBody);
   if (!event) return 'ignored';
   const tenant = await walletOfPurchase(sql, event.purchaseId, payments.name);
   if (!tenant) return 'unknown-purchase';

@@ -1,6 +1,10 @@
 /**
  * Begins a purchase, whatever is bought: the PENDING purchase and its idempotency record in one transaction, then a checkout
- * at the payment provider. Credits follow payment.
+ * at the payment provider. Credits follow payment. A checkout that the provider refuses to open makes the purchase FAILED; one
+ * that it did not answer about is asked for again under the same key.
+ *
+ * Refusals: IdempotencyKeyReused, WalletFrozen, PaymentFailed (there is no checkout), and those of what is sold. Throws the
+ * provider's faults and the engine's.
  */
 import type { Money } from '../domain/catalog/catalog.ts';
 import { formatCredits, type Micros, plus, ZERO } from '../domain/credits/micros.ts';
@@ -18,6 +22,7 @@ import {
   type NewPurchase,
 } from '../persistence/purchases.ts';
 import { audit } from './audit.ts';
+import { refusalOf } from './outcome.ts';
 import type { Services } from './services.ts';
 
 export interface StartedPurchase {
@@ -52,8 +57,8 @@ export async function startPurchase(
   request: PurchaseRequest,
 ): Promise<StartedPurchase | Refusal> {
   const started = await insertOnce(services, caller, request);
-  if (!isRefusal(started)) await openCheckout(services, started.purchaseId);
-  return started;
+  if (isRefusal(started)) return started;
+  return (await openCheckout(services, caller, request.tenant, started.purchaseId)) ?? started;
 }
 
 async function insertOnce(
@@ -106,11 +111,31 @@ class RefusedInTransaction extends Error {
 }
 
 /** The provider answers the same checkout for the same purchase, so that this may run again after a crash. */
-async function openCheckout({ payments, sql }: Services, purchaseId: string): Promise<void> {
-  const purchase = await findUnopened(sql, purchaseId);
-  if (!purchase) return;
-  const checkout = await payments.createCheckout({ purchaseId, ...purchase });
-  await attachCheckout(sql, purchaseId, checkout);
+async function openCheckout(
+  { engine, payments, sql }: Services,
+  caller: SignedInCaller,
+  tenant: Tenant,
+  purchaseId: string,
+): Promise<Refusal | null> {
+  const purchase = await findUnopened(sql, purchaseId, payments.name);
+  if (!purchase) return null;
+  const { status, ...request } = purchase;
+  // The provider has refused it before, under this key.
+  if (status === 'FAILED') return { code: 'PAYMENT_FAILED', declineCode: null };
+  const checkout = await payments.createCheckout({ ...request, purchaseId, organizationId: tenant.organizationId });
+  if (checkout.status === 'OPEN') {
+    await attachCheckout(sql, purchaseId, checkout);
+    return null;
+  }
+  const outcome = await engine.execute({
+    kind: 'resolve-purchase',
+    ...tenant,
+    actor: actorOf(caller),
+    purchaseId,
+    news: { kind: 'FAILED' },
+  });
+  if (outcome.status !== 'purchase-resolved') return refusalOf(outcome);
+  return { code: 'PAYMENT_FAILED', declineCode: checkout.code };
 }
 
 /** "5500 credits, 500 of them bonus" */

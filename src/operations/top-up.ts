@@ -3,7 +3,8 @@
  * checkout at the payment provider; credits follow payment.
  *
  * Refusals: InvalidInput, NotFound (organization), IdempotencyKeyReused, WalletFrozen, Conflict (no subscription that may
- * spend, a plan without top-ups), InvalidIncrement. Throws Forbidden.
+ * spend, a plan without top-ups), InvalidIncrement, PaymentFailed (the provider opens no checkout: a new key tries again).
+ * Throws Forbidden, the provider's faults and the engine's.
  */
 import { formatMoney } from '../domain/catalog/format-money.ts';
 import { formatCredits, type Micros, ZERO } from '../domain/credits/micros.ts';

@@ -3,8 +3,11 @@
  * gateway trusts nothing else. Providers repeat, reorder and delay their events, and the gateway is built for that.
  */
 import type { PurchaseNews } from '../domain/purchases/purchase.ts';
+import type { Instant } from '../domain/time/instant.ts';
 
 export interface CheckoutRequest {
+  /** Who pays. */
+  readonly organizationId: string;
   readonly purchaseId: string;
   readonly description: string;
   readonly amountMinor: bigint;
@@ -18,6 +21,14 @@ export interface Checkout {
   readonly url: string;
 }
 
+/** What a provider has refused, with its reason where it gives one; nothing has changed. */
+export interface Declined {
+  readonly status: 'DECLINED';
+  readonly code: string | null;
+}
+
+export type CheckoutAnswer = ({ readonly status: 'OPEN' } & Checkout) | Declined;
+
 export interface RefundRequest {
   readonly purchaseId: string;
   /** The provider's own id of the checkout; null where there is none. */
@@ -28,9 +39,7 @@ export interface RefundRequest {
 }
 
 /** PENDING: an event tells later whether the money was given back. */
-export type RefundAnswer =
-  | { readonly status: 'REFUNDED' | 'PENDING' }
-  | { readonly status: 'DECLINED'; readonly code: string | null };
+export type RefundAnswer = { readonly status: 'REFUNDED' | 'PENDING' } | Declined;
 
 export interface ProviderEvent {
   readonly id: string;
@@ -38,16 +47,29 @@ export interface ProviderEvent {
   readonly news: PurchaseNews;
 }
 
+export interface PortalSession {
+  /** A page of this gateway where it begins with a slash, like that of a checkout. */
+  readonly url: string;
+  /** By when it must be opened, by the real clock. */
+  readonly expiresAt: Instant;
+}
+
+/** Every method that asks the provider throws `PaymentProviderUnavailable`. */
 export interface PaymentProvider {
   /** As in `/webhooks/<name>`. */
   readonly name: string;
   /** Asked twice for one purchase it answers the same checkout. */
-  createCheckout(request: CheckoutRequest): Promise<Checkout>;
+  createCheckout(request: CheckoutRequest): Promise<CheckoutAnswer>;
   /** Gives the money back. Asked twice for one purchase it gives it back once and answers the same. */
   refund(request: RefundRequest): Promise<RefundAnswer>;
+  /** Opens the provider's own page about the payments of an organization. */
+  openPortal(organizationId: string): Promise<PortalSession>;
   /** The event in a webhook's raw body; null for events that the gateway has no use for. Throws `UnverifiedEvent`. */
-  verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null;
+  verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): Promise<ProviderEvent | null>;
 }
 
 /** Thrown for a webhook whose signature, age or form is wrong. */
 export class UnverifiedEvent extends Error {}
+
+/** Thrown where the provider did not answer, or could not: what was asked may have happened, and may be asked again. */
+export class PaymentProviderUnavailable extends Error {}

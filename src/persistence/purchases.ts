@@ -37,15 +37,25 @@ export async function insertPurchase(sql: Queryable, purchase: NewPurchase): Pro
     WHERE o.id = ${purchase.organizationId}`;
 }
 
-/** What a checkout must ask for, as it was sold; null once the purchase has a checkout. */
+export interface UnopenedPurchase {
+  readonly status: PurchaseStatus;
+  readonly description: string;
+  readonly amountMinor: bigint;
+  readonly currency: string;
+}
+
+/** What a checkout must ask for, as it was sold; null once the purchase has a checkout, and where another provider began it. */
 export async function findUnopened(
   sql: Queryable,
   purchaseId: string,
-): Promise<{ description: string; amountMinor: bigint; currency: string } | null> {
-  const [row] = await sql<{ description: string; price_minor: bigint; currency: string }[]>`
-    SELECT description, price_minor, currency FROM purchase
-    WHERE id = ${purchaseId} AND checkout_url IS NULL`;
-  return row ? { description: row.description, amountMinor: row.price_minor, currency: row.currency } : null;
+  provider: string,
+): Promise<UnopenedPurchase | null> {
+  const [row] = await sql<{ status: PurchaseStatus; description: string; price_minor: bigint; currency: string }[]>`
+    SELECT status, description, price_minor, currency FROM purchase
+    WHERE id = ${purchaseId} AND provider = ${provider} AND checkout_url IS NULL`;
+  if (!row) return null;
+  const { status, description, price_minor: amountMinor, currency } = row;
+  return { status, description, amountMinor, currency };
 }
 
 /** Keeps the first checkout that the provider made. */

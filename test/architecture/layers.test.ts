@@ -79,6 +79,7 @@ const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: reado
   { packages: /^graphile-worker$/, units: ['jobs'] },
   { packages: /^node:http$/, units: ['http', 'main'] },
   { packages: /^jose$/, units: ['http', 'demo'] },
+  { packages: /^stripe$/, units: ['payments'] },
   { packages: /^standardwebhooks$/, units: ['payments', 'http'] },
   { packages: /^node:child_process$/, units: ['embedded-postgres'] },
   { packages: /^(yaml|temporal-polyfill)$/, units: ['domain'] },

@@ -189,6 +189,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { purchasePackage(input: { ${here()}, ${fresh()}, packageId: "${ids.Package}" }) { __typename } }`,
     payload: 'PurchasePayload',
   }),
+  'Mutation.createPortalSession': () => ({
+    document: `mutation { createPortalSession(input: { ${here()} }) { __typename } }`,
+    payload: 'PortalSessionPayload',
+  }),
   'Mutation.topUp': async () => ({
     document: `mutation { topUp(input: { ${await onAPlanWithTopUps()}, ${fresh()}, credits: "10" }) { __typename } }`,
     payload: 'PurchasePayload',

@@ -755,7 +755,7 @@ describe('events of the provider', () => {
       },
       'no headers': { ...genuine, headers: {} },
     };
-    for (const [what, event] of Object.entries(forged)) expect([what, await deliver(event)]).toEqual([what, 401]);
+    for (const [what, event] of Object.entries(forged)) expect([what, await deliver(event)]).toEqual([what, 400]);
     expect(await purchase(buyer.client, begun.id)).toMatchObject({ status: 'PENDING', entries: [] });
     await expectUntouched(buyer);
     expect(await deliver(genuine)).toBe(200);

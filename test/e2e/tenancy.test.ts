@@ -198,6 +198,9 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", packageId: "${encodeId('Package', 'starter')}", idempotencyKey: "foreign"`,
     ),
   ],
+  'Mutation.createPortalSession': [
+    inMutation('createPortalSession', ({ Organization }) => `organizationId: "${Organization}"`),
+  ],
   'Mutation.topUp': [
     inMutation(
       'topUp',
@@ -334,6 +337,7 @@ describe('what names something of another organization', () => {
       `recordUsage(input: { organizationId: "${organizationId}", events: [{ idempotencyKey: "k", usage: { meter: "search" } }] })`,
       `purchasePackage(input: { organizationId: "${organizationId}", idempotencyKey: "k", packageId: "${packageId}" })`,
       `topUp(input: { organizationId: "${organizationId}", idempotencyKey: "k", credits: "10" })`,
+      `createPortalSession(input: { organizationId: "${organizationId}" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
       `updateOrganization(input: { organizationId: "${organizationId}", name: "N" })`,
       `inviteMember(input: { organizationId: "${organizationId}", email: "me@example.com", role: OWNER })`,

@@ -66,6 +66,7 @@ const ROWS = `
   INSERT INTO receipt_counter (issuer, last_number) VALUES ('R', 1);
   INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency)
     VALUES ('token', '${ID.purchase}', 'Starter', 1000, 'USD');
+  INSERT INTO payment_customer (organization_id, provider, reference) VALUES ('${ID.organization}', 'stripe', 'cus_1');
   INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, paid, effective_at, in_force,
       purchase_id, created_at) VALUES
     ('${ID.lot}', '${ID.wallet}', '${ID.bucket}', 'PURCHASE', 10, 10, true, now(), true, '${ID.purchase}', now()),
@@ -373,6 +374,8 @@ describe('unique', () => {
     ['tier_counter_pkey', 'tier_counter', 'true', {}],
     ['spend_counter_pkey', 'spend_counter', 'true', {}],
     ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
+    ['payment_customer_pkey', 'payment_customer', 'true', { reference: `'cus_2'` }],
+    ['payment_customer_provider_reference_key', 'payment_customer', 'true', elsewhere],
     ['promo_code_pkey', 'promo_code', 'true', {}],
     ['promo_redemption_pkey', 'promo_redemption', 'true', {}],
   ])('%s refuses a second row of %s where %s', async (constraint, table, where, changes) => {

@@ -80,6 +80,14 @@ describe.concurrent('a start is refused in one line where', () => {
     expect(await complaints({ ...external(), PORT: '70000' })).toEqual([expect.stringMatching(/PORT.*65535/)]);
   });
 
+  it.each([
+    ['STRIPE_SECRET_KEY', { STRIPE_WEBHOOK_SECRET: 'whsec_of_this_test' }],
+    ['STRIPE_WEBHOOK_SECRET', { STRIPE_SECRET_KEY: 'sk_test_of_this_test' }],
+  ])('Stripe is to take payments and %s is missing', async (name, given) => {
+    const lines = await complaints({ ...external(), PURSER_PAYMENTS: 'stripe', ...given });
+    expect(lines).toEqual([`purser: ${name} is required with PURSER_PAYMENTS=stripe`]);
+  });
+
   it('the catalog has a mistake, naming its line', async () => {
     const path = join(directory.path, 'one-mistake.yaml');
     const catalog =
@@ -175,12 +183,18 @@ describe('the environment', () => {
     ['PURSER_PUBLIC_URL', 'ftp://example.org'],
     ['PURSER_SANDBOX_WEBHOOK_SECRET', '&'.repeat(40)],
     ['PURSER_ALLOW_SANDBOX', 'perhaps'],
+    ['PURSER_PAYMENTS', 'cash'],
+    ['STRIPE_SECRET_KEY', 'pk_live_abc'],
+    ['STRIPE_SECRET_KEY', 'sk_live_abc def'],
+    ['STRIPE_WEBHOOK_SECRET', 'sk_live_abc'],
+    ['STRIPE_API_PORT', 'https'],
+    ['STRIPE_API_PROTOCOL', 'ftp'],
     ['PURSER_GRAPHIQL', 'yes'],
     ['LOG_LEVEL', 'loud'],
   ])('with %s "%s" is refused in one line that names it and keeps its value', (name, value) => {
     const lines = problems({ [name]: value });
     expect(lines).toEqual([expect.stringContaining(name)]);
-    if (name.endsWith('SECRET')) expect(lines[0]).not.toContain(value);
+    if (/SECRET/.test(name)) expect(lines[0]).not.toContain(value);
   });
 
   it('of production needs a line for everything that is missing, and nothing where it is complete', () => {
@@ -201,5 +215,44 @@ describe('the environment', () => {
   it.each(['', '0', 'false'])('of production with PURSER_ALLOW_SANDBOX "%s" refuses the sandbox provider', (value) => {
     const lines = problems({ ...COMPLETE, PURSER_ALLOW_SANDBOX: value });
     expect(lines).toEqual([expect.stringMatching(/sandbox.*PURSER_ALLOW_SANDBOX=1/)]);
+  });
+
+  describe('of production with Stripe', () => {
+    const { PURSER_ALLOW_SANDBOX: _, PURSER_SANDBOX_WEBHOOK_SECRET: __, ...common } = COMPLETE;
+    const STRIPE = {
+      ...common,
+      PURSER_PAYMENTS: 'stripe',
+      STRIPE_SECRET_KEY: 'sk_live_key',
+      STRIPE_WEBHOOK_SECRET: 'whsec_secret',
+    };
+
+    it('needs nothing of the sandbox', () => {
+      expect(problems(STRIPE)).toEqual([]);
+      expect(readConfig(STRIPE)).toMatchObject({ stripe: { secretKey: 'sk_live_key', api: {} } });
+    });
+
+    it.each(['STRIPE_SECRET_KEY', 'STRIPE_WEBHOOK_SECRET', 'PURSER_PUBLIC_URL'])('is refused without %s', (name) => {
+      expect(problems({ ...STRIPE, [name]: '' })).toEqual([expect.stringContaining(name)]);
+    });
+
+    it.each(['sk_test_key', 'rk_test_key'])(
+      'is refused with the test key %s, unless the sandbox were allowed',
+      (key) => {
+        const env = { ...STRIPE, STRIPE_SECRET_KEY: key };
+        expect(problems(env)).toEqual([expect.stringMatching(/STRIPE_SECRET_KEY.*PURSER_ALLOW_SANDBOX=1/)]);
+        expect(problems({ ...env, PURSER_ALLOW_SANDBOX: '1' })).toEqual([]);
+      },
+    );
+
+    it('does not send its key in the clear', () => {
+      const env = { ...STRIPE, STRIPE_API_PROTOCOL: 'http' };
+      expect(problems(env)).toEqual([expect.stringContaining('STRIPE_API_PROTOCOL')]);
+    });
+  });
+
+  it('takes payments by the sandbox unless told, whatever else is set', () => {
+    expect(
+      readConfig({ STRIPE_SECRET_KEY: 'sk_live_key', STRIPE_WEBHOOK_SECRET: 'whsec_secret' }).stripe,
+    ).toBeUndefined();
   });
 });

@@ -71,6 +71,7 @@ export const ruleTree = {
     cancelSubscription: writesBilling,
     resumeSubscription: writesBilling,
     redeemPromoCode: writesBilling,
+    createPortalSession: writesBilling,
     createOrganization: isPerson,
     updateOrganization: managesOrganization,
     createProject: managesOrganization,

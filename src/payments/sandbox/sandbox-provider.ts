@@ -8,6 +8,8 @@ import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
 import type { NewsKind } from '../../domain/purchases/purchase.ts';
 import { isStorableText } from '../../domain/storable-text.ts';
+import { instant } from '../../domain/time/instant.ts';
+import { databaseNow } from '../../persistence/clock.ts';
 import type { Sql } from '../../persistence/connection.ts';
 import {
   disputeCheckout,
@@ -20,15 +22,18 @@ import {
   settleCheckout,
   tokenOfPurchase,
 } from '../../persistence/sandbox-checkouts.ts';
+import { findPortal, type Portal } from '../../persistence/sandbox-portal.ts';
 import {
-  type Checkout,
+  type CheckoutAnswer,
   type CheckoutRequest,
   type PaymentProvider,
+  type PortalSession,
   type ProviderEvent,
   type RefundAnswer,
   type RefundRequest,
   UnverifiedEvent,
 } from '../provider.ts';
+import { openedBy, portalToken } from './portal-token.ts';
 
 export interface SandboxOptions {
   readonly sql: Sql;
@@ -50,6 +55,9 @@ const OUTCOMES: Readonly<Record<SandboxOutcome, NewsKind>> = {
 /** What the buttons of a checkout's page do. */
 export type SandboxAction = 'pay' | 'decline' | 'cancel' | 'refund' | 'dispute' | 'dispute-won' | 'dispute-lost';
 
+const PORTAL_LIFE_MILLISECONDS = 30 * 60_000;
+/** How many payments the portal shows. */
+const PORTAL_PAYMENTS = 50;
 const TOKEN_BYTES = 32;
 const eventBody = z.union([
   z.object({ purchaseId: z.uuid(), outcome: z.enum(['PAID', 'FAILED', 'EXPIRED', 'REFUNDED']) }),
@@ -70,13 +78,13 @@ export class SandboxProvider implements PaymentProvider {
     this.#signer = new Webhook(options.webhookSecret);
   }
 
-  async createCheckout(request: CheckoutRequest): Promise<Checkout> {
+  async createCheckout(request: CheckoutRequest): Promise<CheckoutAnswer> {
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const checkout = await insertCheckout(this.#options.sql, { ...request, token });
-    return { reference: checkout.purchaseId, url: `/checkout/sandbox/${checkout.token}` };
+    return { status: 'OPEN', reference: checkout.purchaseId, url: `/checkout/sandbox/${checkout.token}` };
   }
 
-  verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): ProviderEvent | null {
+  async verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): Promise<ProviderEvent | null> {
     const event = eventBody.safeParse(this.#verified(headers, rawBody));
     if (!event.success) return null;
     const { purchaseId } = event.data;
@@ -85,6 +93,19 @@ export class SandboxProvider implements PaymentProvider {
         ? { kind: event.data.outcome, dispute: event.data.dispute }
         : { kind: event.data.outcome };
     return { id: headers['webhook-id'] ?? '', purchaseId, news };
+  }
+
+  async openPortal(organizationId: string): Promise<PortalSession> {
+    const { sql, webhookSecret } = this.#options;
+    const expiresAt = instant((await databaseNow(sql)) + PORTAL_LIFE_MILLISECONDS);
+    return { url: `/portal/sandbox/${portalToken(webhookSecret, { organizationId, expiresAt })}`, expiresAt };
+  }
+
+  /** What the token opens; null where it opens nothing. */
+  async portalOf(token: string): Promise<Portal | null> {
+    const { sql, webhookSecret } = this.#options;
+    const organizationId = openedBy(webhookSecret, token, await databaseNow(sql));
+    return organizationId === null ? null : findPortal(sql, organizationId, this.name, PORTAL_PAYMENTS);
   }
 
   #verified(headers: Readonly<Record<string, string>>, rawBody: string): unknown {

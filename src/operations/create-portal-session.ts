@@ -1,0 +1,27 @@
+/**
+ * Opens the payment provider's portal for an organization: its own page, where the payments of the organization stand together.
+ * Audited, for whoever has the address may open it for a while.
+ *
+ * Refusals: InvalidInput, NotFound. Throws Forbidden and the provider's faults.
+ */
+import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { type InvalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
+import type { PortalSession } from '../payments/provider.ts';
+import { audit } from './audit.ts';
+import { tenantFor } from './authorize.ts';
+import type { Services } from './services.ts';
+
+export type { PortalSession };
+
+export async function createPortalSession(
+  services: Services,
+  caller: SignedInCaller,
+  meant: string | null | undefined,
+): Promise<PortalSession | NotFound | InvalidInput> {
+  const tenant = await tenantFor(services, caller, 'billing:write', meant);
+  if (isRefusal(tenant)) return tenant;
+  const { organizationId } = tenant;
+  const session = await services.payments.openPortal(organizationId);
+  await audit(services, services.sql, caller, { organizationId, action: 'createPortalSession' });
+  return session;
+}

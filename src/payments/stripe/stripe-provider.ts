@@ -1,0 +1,229 @@
+/**
+ * Stripe, through its official SDK. A checkout is a Checkout Session on Stripe's own page; whose purchase a payment is stands
+ * in the metadata of session, payment and charge. An organization is one customer, made before its first checkout. Requests carry an idempotency key made of the purchase's id, so that one
+ * whose answer was lost can be sent again: Stripe keeps such keys for a day.
+ */
+import type { Logger } from 'pino';
+import Stripe from 'stripe';
+import { z } from 'zod';
+import { instant } from '../../domain/time/instant.ts';
+import type { Sql } from '../../persistence/connection.ts';
+import { findCustomer, keepCustomer } from '../../persistence/payment-customers.ts';
+import {
+  type CheckoutAnswer,
+  type CheckoutRequest,
+  type Declined,
+  type PaymentProvider,
+  PaymentProviderUnavailable,
+  type PortalSession,
+  type ProviderEvent,
+  type RefundAnswer,
+  type RefundRequest,
+  UnverifiedEvent,
+} from '../provider.ts';
+import { stripeAmount } from './stripe-amount.ts';
+import { toldByEvent } from './told-by-event.ts';
+
+/** Where Stripe's API is; Stripe itself without it. */
+export interface StripeApi {
+  readonly host?: string;
+  readonly port?: number;
+  readonly protocol?: 'http' | 'https';
+}
+
+export interface StripeOptions {
+  readonly sql: Sql;
+  readonly secretKey: string;
+  /** Signs the events that Stripe posts to this installation. */
+  readonly webhookSecret: string;
+  readonly api: StripeApi;
+  /** Where people come back to from Stripe's page, paid or not. */
+  readonly returnUrl: string;
+  readonly logger: Logger;
+}
+
+/** How old a signature may be, by the clock of this machine. */
+const TOLERANCE_SECONDS = 300;
+/** Stripe's: how long the address of a portal can be opened. */
+const PORTAL_LIFE_SECONDS = 300;
+/** A buyer waits for it; the SDK tries once more. */
+const TIMEOUT_MILLISECONDS = 10_000;
+
+const eventBody = z.object({ id: z.string(), type: z.string(), data: z.object({ object: z.looseObject({}) }) });
+const purchaseMetadata = z.object({ purchaseId: z.uuid() });
+
+export class StripeProvider implements PaymentProvider {
+  readonly name = 'stripe';
+  readonly #stripe: Stripe;
+  readonly #options: StripeOptions;
+  /** Customers of Stripe's test mode do not exist in its live mode. */
+  readonly #customersOf: string;
+
+  constructor(options: StripeOptions) {
+    this.#options = options;
+    this.#customersOf = /^[sr]k_test_/.test(options.secretKey) ? 'stripe-test' : 'stripe';
+    this.#stripe = new Stripe(options.secretKey, {
+      ...options.api,
+      timeout: TIMEOUT_MILLISECONDS,
+      maxNetworkRetries: 1,
+      telemetry: false,
+    });
+  }
+
+  /** The session ends after a day, as Stripe has it: an end of our own would make each attempt another request. */
+  async createCheckout(request: CheckoutRequest): Promise<CheckoutAnswer> {
+    const { organizationId, purchaseId, description, amountMinor, currency } = request;
+    const unitAmount = stripeAmount(amountMinor, currency);
+    if (unitAmount === null) return { status: 'DECLINED', code: 'amount_not_chargeable' };
+    const { returnUrl } = this.#options;
+    const metadata = { purchaseId };
+    const customer = await this.#customerOf(organizationId);
+    return this.#ask('open a checkout', async () => {
+      const session = await this.#stripe.checkout.sessions.create(
+        {
+          mode: 'payment',
+          line_items: [
+            {
+              quantity: 1,
+              price_data: {
+                currency: currency.toLowerCase(),
+                unit_amount: unitAmount,
+                product_data: { name: description },
+              },
+            },
+          ],
+          client_reference_id: purchaseId,
+          customer,
+          metadata,
+          payment_intent_data: { description, metadata },
+          success_url: returnUrl,
+          cancel_url: returnUrl,
+        },
+        { idempotencyKey: `checkout:${purchaseId}` },
+      );
+      if (session.url === null) throw new Error(`the checkout session ${session.id} has no page`);
+      return { status: 'OPEN', reference: session.id, url: session.url };
+    });
+  }
+
+  /** Whatever of the payment has not gone back yet, so that an earlier refund of a part is no obstacle. */
+  async refund({ purchaseId, reference }: RefundRequest): Promise<RefundAnswer> {
+    if (reference === null) return { status: 'DECLINED', code: 'not_paid' };
+    const answer = await this.#ask('refund a payment', async (): Promise<RefundAnswer> => {
+      const { payment_intent } = await this.#stripe.checkout.sessions.retrieve(reference);
+      if (payment_intent === null) return { status: 'DECLINED', code: 'not_paid' };
+      const refund = await this.#stripe.refunds.create(
+        {
+          payment_intent: typeof payment_intent === 'string' ? payment_intent : payment_intent.id,
+          metadata: { purchaseId },
+        },
+        { idempotencyKey: `refund:${purchaseId}` },
+      );
+      return refundAnswer(refund);
+    });
+    const isDone = answer.status === 'DECLINED' && answer.code === 'charge_already_refunded';
+    return isDone ? { status: 'REFUNDED' } : answer;
+  }
+
+  async openPortal(organizationId: string): Promise<PortalSession> {
+    const customer = await this.#customerOf(organizationId);
+    return this.#insist('open the portal', async () => {
+      const { returnUrl: return_url } = this.#options;
+      const { url, created } = await this.#stripe.billingPortal.sessions.create({ customer, return_url });
+      return { url, expiresAt: instant((created + PORTAL_LIFE_SECONDS) * 1000) };
+    });
+  }
+
+  /** The request says nothing that changes, so that it can be repeated under its key. */
+  async #customerOf(organizationId: string): Promise<string> {
+    const { sql } = this.#options;
+    const known = await findCustomer(sql, organizationId, this.#customersOf);
+    if (!known) throw new Error(`the organization ${organizationId} is missing`);
+    const { slug: name, reference } = known;
+    if (reference !== null) return reference;
+    const idempotencyKey = `customer:${organizationId}`;
+    const { id } = await this.#insist('make a customer', () =>
+      this.#stripe.customers.create({ name, metadata: { organizationId } }, { idempotencyKey }),
+    );
+    return keepCustomer(sql, organizationId, this.#customersOf, id);
+  }
+
+  async verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): Promise<ProviderEvent | null> {
+    const event = await this.#verified(headers, rawBody);
+    const told = toldByEvent(event);
+    if (told === null) return null;
+    if ('warning' in told) {
+      const { warning, paymentIntent } = told;
+      this.#options.logger.warn({ event: event.id, paymentIntent }, warning);
+      return null;
+    }
+    const purchaseId = purchaseOf(told.metadata) ?? (await this.#purchaseOfPayment(told.paymentIntent));
+    return purchaseId === null ? null : { id: event.id, purchaseId, news: told.news };
+  }
+
+  async #verified(headers: Readonly<Record<string, string>>, rawBody: string): Promise<Stripe.Event> {
+    const event = await this.#stripe.webhooks
+      .constructEventAsync(rawBody, headers['stripe-signature'] ?? '', this.#options.webhookSecret, TOLERANCE_SECONDS)
+      .catch((error: unknown) => {
+        throw new UnverifiedEvent('the event is not signed by Stripe', { cause: error });
+      });
+    if (!eventBody.safeParse(event).success) throw new UnverifiedEvent('the body is no event of Stripe');
+    return event;
+  }
+
+  /** Disputes do not carry the metadata of what they are about. Null for payments that are no purchase of this gateway. */
+  async #purchaseOfPayment(paymentIntent: string | null): Promise<string | null> {
+    if (paymentIntent === null) return null;
+    const answer = await this.#ask('tell about a payment', async () => {
+      const { metadata } = await this.#stripe.paymentIntents.retrieve(paymentIntent);
+      return { status: 'FOUND' as const, metadata };
+    });
+    return answer.status === 'FOUND' ? purchaseOf(answer.metadata) : null;
+  }
+
+  /** For what Stripe has no reason to refuse: where it does, the installation is at fault and not the caller. */
+  async #insist<Answer extends object>(what: string, request: () => Promise<Answer>): Promise<Answer> {
+    const answer = await this.#ask(what, async () => ({ status: 'DONE' as const, value: await request() }));
+    if (answer.status === 'DONE') return answer.value;
+    throw new PaymentProviderUnavailable(`Stripe refused to ${what}: ${answer.code}`);
+  }
+
+  /**
+   * What Stripe answers. DECLINED where it has refused the request, which then had no effect; throws
+   * `PaymentProviderUnavailable` for all else, where it may have had one.
+   */
+  async #ask<Answer>(what: string, request: () => Promise<Answer>): Promise<Answer | Declined> {
+    try {
+      return await request();
+    } catch (error) {
+      if (!(error instanceof Stripe.errors.StripeError)) throw error;
+      const { type, code, decline_code: declineCode, statusCode, requestId } = error;
+      const refused = isRefusal(error);
+      const level = refused ? 'warn' : 'error';
+      this.#options.logger[level]({ type, code, declineCode, statusCode, requestId }, `Stripe did not ${what}`);
+      if (refused) return { status: 'DECLINED', code: declineCode ?? code ?? null };
+      throw new PaymentProviderUnavailable(`Stripe did not ${what}`, { cause: error });
+    }
+  }
+}
+
+/** Whether the request itself was at fault, or the card; not our key, our rate, another attempt under way, or the network. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof Stripe.errors.StripeInvalidRequestError || error instanceof Stripe.errors.StripeCardError;
+
+function refundAnswer({ status, failure_reason }: Stripe.Refund): RefundAnswer {
+  switch (status) {
+    case 'succeeded':
+      return { status: 'REFUNDED' };
+    case 'failed':
+    case 'canceled':
+      return { status: 'DECLINED', code: failure_reason ?? status };
+    default:
+      return { status: 'PENDING' };
+  }
+}
+
+function purchaseOf(metadata: Stripe.Metadata | null): string | null {
+  const parsed = purchaseMetadata.safeParse(metadata);
+  return parsed.success ? parsed.data.purchaseId : null;
+}
