@@ -5,14 +5,16 @@
  */
 import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
+import type { LimitWindow } from '../limits/plan-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
-import { anchoredMonthPeriod, dayPeriod, type Period } from '../time/calendar.ts';
+import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
 import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
 import { type DraftBucket, type DraftLot, LotDrafts, LotsNotLoaded, type NewLot, spendable } from './lot-drafts.ts';
+import { OperationDrafts } from './operation-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
 
 /** The reason code of what new credits pay back of a debt. */
@@ -45,7 +47,7 @@ class Windows {
   readonly #now: Instant;
   readonly #timeZone: string;
   readonly #anchorDay: number;
-  #day: Period | null = null;
+  readonly #calendar = new Map<LimitWindow, Period>();
   #billing: Period | null = null;
 
   constructor({ now, timeZone }: WalletSnapshot, anchorDay: number) {
@@ -54,10 +56,13 @@ class Windows {
     this.#anchorDay = anchorDay;
   }
 
-  /** The local calendar day, of daily caps. */
-  get day(): Period {
-    this.#day ??= dayPeriod(this.#now, this.#timeZone);
-    return this.#day;
+  /** The local calendar hour, day or month, of caps and limits. */
+  of(window: LimitWindow): Period {
+    const known = this.#calendar.get(window);
+    if (known) return known;
+    const period = calendarWindow(window, this.#now, this.#timeZone);
+    this.#calendar.set(window, period);
+    return period;
   }
 
   /** The month from anchor day to anchor day, in which tiers and free units count. */
@@ -86,6 +91,7 @@ export class WalletBook {
   readonly lots: LotDrafts;
   readonly holds: HoldDrafts;
   readonly counters: CounterDrafts;
+  readonly operations: OperationDrafts;
   allowances: readonly AllowanceSnapshot[];
   windows: Windows;
   /** Set once the batch has begun a subscription, with allowances that replace all there were. */
@@ -110,6 +116,7 @@ export class WalletBook {
     this.lots = new LotDrafts(snapshot.buckets);
     this.holds = new HoldDrafts(snapshot.holds, this.lots);
     this.counters = new CounterDrafts(snapshot);
+    this.operations = new OperationDrafts(snapshot.operationCounts);
     this.windows = new Windows(snapshot, snapshot.anchorDay);
     this.#log = new EntryLog(snapshot);
     this.#announced = this.#spendableState();

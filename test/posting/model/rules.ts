@@ -20,16 +20,29 @@ export const SECOND_CARD_FROM = START + 2 * DAY;
 /** Days until what is granted into a bucket expires, where the grant does not say. */
 export const DEFAULT_EXPIRY_DAYS: Readonly<Record<string, number>> = { promotional: 3 };
 
+/** So many operations of a meter, or of its previews, an hour or a day. */
+export interface OperationCap {
+  readonly key: string;
+  readonly max: number;
+  readonly window: 'HOUR' | 'DAY';
+}
+
 export interface PlanRules {
   readonly cap: bigint | null;
   readonly overdraft: bigint;
+  readonly operations: readonly OperationCap[];
 }
 
+/** Free work is capped as well. */
+const CALLS = { key: 'call', max: 4, window: 'DAY' } as const;
+const READS = { key: 'read', max: 3, window: 'HOUR' } as const;
+const PREVIEWS = { key: 'call:preview', max: 1, window: 'HOUR' } as const;
+
 export const PLANS: Readonly<Record<string, PlanRules>> = {
-  plain: { cap: null, overdraft: 0n },
-  capped: { cap: 90n, overdraft: 0n },
-  indebted: { cap: null, overdraft: 150n },
-  both: { cap: 200n, overdraft: 80n },
+  plain: { cap: null, overdraft: 0n, operations: [] },
+  capped: { cap: 90n, overdraft: 0n, operations: [CALLS, READS] },
+  indebted: { cap: null, overdraft: 150n, operations: [PREVIEWS, { ...CALLS, max: 2 }] },
+  both: { cap: 200n, overdraft: 80n, operations: [] },
 };
 
 export const ALLOWANCES = [
@@ -52,8 +65,11 @@ export type ExpiredRefund = 'NEW_LOT' | 'FORFEIT';
 
 export function enginePolicies(expiredRefund: ExpiredRefund): Policies {
   const terms = Object.entries(PLANS).map(
-    ([key, { cap, overdraft }]) =>
-      [key, { dailyCreditCap: cap === null ? null : micros(cap), overdraft: micros(overdraft) }] as const,
+    ([key, { cap, overdraft, operations: frequencyCaps }]) =>
+      [
+        key,
+        { dailyCreditCap: cap === null ? null : micros(cap), overdraft: micros(overdraft), frequencyCaps },
+      ] as const,
   );
   return {
     ...policies({
@@ -70,5 +86,6 @@ export function enginePolicies(expiredRefund: ExpiredRefund): Policies {
     plansOnSale: new Map(Object.keys(PLANS).map((key) => [key, PLAN_ON_SALE])),
     countsUnits: true,
     countsSpending: true,
+    countsOperations: true,
   };
 }

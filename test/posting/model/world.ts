@@ -137,6 +137,7 @@ export function beginning({ subscribed, plan, anchorDay, hasAllowances }: Sequen
     repaying: [],
     units: new Map(),
     spent: { since: 0, used: 0n },
+    operations: [],
   };
 }
 
