@@ -10,6 +10,7 @@ import type { Poster } from '../src/posting/engine.ts';
 
 export const NO_OP: Poster = {
   estimate: async () => null,
+  preview: async () => null,
   async execute(command: Command): Promise<Outcome> {
     if (command.kind === 'settle') return { status: 'settled' };
     const now = instant(Date.now());

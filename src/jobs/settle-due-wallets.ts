@@ -1,6 +1,6 @@
 /**
- * Posts transitions on time: holds that lapse, lots that start or expire, allowances that refresh. Runs again when the next wallet comes due,
- * but at least every few seconds, for what comes due may be added by anybody at any time.
+ * Posts transitions on time: holds that lapse, lots that start or expire, allowances that refresh. Runs again when the next
+ * wallet comes due, but at least every few seconds, for what comes due may be added by anybody at any time.
  */
 import { instant } from '../domain/time/instant.ts';
 import type { Services } from '../operations/services.ts';

@@ -2,7 +2,8 @@
  * Creates an organization with its wallet. A user who creates one owns it; an operator's has no member yet and may have a
  * test clock.
  *
- * Refusals: InvalidInput, PlanLimitReached (organizations_owned, of a user), Conflict (the slug is taken). Throws Forbidden for a test clock asked for by others.
+ * Refusals: InvalidInput, PlanLimitReached (organizations_owned, of a user), Conflict (the slug is taken). Throws
+ * Forbidden for a test clock asked for by others.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type Conflict, type InvalidInput, invalidInput, type PlanLimitReached } from '../domain/refusals.ts';

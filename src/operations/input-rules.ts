@@ -34,6 +34,7 @@ const SYSTEM_REASON_CODES = new Set([
   'ALLOCATION',
   'DEBT',
   'DEBT_REPAYMENT',
+  'PLAN_CHANGE',
   'DISPUTE',
   'CAPTURE',
   'RELEASE',

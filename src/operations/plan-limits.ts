@@ -71,7 +71,7 @@ export async function checkPersonalLimit(
 
 /**
  * What limits each of the organizations, with how much is used: for a person what limits them first, frequency caps last.
- * What is due on wallets with such caps is posted before: a hold that has lapsed counts no more.
+ * What is due on their wallets is posted before: a plan that has ended limits no more, a hold that has lapsed counts no more.
  */
 export async function limitsInUse(
   services: Pick<Services, 'catalogs' | 'sql' | 'engine'>,
@@ -79,6 +79,7 @@ export async function limitsInUse(
   userId: string | null,
 ): Promise<PlanLimitStatus[][]> {
   const { catalogs, sql } = services;
+  await settleWallets(services, organizationIds);
   const catalog = plansOf(catalogs);
   const [uses, person] = await Promise.all([
     usesOfOrganizations(sql, organizationIds),
@@ -88,7 +89,7 @@ export async function limitsInUse(
   const byId = new Map(uses.map((use) => [use.organizationId, use]));
   const capped = uses.filter(({ subscribed }) => capsOn(catalog, subscribed).length > 0);
   const operations = await operationsOf(
-    services,
+    sql,
     capped.map((use) => use.organizationId),
   );
   return organizationIds.map((id) => {
@@ -108,12 +109,11 @@ function capsOn(catalog: PlanCatalog, subscribed: OrganizationUse['subscribed'])
 }
 
 async function operationsOf(
-  services: Pick<Services, 'sql' | 'engine'>,
+  sql: Queryable,
   organizationIds: readonly string[],
 ): Promise<ReadonlyMap<string, OperationsOfOrganization>> {
   if (organizationIds.length === 0) return new Map();
-  await settleWallets(services, organizationIds);
-  const found = await operationsOfOrganizations(services.sql, organizationIds);
+  const found = await operationsOfOrganizations(sql, organizationIds);
   return new Map(found.map((operations) => [operations.organizationId, operations]));
 }
 

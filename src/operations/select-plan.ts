@@ -1,12 +1,14 @@
 /**
- * Subscribes an organization to a free plan: active at once, with the first allowances granted.
+ * Selects a free plan. A first one is active at once, with its allowances granted, or on trial where it has one. Another one
+ * takes its place now or at the end of the period. Selecting the present plan again takes back a change that was to follow.
  *
- * Refusals: InvalidInput, NotFound (organization, plan), IdempotencyKeyReused, WalletFrozen, Conflict (subscribed already).
+ * Refusals: InvalidInput, NotFound (organization, plan), IdempotencyKeyReused, WalletFrozen, Conflict (subscribed to this plan
+ * already; the subscription is past due or ends with its period).
  * Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantFor } from './authorize.ts';
 import { checkIdempotencyKey } from './input-rules.ts';
 import { WalletBusy } from './outcome.ts';
@@ -34,8 +36,7 @@ export async function selectPlan(
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
-  if (input.when === 'PERIOD_END') return invalidInput(['when'], 'must be NOW: a first plan begins at once');
-  const { idempotencyKey, planKey } = input;
+  const { idempotencyKey, planKey, when = null } = input;
   const { organizationId } = tenant;
   const outcome = await services.engine.execute({
     kind: 'subscribe',
@@ -43,8 +44,9 @@ export async function selectPlan(
     actor: actorOf(caller),
     requestId: services.requestId,
     idempotencyKey,
-    requestHash: requestHash('selectPlan', organizationId, { planKey }),
+    requestHash: requestHash('selectPlan', organizationId, when === null ? { planKey } : { planKey, when }),
     planKey,
+    when,
   });
   switch (outcome.status) {
     case 'subscribed':

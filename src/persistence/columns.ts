@@ -5,6 +5,9 @@ export const jsonOrNull = (value: object | null): string | null => (value === nu
 
 export const amounts = (values: readonly bigint[]): string[] => values.map(String);
 
+export const amountsOrNull = (values: readonly (bigint | null)[]): (string | null)[] =>
+  values.map((value) => (value === null ? null : value.toString()));
+
 /** As text, each distinct instant written once: a batch has few. */
 export function instants(values: readonly (Instant | null)[]): (string | null)[] {
   const texts = new Map<Instant, string>();

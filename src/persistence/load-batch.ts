@@ -11,6 +11,7 @@ import type { SpendCount } from '../domain/limits/spend-limit.ts';
 import { type Command, type KeyedCommand, keyedCommands } from '../domain/posting/commands.ts';
 import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
+import type { Subscription } from '../domain/subscriptions/subscription.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
 import type {
   AllowanceSnapshot,
@@ -62,6 +63,11 @@ interface WalletRow {
   frozen: boolean;
   time_zone: string;
   subscription_id: string | null;
+  current_period_start: Instant;
+  current_period_end: Instant;
+  trial_ends_at: Instant | null;
+  cancel_at_period_end: boolean;
+  scheduled_plan_key: string | null;
   subscription_status: SubscriptionStatus | null;
   plan_key: string | null;
   anchor_day: number | null;
@@ -80,6 +86,7 @@ interface BucketRow {
   frozen_micros: bigint;
   interval: RefreshInterval | null;
   amount_micros: bigint | null;
+  rollover_limit_micros: bigint | null;
   anchor_day: number | null;
   last_refreshed_at: Instant | null;
   next_refresh_at: Instant | null;
@@ -103,36 +110,45 @@ export function beginAndLoad(
 ): Promise<LoadedBatch> {
   const walletIds = [...new Set(commands.map((command) => command.walletId))].sort();
   // A subscription that is begun while a catalog is applied must get what that catalog gives to the plan's subscribers.
-  const subscribes = commands.some((command) => command.kind === 'subscribe');
+  const selecting = commands.flatMap((command) => (command.kind === 'subscribe' ? [command.walletId] : []));
   const locking = [
     sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
-    ...(subscribes ? [holdCatalogs(sql)] : []),
+    ...(selecting.length > 0 ? [holdCatalogs(sql)] : []),
     sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
   ];
-  return load(sql, { locking, walletIds, commands }, limits, needs);
+  return load(sql, { locking, walletIds, selecting, commands }, limits, needs);
+}
+
+export interface Reading {
+  readonly walletId: string;
+  /** True where what allowances have granted is asked for. */
+  readonly selectsPlan: boolean;
 }
 
 /** Reads one wallet as it is, locking nothing. The caller rolls back. */
 export function beginAndRead(
   sql: Queryable,
-  walletId: string,
+  { walletId, selectsPlan }: Reading,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
   const locking = [sql`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`];
-  return load(sql, { locking, walletIds: [walletId], commands: [] }, limits, needs);
+  const selecting = selectsPlan ? [walletId] : [];
+  return load(sql, { locking, walletIds: [walletId], selecting, commands: [] }, limits, needs);
 }
 
 interface Wanted {
   /** What begins the transaction. */
   readonly locking: readonly Promise<unknown>[];
   readonly walletIds: readonly string[];
+  /** Those on which a plan is selected. */
+  readonly selecting: readonly string[];
   readonly commands: readonly Command[];
 }
 
 async function load(
   sql: Queryable,
-  { locking, walletIds, commands }: Wanted,
+  { locking, walletIds, selecting, commands }: Wanted,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
@@ -145,6 +161,7 @@ async function load(
     loadWallets(sql, walletIds),
     loadBuckets(sql, walletIds),
     loadLots(sql, walletIds, limits.lotsPerBucket),
+    selecting.length > 0 ? loadGrantedLots(sql, selecting) : [],
     loadRecords(sql, keyed),
     loadPurchases(sql, purchaseIds, walletIds),
     findPinningHolds(sql, purchaseIds, walletIds),
@@ -163,6 +180,7 @@ async function load(
     wallets,
     buckets,
     lots,
+    grantedLots,
     records,
     purchases,
     pinning,
@@ -186,6 +204,7 @@ async function load(
   const assembly: Assembly = {
     buckets: groupBy(buckets, (row) => row.wallet_id),
     lots: groupBy(lots, (row) => row.bucket_id),
+    grantedLots: groupBy(grantedLots, (row) => row.wallet_id),
     dueLots: groupBy(dueLots, (row) => row.wallet_id),
     holds: groupBy(allHolds, (hold) => hold.facts.walletId),
     lapsed: groupBy(lapsed, (row) => row.wallet_id),
@@ -216,7 +235,8 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
     SELECT w.id, w.organization_id, w.balance_micros, w.debt_micros, w.sequence, w.version,
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
            w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.id AS subscription_id, s.status AS subscription_status,
-           s.plan_key, s.anchor_day,
+           s.plan_key, s.anchor_day, s.current_period_start, s.current_period_end, s.trial_ends_at,
+           s.cancel_at_period_end, s.scheduled_plan_key,
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
              AS organization_clock,
            coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
@@ -229,10 +249,21 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
 function loadBuckets(sql: Queryable, walletIds: readonly string[]) {
   return sql<BucketRow[]>`
     SELECT b.id, b.wallet_id, b.key, b.kind, b.burn_priority, b.available_micros, b.pinned_micros, b.frozen_micros,
-           a.interval, a.amount_micros, a.anchor_day, a.last_refreshed_at, a.next_refresh_at
+           a.interval, a.amount_micros, a.rollover_limit_micros, a.anchor_day, a.last_refreshed_at, a.next_refresh_at
     FROM bucket b
     LEFT JOIN allowance a ON a.bucket_id = b.id
     WHERE b.wallet_id = ANY(${walletIds}::uuid[])`;
+}
+
+/** What allowances have granted for periods that ran when the wallet was last posted to. */
+function loadGrantedLots(sql: Queryable, walletIds: readonly string[]) {
+  return sql<LotRow[]>`
+    SELECT ${LOT_COLUMNS}
+    FROM lot
+    JOIN wallet w ON w.id = lot.wallet_id
+    WHERE w.id = ANY(${walletIds}::uuid[]) AND lot.source IN ('PLAN_GRANT', 'ALLOWANCE')
+      AND lot.expires_at > w.last_posted_at
+    ORDER BY lot.id`;
 }
 
 /** The first spendable lots of every bucket in burn order; the index lot_burn_order answers it without a sort. */
@@ -314,6 +345,7 @@ async function loadRecords(sql: Queryable, keyed: readonly KeyedCommand[]): Prom
 interface Assembly {
   readonly buckets: ReadonlyMap<string, readonly BucketRow[]>;
   readonly lots: ReadonlyMap<string, readonly LotRow[]>;
+  readonly grantedLots: ReadonlyMap<string, readonly LotRow[]>;
   readonly dueLots: ReadonlyMap<string, readonly LotRow[]>;
   readonly holds: ReadonlyMap<string, readonly HoldSnapshot[]>;
   readonly lapsed: ReadonlyMap<string, readonly LapsedRow[]>;
@@ -324,7 +356,8 @@ interface Assembly {
 }
 
 function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
-  const { buckets, lots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts, limits } = assembly;
+  const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts, limits } =
+    assembly;
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
   return {
@@ -339,12 +372,10 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     headHash: row.head_hash,
     frozen: row.frozen,
     nextTransitionAt: row.next_transition_at,
-    subscriptionId: row.subscription_id,
-    subscriptionStatus: row.subscription_status,
-    planKey: row.plan_key,
-    anchorDay: row.anchor_day ?? 1,
+    subscription: subscriptionOf(row),
     buckets: ofWallet.map((bucket) => bucketSnapshot(bucket, lots.get(bucket.id) ?? [], limits)),
     allowances: ofWallet.flatMap(allowanceSnapshot),
+    grantedLots: (grantedLots.get(row.id) ?? []).map(lotSnapshot),
     dueLots: due.slice(0, limits.duePerWallet).map(lotSnapshot),
     moreDue: due.length > limits.duePerWallet,
     holds: holds.get(row.id) ?? [],
@@ -352,6 +383,21 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     spendCounts: spendCounts.get(row.id) ?? [],
     operationCounts: operationCounts.get(row.id) ?? [],
     tierCounts: tierCounts.get(row.id) ?? [],
+  };
+}
+
+function subscriptionOf(row: WalletRow): Subscription | null {
+  const { subscription_id: id, subscription_status: status, plan_key: planKey, anchor_day: anchorDay } = row;
+  if (id === null || status === null || planKey === null || anchorDay === null) return null;
+  return {
+    id,
+    status,
+    planKey,
+    anchorDay,
+    period: { start: row.current_period_start, end: row.current_period_end },
+    trialEndsAt: row.trial_ends_at,
+    cancelAtPeriodEnd: row.cancel_at_period_end,
+    scheduledPlanKey: row.scheduled_plan_key,
   };
 }
 
@@ -375,13 +421,20 @@ function bucketSnapshot(row: BucketRow, lots: readonly LotRow[], limits: LoadLim
 }
 
 function allowanceSnapshot(row: BucketRow): AllowanceSnapshot[] {
-  const { interval, amount_micros: amount, anchor_day: anchorDay, next_refresh_at: nextRefreshAt } = row;
+  const {
+    rollover_limit_micros: rolloverLimit,
+    interval,
+    amount_micros: amount,
+    anchor_day: anchorDay,
+    next_refresh_at: nextRefreshAt,
+  } = row;
   if (interval === null || amount === null || anchorDay === null || nextRefreshAt === null) return [];
   return [
     {
       bucketId: row.id,
       interval,
       amount: micros(amount),
+      rolloverLimit: rolloverLimit === null ? null : micros(rolloverLimit),
       anchorDay,
       lastRefreshedAt: row.last_refreshed_at,
       nextRefreshAt,

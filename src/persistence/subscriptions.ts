@@ -27,10 +27,11 @@ export async function insertSubscription(sql: Queryable, subscription: NewSubscr
     VALUES (${id}, ${tenant.organizationId}, ${plan.key}, ${status}::"SubscriptionStatus", ${anchorDay},
       ${timestamp(periodStart)}, ${timestamp(periodEnd)})`;
   if (status === 'CANCELED' || status === 'PAST_DUE') return;
-  for (const { bucketKey, interval, credits } of plan.allowances) {
+  for (const { bucketKey, interval, credits, rolloverLimit } of plan.allowances) {
     await sql`
-      INSERT INTO allowance (bucket_id, wallet_id, interval, amount_micros, anchor_day, next_refresh_at)
-      SELECT id, wallet_id, ${interval}::"RefreshInterval", ${credits.toString()}, ${anchorDay}, ${timestamp(periodStart)}
+      INSERT INTO allowance (bucket_id, wallet_id, interval, amount_micros, rollover_limit_micros, anchor_day,
+        next_refresh_at)
+      SELECT id, wallet_id, ${interval}::"RefreshInterval", ${credits.toString()}, ${rolloverLimit?.toString() ?? null}::bigint, ${anchorDay}, ${timestamp(periodStart)}
       FROM bucket WHERE wallet_id = ${tenant.walletId} AND key = ${bucketKey}`;
   }
   await sql`UPDATE wallet SET next_transition_at = ${timestamp(periodStart)} WHERE id = ${tenant.walletId}`;
@@ -48,31 +49,34 @@ export async function findSubscription(
 
 /**
  * Gives the subscribers of plans other amounts from their next refresh on; lots that were granted stay. Locks their wallets
- * as posting batches do.
+ * as posting batches do, and those of subscribers to be: the batch that lets such a plan begin may be under way.
  */
 export async function changeAllowances(sql: Queryable, changed: readonly ChangedAllowance[]): Promise<void> {
   if (changed.length === 0) return;
+  const planKeys = changed.map((allowance) => allowance.planKey);
   await sql`
     SELECT 1 FROM wallet
     WHERE organization_id IN (
       SELECT organization_id FROM plan_subscription
-      WHERE plan_key = ANY(${changed.map((allowance) => allowance.planKey)}::text[])
+      WHERE plan_key = ANY(${planKeys}::text[]) OR scheduled_plan_key = ANY(${planKeys}::text[])
     )
     ORDER BY id FOR UPDATE`;
   await sql`
     UPDATE allowance
-    SET amount_micros = changed.amount_micros
+    SET amount_micros = changed.amount_micros, rollover_limit_micros = changed.rollover_limit_micros
     FROM unnest(
-      ${changed.map((allowance) => allowance.planKey)}::text[],
+      ${planKeys}::text[],
       ${changed.map((allowance) => allowance.bucketKey)}::text[],
       ${changed.map((allowance) => allowance.interval)}::"RefreshInterval"[],
-      ${changed.map((allowance) => allowance.credits.toString())}::bigint[]
-    ) AS changed (plan_key, bucket_key, interval, amount_micros)
+      ${changed.map((allowance) => allowance.credits.toString())}::bigint[],
+      ${changed.map((allowance) => allowance.rolloverLimit?.toString() ?? null)}::bigint[]
+    ) AS changed (plan_key, bucket_key, interval, amount_micros, rollover_limit_micros)
     JOIN plan_subscription s ON s.plan_key = changed.plan_key
     JOIN wallet w ON w.organization_id = s.organization_id
     JOIN bucket b ON b.wallet_id = w.id AND b.key = changed.bucket_key
     WHERE allowance.bucket_id = b.id AND allowance.interval = changed.interval
-      AND allowance.amount_micros <> changed.amount_micros`;
+      AND (allowance.amount_micros, allowance.rollover_limit_micros)
+        IS DISTINCT FROM (changed.amount_micros, changed.rollover_limit_micros)`;
 }
 
 const timestamp = (at: Instant): string => new Date(at).toISOString();

@@ -282,6 +282,13 @@ function insertAudits(sql: Queryable, { audits: rows }: BatchDecision) {
 const NEXT_LAPSE = fragment`(
           SELECT min(hold.expires_at) FROM hold WHERE hold.wallet_id = changed.id AND hold.status = 'OPEN')`;
 
+/** As `upcomingEvent` of domain/subscriptions says. */
+const NEXT_OF_SUBSCRIPTION = fragment`(
+          SELECT least(s.current_period_end, CASE WHEN s.status = 'TRIALING' THEN s.trial_ends_at END)
+          FROM plan_subscription s
+          WHERE s.organization_id = wallet.organization_id
+            AND (s.status IN ('TRIALING', 'ACTIVE') OR (s.status = 'PAST_DUE' AND s.cancel_at_period_end)))`;
+
 /** The next transition is looked up again only where one was posted or a lot, hold or allowance has changed. */
 function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
   if (books.length === 0) return null;
@@ -293,7 +300,8 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
         next_transition_at = CASE WHEN changed.transitions THEN least(
           (SELECT min(next_transition_at) FROM lot WHERE lot.wallet_id = changed.id AND NOT frozen),
           ${NEXT_LAPSE},
-          (SELECT min(next_refresh_at) FROM allowance WHERE allowance.wallet_id = changed.id))
+          (SELECT min(next_refresh_at) FROM allowance WHERE allowance.wallet_id = changed.id),
+          ${NEXT_OF_SUBSCRIPTION})
           ELSE next_transition_at END,
         next_lot_or_hold_at = CASE WHEN changed.transitions THEN ${NEXT_LOT_OR_HOLD} ELSE next_lot_or_hold_at END,
         last_refreshed_at = CASE WHEN changed.transitions

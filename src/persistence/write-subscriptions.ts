@@ -1,46 +1,61 @@
-/** Writes the subscriptions that a batch began and the allowances that it refreshed. */
+/** Writes the subscriptions that a batch changed and the allowances that it refreshed or replaced. */
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
-import { amounts, instants } from './columns.ts';
+import { amounts, amountsOrNull, instants } from './columns.ts';
 import type { Queryable } from './connection.ts';
 
-/** A subscription's allowances take the place of all there were; they are written after this. */
+/** Allowances that take the place of all there were are written after this. */
 export function writeSubscriptions(sql: Queryable, books: readonly WalletBook[]) {
-  const rows = books.flatMap(({ snapshot: { id: walletId, organizationId }, subscription }) =>
-    subscription ? [{ walletId, organizationId, ...subscription }] : [],
-  );
-  if (rows.length === 0) return [];
+  const replaced = books.filter((book) => book.allowancesReplaced).map((book) => book.snapshot.id);
   return [
-    sql`
-      INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start,
-        current_period_end)
-      SELECT * FROM unnest(
-        ${rows.map((row) => row.id)}::uuid[],
-        ${rows.map((row) => row.organizationId)}::uuid[],
-        ${rows.map((row) => row.planKey)}::text[],
-        ${rows.map((row) => row.status)}::"SubscriptionStatus"[],
-        ${rows.map((row) => row.anchorDay)}::int[],
-        ${instants(rows.map((row) => row.period.start))}::timestamptz[],
-        ${instants(rows.map((row) => row.period.end))}::timestamptz[])
-      ON CONFLICT (organization_id) DO UPDATE
-      SET plan_key = excluded.plan_key, status = excluded.status, anchor_day = excluded.anchor_day,
-          current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
-          trial_ends_at = NULL, cancel_at_period_end = false, scheduled_plan_key = NULL`,
-    sql`DELETE FROM allowance WHERE wallet_id = ANY(${rows.map((row) => row.walletId)}::uuid[])`,
+    upsertSubscriptions(sql, books),
+    replaced.length === 0 ? null : sql`DELETE FROM allowance WHERE wallet_id = ANY(${replaced}::uuid[])`,
   ];
 }
 
-export function writeAllowances(sql: Queryable, books: readonly WalletBook[]) {
-  const rows = books.flatMap(({ snapshot: { id: walletId }, allowances, refreshedBuckets }) =>
-    allowances.filter((row) => refreshedBuckets.has(row.bucketId)).map((row) => ({ walletId, ...row })),
+function upsertSubscriptions(sql: Queryable, books: readonly WalletBook[]) {
+  const rows = books.flatMap(({ snapshot, subscription }) =>
+    subscription && subscription !== snapshot.subscription
+      ? [{ organizationId: snapshot.organizationId, ...subscription }]
+      : [],
   );
   if (rows.length === 0) return null;
   return sql`
-    INSERT INTO allowance (bucket_id, wallet_id, interval, amount_micros, anchor_day, last_refreshed_at, next_refresh_at)
+    INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start,
+      current_period_end, trial_ends_at, cancel_at_period_end, scheduled_plan_key)
+    SELECT * FROM unnest(
+      ${rows.map((row) => row.id)}::uuid[],
+      ${rows.map((row) => row.organizationId)}::uuid[],
+      ${rows.map((row) => row.planKey)}::text[],
+      ${rows.map((row) => row.status)}::"SubscriptionStatus"[],
+      ${rows.map((row) => row.anchorDay)}::int[],
+      ${instants(rows.map((row) => row.period.start))}::timestamptz[],
+      ${instants(rows.map((row) => row.period.end))}::timestamptz[],
+      ${instants(rows.map((row) => row.trialEndsAt))}::timestamptz[],
+      ${rows.map((row) => row.cancelAtPeriodEnd)}::boolean[],
+      ${rows.map((row) => row.scheduledPlanKey)}::text[])
+    ON CONFLICT (organization_id) DO UPDATE
+    SET plan_key = excluded.plan_key, status = excluded.status, anchor_day = excluded.anchor_day,
+        current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
+        trial_ends_at = excluded.trial_ends_at, cancel_at_period_end = excluded.cancel_at_period_end,
+        scheduled_plan_key = excluded.scheduled_plan_key`;
+}
+
+export function writeAllowances(sql: Queryable, books: readonly WalletBook[]) {
+  const rows = books.flatMap(({ snapshot: { id: walletId }, allowances, allowancesReplaced, refreshedBuckets }) =>
+    allowances
+      .filter((row) => allowancesReplaced || refreshedBuckets.has(row.bucketId))
+      .map((row) => ({ walletId, ...row })),
+  );
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO allowance (bucket_id, wallet_id, interval, amount_micros, rollover_limit_micros, anchor_day,
+      last_refreshed_at, next_refresh_at)
     SELECT * FROM unnest(
       ${rows.map((row) => row.bucketId)}::uuid[],
       ${rows.map((row) => row.walletId)}::uuid[],
       ${rows.map((row) => row.interval)}::"RefreshInterval"[],
       ${amounts(rows.map((row) => row.amount))}::bigint[],
+      ${amountsOrNull(rows.map((row) => row.rolloverLimit))}::bigint[],
       ${rows.map((row) => row.anchorDay)}::int[],
       ${instants(rows.map((row) => row.lastRefreshedAt))}::timestamptz[],
       ${instants(rows.map((row) => row.nextRefreshAt))}::timestamptz[])

@@ -9,11 +9,12 @@
 import { type Command, weightOf } from '../domain/posting/commands.ts';
 import type { Estimate } from '../domain/posting/decide-estimate.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
+import type { PlanChangePreview, Selection } from '../domain/posting/preview-plan-change.ts';
 import type { UsageQuantity } from '../domain/pricing/price.ts';
-import type { InvalidInput, UnknownMeter } from '../domain/refusals.ts';
+import type { InvalidInput, NotFound, UnknownMeter } from '../domain/refusals.ts';
 import { isConnectionLoss, isUnavailable } from '../persistence/errors.ts';
 import { DatabaseUnavailable, EngineBusy, EngineStopped } from './errors.ts';
-import { estimate } from './estimate.ts';
+import { estimate, preview } from './estimate.ts';
 import { Lane, type PendingCommand } from './lane.ts';
 import { type BatchRunner, runBatch } from './run-batch.ts';
 
@@ -35,6 +36,8 @@ export interface Poster {
   execute(command: Command): Promise<Outcome>;
   /** What usage would cost the wallet now; null while it catches up with what is due. Posts and locks nothing. */
   estimate(walletId: string, usage: readonly UsageQuantity[]): Promise<Estimate | UnknownMeter | InvalidInput | null>;
+  /** What selecting a plan would do now; null while the wallet catches up with what is due. Posts and locks nothing. */
+  preview(walletId: string, selection: Selection): Promise<PlanChangePreview | NotFound | InvalidInput | null>;
 }
 
 export class PostingEngine implements Poster {
@@ -67,8 +70,16 @@ export class PostingEngine implements Poster {
   }
 
   async estimate(walletId: string, usage: readonly UsageQuantity[]) {
+    return this.#read(() => estimate(this.#options, walletId, usage));
+  }
+
+  async preview(walletId: string, selection: Selection) {
+    return this.#read(() => preview(this.#options, walletId, selection));
+  }
+
+  async #read<Answer>(read: () => Promise<Answer>): Promise<Answer> {
     if (this.#stopped) throw new EngineStopped();
-    return estimate(this.#options, walletId, usage).catch((error: unknown) => {
+    return read().catch((error: unknown) => {
       throw isConnectionLoss(error) || isUnavailable(error) ? new DatabaseUnavailable(error) : error;
     });
   }

@@ -1,36 +1,59 @@
-/** Reads what an estimate needs in one snapshot of the database, without locking anything, and decides on it. */
-import { decideEstimate, type Estimate } from '../domain/posting/decide-estimate.ts';
+/** Reads a wallet in one snapshot of the database, without locking anything, and decides on it: estimates and previews. */
+
+import type { Policies } from '../domain/posting/decide-batch.ts';
+import { decideEstimate, type Estimate, type Undecided } from '../domain/posting/decide-estimate.ts';
+import { type PlanChangePreview, previewPlanChange, type Selection } from '../domain/posting/preview-plan-change.ts';
 import type { UsageQuantity } from '../domain/pricing/price.ts';
-import type { InvalidInput, UnknownMeter } from '../domain/refusals.ts';
-import { beginAndRead } from '../persistence/load-batch.ts';
+import type { InvalidInput, NotFound, UnknownMeter } from '../domain/refusals.ts';
+import type { WalletSnapshot } from '../domain/wallet/snapshot.ts';
+import { beginAndRead, type Reading } from '../persistence/load-batch.ts';
 import { rollBack } from '../persistence/write-batch.ts';
 import { type BatchRunner, FIRST_LIMITS, refreshPolicies, withMoreLots } from './run-batch.ts';
 
 /** Null where the wallet has more due than one batch posts. */
-export async function estimate(
+export const estimate = (
   runner: BatchRunner,
   walletId: string,
   usage: readonly UsageQuantity[],
-): Promise<Estimate | UnknownMeter | InvalidInput | null> {
+): Promise<Estimate | UnknownMeter | InvalidInput | null> =>
+  decideOnSnapshot(runner, { walletId, selectsPlan: false }, (snapshot, policies) =>
+    decideEstimate(snapshot, usage, policies, runner.newId),
+  );
+
+/** Null where the wallet has more due than one batch posts. */
+export const preview = (
+  runner: BatchRunner,
+  walletId: string,
+  selection: Selection,
+): Promise<PlanChangePreview | NotFound | InvalidInput | null> =>
+  decideOnSnapshot(runner, { walletId, selectsPlan: true }, (snapshot, policies) =>
+    previewPlanChange(snapshot, selection, policies, runner.newId),
+  );
+
+async function decideOnSnapshot<Decided>(
+  runner: BatchRunner,
+  reading: Reading,
+  decide: (snapshot: WalletSnapshot, policies: Policies) => Decided | Undecided,
+): Promise<Decided | null> {
   const { sql, release } = await runner.sql.connect();
   try {
     for (let limits = FIRST_LIMITS; ; ) {
       const policies = runner.policies();
-      const { wallets, catalogVersion } = await beginAndRead(sql, walletId, limits, policies);
+      const { wallets, catalogVersion } = await beginAndRead(sql, reading, limits, policies);
       await rollBack(sql);
       if (policies.catalogVersion < catalogVersion) {
         await refreshPolicies(runner, catalogVersion);
         continue;
       }
       const [snapshot] = wallets;
-      if (!snapshot) throw new Error(`there is no wallet ${walletId}`);
-      const decided = decideEstimate(snapshot, usage, policies, runner.newId);
+      if (!snapshot) throw new Error(`there is no wallet ${reading.walletId}`);
+      const decided = decide(snapshot, policies);
       if (decided === 'needs-lots') {
         limits = withMoreLots(limits);
         continue;
       }
       release();
-      return decided === 'busy' ? null : decided;
+      return decided === 'busy' ? null : (decided as Decided);
     }
   } catch (error) {
     release(error);

@@ -139,6 +139,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `{ estimate(input: { ${here()}, usage: [{ meter: "search" }] }) { __typename } }`,
     payload: 'Estimate',
   }),
+  'Query.planChangePreview': async () => ({
+    document: `{ planChangePreview(${here()}, planId: "${await aFreePlan()}") { __typename } }`,
+    payload: 'PlanChangePreview',
+  }),
   'Mutation.authorize': () => ({
     document: `mutation { authorize(input: { ${here()}, ${fresh()}, amount: "1" }) { __typename } }`,
     payload: 'HoldPayload',
@@ -164,6 +168,19 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     payload: 'SelectPlanPayload',
     after: () => setSubscription('ACTIVE'),
   }),
+  'Mutation.cancelSubscription': () => ({
+    document: `mutation { cancelSubscription(input: { ${here()} }) { __typename } }`,
+    payload: 'SubscriptionPayload',
+    after: () => setEnding(false),
+  }),
+  'Mutation.resumeSubscription': async () => {
+    await setEnding(true);
+    return {
+      document: `mutation { resumeSubscription(input: { ${here()} }) { __typename } }`,
+      payload: 'SubscriptionPayload',
+      after: () => setEnding(false),
+    };
+  },
   'Mutation.redeemPromoCode': () => ({
     document: `mutation { redeemPromoCode(input: { ${here()}, ${fresh()}, code: "WELCOME" }) { __typename } }`,
     payload: 'GrantPayload',
@@ -281,6 +298,13 @@ function setSubscription(status: string): Promise<unknown> {
     'UPDATE plan_subscription SET status = $2::"SubscriptionStatus" WHERE organization_id = $1',
     [decodeId('Organization', gateway.organizationId), status],
   );
+}
+
+function setEnding(ends: boolean): Promise<unknown> {
+  return query(gateway.database, 'UPDATE plan_subscription SET cancel_at_period_end = $2 WHERE organization_id = $1', [
+    decodeId('Organization', gateway.organizationId),
+    ends,
+  ]);
 }
 
 /** Somebody who is invited to the organization, by an operator. */

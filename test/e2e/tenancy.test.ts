@@ -138,6 +138,10 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
   'Query.plans': [],
   'Query.packages': [],
   'Query.rateCard': [],
+  'Query.planChangePreview': [
+    ({ Organization }) =>
+      `{ it: planChangePreview(organizationId: "${Organization}", planId: "${encodeId('Plan', 'free')}") { ${REFUSAL} ... on PlanChangePreview { effectiveAt } } }`,
+  ],
   'Mutation.debit': [
     inDebit(({ Organization }) => `organizationId: "${Organization}"`),
     inDebit(({ Project }) => `projectId: "${Project}"`),
@@ -174,6 +178,12 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
       ({ Organization }) =>
         `organizationId: "${Organization}", planId: "${encodeId('Plan', 'free')}", idempotencyKey: "foreign"`,
     ),
+  ],
+  'Mutation.cancelSubscription': [
+    inMutation('cancelSubscription', ({ Organization }) => `organizationId: "${Organization}"`),
+  ],
+  'Mutation.resumeSubscription': [
+    inMutation('resumeSubscription', ({ Organization }) => `organizationId: "${Organization}"`),
   ],
   'Mutation.redeemPromoCode': [
     inMutation(
@@ -337,6 +347,8 @@ describe('what names something of another organization', () => {
       `release(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k" })`,
       `extendHold(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k", expiresInSeconds: 60 })`,
       `refund(input: { transactionId: "${theirIds.Transaction}", idempotencyKey: "k" })`,
+      `cancelSubscription(input: { organizationId: "${organizationId}" })`,
+      `resumeSubscription(input: { organizationId: "${organizationId}" })`,
       `redeemPromoCode(input: { organizationId: "${organizationId}", idempotencyKey: "k", code: "WELCOME" })`,
       `selectPlan(input: { organizationId: "${organizationId}", idempotencyKey: "k", planId: "${encodeId('Plan', 'free')}" })`,
     ]) {

@@ -83,6 +83,7 @@ const asInCatalog = ({ bucket, interval, credits }: NonNullable<Dated['allowance
   bucketKey: bucket,
   interval,
   credits: credit(credits),
+  rolloverLimit: null,
 });
 
 function credit(amount: string): Micros {

@@ -29,6 +29,7 @@ function aSettler() {
   const logger: Logger = pino({ level: 'warn' }, { write: (line: string) => log.push(JSON.parse(line)) });
   const watched: Poster = {
     estimate: (...usage) => engine.estimate(...usage),
+    preview: (...selection) => engine.preview(...selection),
     execute(command) {
       settled.push(command.walletId);
       return engine.execute(command);
@@ -144,6 +145,7 @@ describe('a sweep', () => {
     });
     const engine: Poster = {
       estimate: async () => null,
+      preview: async () => null,
       async execute({ walletId }) {
         asked.push(walletId);
         throw away;

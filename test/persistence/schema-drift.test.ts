@@ -91,6 +91,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_transaction_task',
         'ledger_transaction_used',
         'lot_burn_order',
+        'lot_granted',
         'membership_invitation',
         'membership_member',
         'organization_ahead',

@@ -14,7 +14,6 @@ import type { Command } from '../../src/domain/posting/commands.ts';
 import { keyedCommands } from '../../src/domain/posting/commands.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
 import type { ExpiredLotRefund, RefundableTransaction } from '../../src/domain/posting/decide-refund.ts';
-import type { PlanOnSale } from '../../src/domain/posting/decide-subscribe.ts';
 import { remainingOf } from '../../src/domain/posting/hold-drafts.ts';
 import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/idempotency.ts';
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
@@ -25,6 +24,8 @@ import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
 import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
+import type { PlanOffer } from '../../src/domain/subscriptions/plan-offer.ts';
+import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions/subscription.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import {
@@ -51,8 +52,8 @@ export interface PolicyOptions {
   /** Frequency caps of that plan. */
   readonly limits?: readonly PlanLimit[];
   /** The plans on sale by what they cap, cheapest first. */
-  readonly offers?: readonly CappedOffer[];
-  readonly plansOnSale?: Readonly<Record<string, PlanOnSale>>;
+  readonly cappedOffers?: readonly CappedOffer[];
+  readonly plansOnSale?: Readonly<Record<string, PlanOffer>>;
   readonly promoCodes?: readonly PromoCode[];
   readonly expiredLotRefund?: ExpiredLotRefund;
   readonly spentCredits?: 'REFUSE' | 'DEBT';
@@ -75,11 +76,12 @@ export function policies(options: PolicyOptions = {}): Policies {
     defaultExpiryDays: new Map(Object.entries(expiryDays)),
     planTerms: new Map([[PLAN, { dailyCreditCap: cap, overdraft: credits(overdraft), frequencyCaps }]]),
     plansOnSale: new Map(Object.entries(options.plansOnSale ?? {})),
+    plansEverSold: new Map(Object.entries(options.plansOnSale ?? {})),
     promoCodes: new Map((options.promoCodes ?? []).map((promotion) => [promotion.code, promotion])),
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
     countsOperations: frequencyCaps.length > 0,
-    offers: options.offers ?? [],
+    cappedOffers: options.cappedOffers ?? [],
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
     frozenGraceDays: 30,
     receiptIssuer: 'R',
@@ -134,6 +136,7 @@ export interface LotOptions {
 
 export interface AllowanceOptions {
   readonly anchorDay?: number;
+  readonly rolloverLimit?: string;
   readonly lastRefreshedAt?: Instant | null;
   readonly nextRefreshAt: Instant;
 }
@@ -233,7 +236,9 @@ export class WalletBuilder {
   withAllowance(bucketKey: string, interval: RefreshInterval, amount: string, options: AllowanceOptions): this {
     const { anchorDay = 1, lastRefreshedAt = null, nextRefreshAt } = options;
     const bucketId = `bucket-${bucketKey}`;
-    this.#allowances.push({ bucketId, interval, amount: credits(amount), anchorDay, lastRefreshedAt, nextRefreshAt });
+    const rolloverLimit = options.rolloverLimit === undefined ? null : credits(options.rolloverLimit);
+    const terms = { bucketId, interval, amount: credits(amount), rolloverLimit, anchorDay };
+    this.#allowances.push({ ...terms, lastRefreshedAt, nextRefreshAt });
     return this;
   }
 
@@ -267,9 +272,22 @@ export const aWallet = (): WalletBuilder => new WalletBuilder();
 
 const spendable = (lot: LotSnapshot): Micros => minus(lot.remaining, lot.pinned);
 
+const NEVER = at('9999-01-01T00:00:00');
+const A_SUBSCRIPTION: Subscription = {
+  id: 'subscription-1',
+  planKey: PLAN,
+  status: 'ACTIVE',
+  anchorDay: 1,
+  period: { start: instant(0), end: NEVER },
+  trialEndsAt: null,
+  cancelAtPeriodEnd: false,
+  scheduledPlanKey: null,
+};
+
 export class Books {
   now: Instant;
-  status: SubscriptionStatus | null;
+  /** Without an end of its period where a test does not give it one. */
+  subscription: Subscription | null;
   frozen: boolean;
   balance: Micros;
   sequence: bigint;
@@ -279,9 +297,6 @@ export class Books {
   spendCounts: readonly SpendCount[] = [];
   operationCounts: readonly OperationCount[] = [];
   tierCounts: readonly TierCount[] = [];
-  subscriptionId: string | null = null;
-  planKey: string | null = PLAN;
-  anchorDay = 1;
   nextTransitionAt: Instant | null;
   allowances: readonly AllowanceSnapshot[];
   /** How often a decision asked for more lots. */
@@ -313,7 +328,7 @@ export class Books {
   ) {
     this.opening = opening;
     this.now = opening.now;
-    this.status = opening.status;
+    this.subscription = opening.status === null ? null : { ...A_SUBSCRIPTION, status: opening.status };
     this.frozen = opening.frozen;
     this.allowances = allowances;
     this.#ids = ids;
@@ -334,6 +349,37 @@ export class Books {
 
   get held(): Micros {
     return sum(this.buckets.map((bucket) => bucket.pinned));
+  }
+
+  get status(): SubscriptionStatus | null {
+    return this.subscription?.status ?? null;
+  }
+
+  set status(status: SubscriptionStatus) {
+    this.changeSubscription({ status });
+  }
+
+  get planKey(): string | null {
+    return this.subscription?.planKey ?? null;
+  }
+
+  set planKey(planKey: string) {
+    this.changeSubscription({ planKey });
+  }
+
+  get anchorDay(): number {
+    return this.subscription?.anchorDay ?? 1;
+  }
+
+  set anchorDay(anchorDay: number) {
+    this.changeSubscription({ anchorDay });
+  }
+
+  /** Changes the row, as only a test does. */
+  changeSubscription(changes: Partial<Subscription>): this {
+    this.subscription = { ...(this.subscription ?? A_SUBSCRIPTION), ...changes };
+    this.nextTransitionAt = this.#earliestTransition();
+    return this;
   }
 
   /** The hold of that id; a test that asks for one expects it. */
@@ -379,16 +425,14 @@ export class Books {
       headHash: this.headHash,
       frozen: this.frozen,
       nextTransitionAt: this.nextTransitionAt,
-      subscriptionId: this.subscriptionId,
-      subscriptionStatus: this.status,
-      planKey: this.planKey,
-      anchorDay: this.anchorDay,
+      subscription: this.subscription,
       buckets: this.buckets.map((bucket) => {
         const lots = this.#spendableIn(bucket.id);
         const loaded = lots.slice(0, limits.lotsPerBucket);
         return { ...bucket, lots: loaded, truncated: loaded.length === limits.lotsPerBucket };
       }),
       allowances: this.allowances,
+      grantedLots: [...this.lots.values()].filter(({ source }) => source === 'ALLOWANCE' || source === 'PLAN_GRANT'),
       dueLots: due.slice(0, limits.dueLots),
       moreDue: due.length > limits.dueLots,
       holds: [...loadedHolds].flatMap((id) => this.#holdSnapshot(id) ?? []),
@@ -553,7 +597,9 @@ export class Books {
     const lots = [...this.lots.values()].filter((lot) => !lot.frozen).map((lot) => lot.nextTransitionAt);
     const holds = [...this.holds.values()].filter(({ state }) => state.status === 'OPEN');
     const refreshes = this.allowances.map((allowance) => allowance.nextRefreshAt);
-    return earliest(...lots, ...holds.map(({ state }) => state.expiresAt), ...refreshes);
+    const upcoming = this.subscription && upcomingEvent(this.subscription);
+    const ofSubscription = upcoming && upcoming.at < NEVER ? upcoming.at : null;
+    return earliest(...lots, ...holds.map(({ state }) => state.expiresAt), ...refreshes, ofSubscription);
   }
 
   #write(decision: BatchDecision): void {
@@ -602,12 +648,7 @@ export class Books {
     );
     this.spendCounts = merged(this.spendCounts, book.counters.changedSpend, ({ limitCode }) => limitCode);
     this.tierCounts = merged(this.tierCounts, book.counters.changedTiers, ({ meter, rate }) => `${meter} ${rate}`);
-    if (book.subscription) {
-      this.subscriptionId = book.subscription.id;
-      this.planKey = book.subscription.planKey;
-      this.status = book.subscription.status;
-      this.anchorDay = book.subscription.anchorDay;
-    }
+    this.subscription = book.subscription;
     this.allowances = [...book.allowances];
     this.debt = book.debt;
     this.balance = book.balance;

@@ -36,7 +36,12 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
         interval: fc.constantFrom('MONTH', 'YEAR'),
         trialDays: fc.nat(2),
         allowances: fc.uniqueArray(
-          fc.record({ bucketKey: fc.constantFrom(...KEYS), interval: fc.constantFrom('DAY', 'MONTH'), credits }),
+          fc.record({
+            bucketKey: fc.constantFrom(...KEYS),
+            interval: fc.constantFrom('DAY', 'MONTH'),
+            credits,
+            rolloverLimit: fc.option(credits),
+          }),
           { selector: ({ bucketKey }) => bucketKey },
         ),
         dailyCreditCap: fc.option(credits),

@@ -173,8 +173,12 @@ export function someEvents(mode: EventsMode, events: EventsCommand['events']): E
   return { kind: 'events', ...target, actor: A_KEY, mode, events };
 }
 
-export function aSubscription(planKey: string, key: string = freshKey()): SubscribeCommand {
-  const hash = requestHash('selectPlan', ORGANIZATION, { planKey });
+export function aSubscription(
+  planKey: string,
+  key: string = freshKey(),
+  when: SubscribeCommand['when'] = null,
+): SubscribeCommand {
+  const hash = requestHash('selectPlan', ORGANIZATION, { planKey, when });
   return {
     kind: 'subscribe',
     ...target,
@@ -183,6 +187,7 @@ export function aSubscription(planKey: string, key: string = freshKey()): Subscr
     idempotencyKey: key,
     requestHash: hash,
     planKey,
+    when,
   };
 }
 

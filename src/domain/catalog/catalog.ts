@@ -10,6 +10,7 @@ import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
 import type { PromoCode } from '../promotions/promo-code.ts';
 import type { TopUpTerms } from '../purchases/top-up.ts';
+import type { PlanOffer } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
 
@@ -33,6 +34,8 @@ export interface PlanAllowance {
   readonly bucketKey: string;
   readonly interval: RefreshInterval;
   readonly credits: Micros;
+  /** The most of a period's rest that is carried into the next; null for nothing. */
+  readonly rolloverLimit: Micros | null;
 }
 
 export interface Plan {
@@ -164,17 +167,13 @@ export function postingPolicies(
         return [key, { dailyCreditCap, overdraft, frequencyCaps: frequencyCapsOf(plan) }];
       }),
     ),
-    plansOnSale: new Map(
-      onSale.map(({ key, price, interval, allowances }) => [
-        key,
-        { isFree: price.amountMinor === 0n, interval, allowances },
-      ]),
-    ),
+    plansOnSale: new Map(onSale.map((plan) => [plan.key, offerOf(plan)])),
+    plansEverSold: new Map(plans.map((plan) => [plan.key, offerOf(plan)])),
     promoCodes: new Map(promoCodes.map((promotion) => [promotion.code, promotion])),
     countsUnits: rateCards.some((card) => card.rates.some(isCounted)),
     countsSpending: plans.some((plan) => plan.dailyCreditCap !== null),
     countsOperations: plans.some((plan) => frequencyCapsOf(plan).length > 0),
-    offers: cheapestFirst(onSale).map((plan) => ({ planKey: plan.key, frequencyCaps: frequencyCapsOf(plan) })),
+    cappedOffers: cheapestFirst(onSale).map((plan) => ({ planKey: plan.key, frequencyCaps: frequencyCapsOf(plan) })),
     holds: {
       defaultLife: holds.defaultSeconds * MILLISECONDS_PER_SECOND,
       maxLife: holds.maxSeconds * MILLISECONDS_PER_SECOND,
@@ -187,3 +186,10 @@ export function postingPolicies(
       refunds.expiredLots === 'NEW_LOT' ? { kind: 'NEW_LOT', graceDays: refunds.graceDays } : { kind: 'FORFEIT' },
   };
 }
+
+const offerOf = ({ price, interval, trialDays, allowances }: Plan): PlanOffer => ({
+  price,
+  interval,
+  trialDays,
+  allowances,
+});

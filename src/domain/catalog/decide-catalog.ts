@@ -8,12 +8,13 @@ import type { RefreshInterval } from '../wallet/snapshot.ts';
 import type { Catalog, CatalogVersion } from './catalog.ts';
 import { type CatalogChange, diffCatalogs } from './diff-catalogs.ts';
 
-/** An allowance of a plan whose subscribers get another amount from their next refresh on. */
+/** An allowance of a plan whose subscribers get another amount, or keep another part of it, from their next refresh on. */
 export interface ChangedAllowance {
   readonly planKey: string;
   readonly bucketKey: string;
   readonly interval: RefreshInterval;
   readonly credits: Micros;
+  readonly rolloverLimit: Micros | null;
 }
 
 export interface CatalogProposal {
@@ -120,16 +121,16 @@ function effectiveInstant(
   return asked;
 }
 
-/** Same plan, bucket and interval, other amount. */
+/** Same plan, bucket and interval, other amount or rollover. */
 function changedAllowances(versions: readonly CatalogVersion[], { plans }: Catalog): ChangedAllowance[] {
   return plans.flatMap(({ key, allowances }) => {
     const known = lastKnown(versions, (catalog) => catalog.plans.find((plan) => plan.key === key));
-    return allowances.flatMap(({ bucketKey, interval, credits }): ChangedAllowance[] => {
+    return allowances.flatMap(({ bucketKey, interval, credits, rolloverLimit }): ChangedAllowance[] => {
       const before = known?.allowances.find(
         (allowance) => allowance.bucketKey === bucketKey && allowance.interval === interval,
       );
-      const isChanged = before !== undefined && before.credits !== credits;
-      return isChanged ? [{ planKey: key, bucketKey, interval, credits }] : [];
+      const isChanged = before && (before.credits !== credits || before.rolloverLimit !== rolloverLimit);
+      return isChanged ? [{ planKey: key, bucketKey, interval, credits, rolloverLimit }] : [];
     });
   });
 }

@@ -124,7 +124,17 @@ const plan = z.strictObject({
   interval: z.enum(['MONTH', 'YEAR']).default('MONTH'),
   trialDays: wholeNumber.default(0),
   allowances: z
-    .array(z.strictObject({ bucket: key, interval: z.enum(['DAY', 'MONTH']), credits }))
+    .array(
+      z.strictObject({
+        bucket: key,
+        interval: z.enum(['DAY', 'MONTH']),
+        credits,
+        rolloverLimit: credits
+          .refine((amount) => amount > ZERO, 'must be more than 0; none without it')
+          .nullable()
+          .default(null),
+      }),
+    )
     .max(20)
     .default([]),
   dailyCreditCap: credits.nullable().default(null),

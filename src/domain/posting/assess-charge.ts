@@ -49,7 +49,7 @@ export interface ChargingPolicies {
   /** True where some plan caps how often something may be done. */
   readonly countsOperations: boolean;
   /** The plans on sale, cheapest first, by what they cap. */
-  readonly offers: readonly CappedOffer[];
+  readonly cappedOffers: readonly CappedOffer[];
 }
 
 /** A charge with its price. */
@@ -128,7 +128,7 @@ export function assess(
   const explanation = () => explain(book, priced, checked);
   const refusal = (): Assessment['refusal'] => {
     if (!maySpend(book.subscriptionStatus)) return { code: 'SUBSCRIPTION_REQUIRED', status: book.subscriptionStatus };
-    const cap = findReachedCap(book, priced.lines, termsOf(book, policies).frequencyCaps, policies.offers);
+    const cap = findReachedCap(book, priced.lines, termsOf(book, policies).frequencyCaps, policies.cappedOffers);
     if (cap) return { ...cap, explanation: explanation() };
     const [limit, found] = [limits[blocking], checked[blocking]];
     if (limit && found) {

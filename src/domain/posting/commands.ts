@@ -98,6 +98,19 @@ export interface SubscribeCommand extends OnWallet, Keyed, Audited {
   readonly kind: 'subscribe';
   /** What the plan gives is what the catalog in force says when this is decided. */
   readonly planKey: string;
+  /** Null lets an upgrade begin now and everything else at the end of the period. */
+  readonly when: 'NOW' | 'PERIOD_END' | null;
+}
+
+/** Ends the subscription, now or with its period. */
+export interface CancelSubscriptionCommand extends OnWallet, Audited {
+  readonly kind: 'cancel-subscription';
+  readonly atPeriodEnd: boolean;
+}
+
+/** Lets a subscription go on that would have ended with its period. */
+export interface ResumeSubscriptionCommand extends OnWallet, Audited {
+  readonly kind: 'resume-subscription';
 }
 
 export type EventsMode = 'EACH' | 'UNTIL_BLOCKED' | 'ALL_OR_NOTHING';
@@ -180,7 +193,14 @@ export type KeyedCommand =
   | AdjustCommand
   | RevokeGrantCommand
   | RefundPurchaseCommand;
-export type Command = KeyedCommand | EventsCommand | ResolvePurchaseCommand | CancelRefundCommand | SettleCommand;
+export type SubscriptionCommand = CancelSubscriptionCommand | ResumeSubscriptionCommand;
+export type Command =
+  | KeyedCommand
+  | EventsCommand
+  | ResolvePurchaseCommand
+  | CancelRefundCommand
+  | SubscriptionCommand
+  | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {
   return 'idempotencyKey' in command;

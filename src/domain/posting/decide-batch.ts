@@ -5,8 +5,17 @@
 import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
+import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
-import { type Command, type EventsCommand, isKeyed, isUndoable, type KeyedCommand } from './commands.ts';
+import {
+  type Command,
+  type EventsCommand,
+  isKeyed,
+  isUndoable,
+  type KeyedCommand,
+  type SubscriptionCommand,
+} from './commands.ts';
+import { decideSubscriptionChange } from './decide-cancel.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
 import {
@@ -32,7 +41,7 @@ import {
   type RefundPolicies,
 } from './decide-refund.ts';
 import { decideCancelRefund, decideRefundPurchase, decideRevokeGrant } from './decide-revoke.ts';
-import { checkPlan, decideSubscribe, type SubscriptionPolicies } from './decide-subscribe.ts';
+import { checkPlan, decideSubscribe } from './decide-subscribe.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, type Recordable, recordOf } from './idempotency.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
@@ -155,7 +164,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
   const purchases = input.purchases.map(draftPurchase);
   const busy = new Set<string>();
   for (const book of books.values()) {
-    if (!book.snapshot.frozen && !postDueTransitions(book)) busy.add(book.snapshot.id);
+    if (!book.snapshot.frozen && !postDueTransitions(book, input.policies)) busy.add(book.snapshot.id);
   }
   const state: BatchState = {
     books,
@@ -197,11 +206,28 @@ function decideCommand(state: BatchState, command: Command, index: number): Outc
       return decideCancelRefund(book, state.purchases.get(command.purchaseId), state.policies);
     case 'resolve-purchase':
       return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId), state.policies);
+    case 'cancel-subscription':
+    case 'resume-subscription':
+      return changeSubscription(state, book, command);
     default: {
       const never: never = command;
       throw new Error(`unknown command ${JSON.stringify(never)}`);
     }
   }
+}
+
+function changeSubscription(state: BatchState, book: WalletBook, command: SubscriptionCommand): Outcome {
+  const outcome = decideSubscriptionChange(book, command);
+  if (outcome.status !== 'subscription-changed') return outcome;
+  const { requestId } = command;
+  const { subscriptionId } = outcome;
+  const audited: Audited =
+    command.kind === 'cancel-subscription'
+      ? { action: 'cancelSubscription', after: { subscriptionId, atPeriodEnd: command.atPeriodEnd }, requestId }
+      : { action: 'resumeSubscription', after: { subscriptionId }, requestId };
+  state.audits.push(auditRecord(state, book, command, audited));
+  book.active = true;
+  return outcome;
 }
 
 /** The first command under a key is decided; the same again gets the same answer. */
@@ -260,7 +286,7 @@ function checkNow({ policies }: BatchState, book: WalletBook, command: KeyedComm
     case 'adjust':
       return checkGrant(book, command);
     case 'subscribe':
-      return checkPlan(command, policies);
+      return checkPlan(book, command, policies);
     case 'redeem':
       return checkPromoCode(book, command, policies);
     default:
@@ -385,7 +411,8 @@ function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
     }
     case 'subscribe': {
       if (outcome.status !== 'subscribed') return null;
-      const after = { subscriptionId: outcome.subscriptionId, planKey: command.planKey };
+      const { planKey, when } = command;
+      const after = { subscriptionId: outcome.subscriptionId, planKey, ...(when === null ? {} : { when }) };
       return { action: 'selectPlan', after, requestId: command.requestId };
     }
     default:
@@ -393,7 +420,7 @@ function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
   }
 }
 
-function auditRecord({ newId }: BatchState, { now }: WalletBook, command: KeyedCommand, audited: Audited): PostedAudit {
+function auditRecord({ newId }: BatchState, { now }: WalletBook, command: Command, audited: Audited): PostedAudit {
   const { organizationId, actor } = command;
   return { id: newId(), organizationId, actor, occurredAt: now, ...audited };
 }

@@ -5,6 +5,7 @@
 import type { Micros } from '../credits/micros.ts';
 import { type PricedLine, rateCardAt, type UsageQuantity } from '../pricing/price.ts';
 import { type InvalidInput, isRefusal, type Refusal, type UnknownMeter } from '../refusals.ts';
+import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import { type Assessment, assess, type ChargingPolicies, priceCharge } from './assess-charge.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
@@ -25,7 +26,7 @@ export type Undecided = 'needs-lots' | 'busy';
 export function decideEstimate(
   snapshot: WalletSnapshot,
   usage: readonly UsageQuantity[],
-  policies: ChargingPolicies,
+  policies: ChargingPolicies & SubscriptionPolicies,
   newId: () => string,
 ): Estimate | UnknownMeter | InvalidInput | Undecided {
   try {
@@ -39,11 +40,11 @@ export function decideEstimate(
 function decide(
   snapshot: WalletSnapshot,
   usage: readonly UsageQuantity[],
-  policies: ChargingPolicies,
+  policies: ChargingPolicies & SubscriptionPolicies,
   newId: () => string,
 ): Estimate | UnknownMeter | InvalidInput | Undecided {
   const book = new WalletBook(snapshot, newId);
-  if (!snapshot.frozen && !postDueTransitions(book)) return 'busy';
+  if (!snapshot.frozen && !postDueTransitions(book, policies)) return 'busy';
   const priced = priceCharge(book, { kind: 'usage', usage }, rateCardAt(policies.rateCards, book.now), policies);
   if (isRefusal(priced)) return priced;
   const { refusal } = assess(book, priced, 'REJECT', policies);

@@ -52,6 +52,12 @@ export interface RefundBegun {
   readonly availableNow: Micros;
 }
 
+/** A subscription was canceled or resumed. */
+export interface SubscriptionChanged {
+  readonly status: 'subscription-changed';
+  readonly subscriptionId: string;
+}
+
 /** What became of each event of a call, in their order. */
 export interface EventsDecided {
   readonly status: 'events';
@@ -97,6 +103,7 @@ export type Outcome =
   | Held
   | Subscribed
   | RefundBegun
+  | SubscriptionChanged
   | EventsDecided
   | Replayed
   | Refused

@@ -135,7 +135,9 @@ export interface PostedAudit {
     | 'redeemPromoCode'
     | 'selectPlan'
     | 'revokeGrant'
-    | 'refundPurchase';
+    | 'refundPurchase'
+    | 'cancelSubscription'
+    | 'resumeSubscription';
   readonly actor: Actor;
   readonly after: JsonObject;
   readonly requestId: string | null;

@@ -1,29 +1,28 @@
 /**
- * Transitions: what happens to a wallet by the passing of time. Holds lapse, lots start and expire, allowances refresh. They are due
- * at an instant and posted in that order, each effective at the instant it was due, before anything else that touches the
- * wallet; so balances are true at every instant although nothing runs at that instant.
+ * Transitions: what happens to a wallet by the passing of time. Holds lapse, lots start and expire, allowances refresh, trials
+ * and billing periods end. They are due at an instant and posted in that order, each effective at the instant it was due,
+ * before anything else that touches the wallet; so balances are true at every instant although nothing runs at that instant.
  */
-import { systemActor } from '../actor.ts';
 import { ZERO } from '../credits/micros.ts';
-import { refreshPeriod } from '../time/calendar.ts';
-import { type Instant, later } from '../time/instant.ts';
-import { type AllowanceSnapshot, type LotSnapshot, lotTransitionAt, type WalletSnapshot } from '../wallet/snapshot.ts';
+import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import { upcomingEvent } from '../subscriptions/subscription.ts';
+import type { Instant } from '../time/instant.ts';
+import { type LotSnapshot, lotTransitionAt, type WalletSnapshot } from '../wallet/snapshot.ts';
 import { endUnused } from './decide-hold.ts';
 import { expireLot } from './expire-lot.ts';
 import type { DraftLot } from './lot-drafts.ts';
-import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
+import { dueAt, isCarriedBy, refresh } from './refresh-allowance.ts';
+import { postSubscriptionEvent } from './subscription-transitions.ts';
 import type { WalletBook } from './wallet-book.ts';
 
-const ACTOR = systemActor('purser');
-
 /** Posts everything due at the book's instant. False where more is due than was loaded; the rest needs another batch. */
-export function postDueTransitions(book: WalletBook): boolean {
+export function postDueTransitions(book: WalletBook, policies: SubscriptionPolicies): boolean {
   const { nextTransitionAt, moreDue, lapsesLoadedTo } = book.snapshot;
   if (nextTransitionAt === null || nextTransitionAt > book.now) return true;
   const lots = book.snapshot.dueLots.map((facts) => book.lot(facts));
   const horizon = horizonOf(book.snapshot);
   for (;;) {
-    const next = earliestDue(book, lots);
+    const next = earliestDue(book, lots, policies);
     if (next === null) break;
     if (horizon !== null && isBefore(horizon, next)) return false;
     next.post();
@@ -47,10 +46,10 @@ function horizonOf({ dueLots, moreDue, lapsesLoadedTo }: WalletSnapshot): Place 
 }
 
 /**
- * At one instant a hold lapses before its lots expire, what expires leaves before what refreshes arrives, and that before
- * what starts.
+ * At one instant a hold lapses before its lots expire, a subscription changes before it is asked what refreshes, what expires
+ * leaves before what refreshes arrives, and that before what starts.
  */
-const RANK = { lapse: 0, expiry: 1, refresh: 2, start: 3 } as const;
+const RANK = { lapse: 0, subscription: 1, expiry: 2, refresh: 3, start: 4 } as const;
 
 interface Place {
   readonly at: Instant;
@@ -68,7 +67,7 @@ function placeOf(lot: LotSnapshot): Place {
   return { at: lotTransitionAt(lot) ?? lot.effectiveAt, rank: lot.inForce ? RANK.expiry : RANK.start };
 }
 
-function earliestDue(book: WalletBook, lots: readonly DraftLot[]): Due | null {
+function earliestDue(book: WalletBook, lots: readonly DraftLot[], policies: SubscriptionPolicies): Due | null {
   let first: Due | null = null;
   const consider = (due: Due) => {
     if (due.at > book.now) return;
@@ -79,7 +78,7 @@ function earliestDue(book: WalletBook, lots: readonly DraftLot[]): Due | null {
     if (lot.closed || lot.remaining === ZERO) continue;
     if (!lot.inForce) {
       consider({ at: effectiveAt, rank: RANK.start, post: () => book.start(lot, effectiveAt) });
-    } else if (expiresAt !== null) {
+    } else if (expiresAt !== null && !book.allowances.some((allowance) => isCarriedBy(book, allowance, lot))) {
       consider({ at: expiresAt, rank: RANK.expiry, post: () => expireLot(book, lot, expiresAt) });
     }
   }
@@ -89,50 +88,17 @@ function earliestDue(book: WalletBook, lots: readonly DraftLot[]): Due | null {
     consider({ at: expiresAt, rank: RANK.lapse, post: () => endUnused(book, hold, 'EXPIRED', expiresAt) });
   }
   for (const allowance of book.allowances) {
-    consider({ at: dueAt(book, allowance), rank: RANK.refresh, post: () => refresh(book, allowance) });
+    const post = () =>
+      refresh(
+        book,
+        allowance,
+        lots.filter((lot) => !lot.closed && isCarriedBy(book, allowance, lot)),
+      );
+    consider({ at: dueAt(book, allowance), rank: RANK.refresh, post });
+  }
+  const upcoming = book.subscription && upcomingEvent(book.subscription);
+  if (upcoming) {
+    consider({ at: upcoming.at, rank: RANK.subscription, post: () => postSubscriptionEvent(book, upcoming, policies) });
   }
   return first;
-}
-
-/**
- * When an allowance is due: for an overdue one the start of the period that contains now, or the instant it was first due
- * where that is later. Periods that passed unseen grant nothing (semantics: Plans, Refresh).
- */
-function dueAt(book: WalletBook, allowance: AllowanceSnapshot): Instant {
-  if (allowance.nextRefreshAt > book.now) return allowance.nextRefreshAt;
-  return later(allowance.nextRefreshAt, currentPeriod(book, allowance).start);
-}
-
-function currentPeriod(book: WalletBook, { interval, anchorDay }: AllowanceSnapshot) {
-  return refreshPeriod(interval, book.now, anchorDay, book.snapshot.timeZone);
-}
-
-/** Grants the current period's allowance as a lot that lives until the period ends. */
-export function refresh(book: WalletBook, allowance: AllowanceSnapshot): void {
-  const period = currentPeriod(book, allowance);
-  const bucket = book.bucketById(allowance.bucketId);
-  const source = bucket.facts.kind === 'PLAN' ? 'PLAN_GRANT' : 'ALLOWANCE';
-  const at = dueAt(book, allowance);
-  if (allowance.amount > ZERO) {
-    book.post(details('GRANT', source, at), ({ grant }) =>
-      grant(
-        {
-          bucket,
-          source,
-          amount: allowance.amount,
-          paid: false,
-          effectiveAt: at,
-          expiresAt: period.end,
-          purchaseId: null,
-          repaysDebt: allowance.interval !== 'DAY',
-        },
-        source,
-      ),
-    );
-  }
-  book.replaceAllowance({ ...allowance, lastRefreshedAt: at, nextRefreshAt: period.end });
-}
-
-function details(kind: TransactionKind, reasonCode: string, effectiveAt: Instant): TransactionDetails {
-  return transactionDetails({ kind, reasonCode, actor: ACTOR, effectiveAt });
 }

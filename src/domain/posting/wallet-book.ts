@@ -7,6 +7,7 @@ import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '..
 import type { HoldFacts } from '../holds/hold.ts';
 import type { LimitWindow } from '../limits/plan-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
+import type { Subscription } from '../subscriptions/subscription.ts';
 import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
@@ -72,14 +73,8 @@ class Windows {
   }
 }
 
-/** A subscription that the batch begins. */
-export interface DraftSubscription {
-  readonly id: string;
-  readonly planKey: string;
-  readonly status: SubscriptionStatus;
-  readonly anchorDay: number;
-  readonly period: Period;
-}
+/** Billing periods begin on the first day of the month where there is no subscription. */
+const anchorDayOf = (subscription: Subscription | null): number => subscription?.anchorDay ?? 1;
 
 export class WalletBook {
   readonly snapshot: WalletSnapshot;
@@ -94,8 +89,9 @@ export class WalletBook {
   readonly operations: OperationDrafts;
   allowances: readonly AllowanceSnapshot[];
   windows: Windows;
-  /** Set once the batch has begun a subscription, with allowances that replace all there were. */
-  subscription: DraftSubscription | null = null;
+  subscription: Subscription | null;
+  /** True once other allowances have taken the place of all there were. */
+  allowancesReplaced = false;
   /** True once lots, allowances or holds changed, so that the next transition must be looked up again. */
   transitionsChanged = false;
   /** True once a command that somebody asked for was posted. */
@@ -112,12 +108,13 @@ export class WalletBook {
     this.#newId = newId;
     this.debt = snapshot.debt;
     this.version = snapshot.version;
-    this.allowances = snapshot.allowances;
     this.lots = new LotDrafts(snapshot.buckets);
+    this.allowances = this.#inBurnOrder(snapshot.allowances);
     this.holds = new HoldDrafts(snapshot.holds, this.lots);
     this.counters = new CounterDrafts(snapshot);
     this.operations = new OperationDrafts(snapshot.operationCounts);
-    this.windows = new Windows(snapshot, snapshot.anchorDay);
+    this.subscription = snapshot.subscription;
+    this.windows = new Windows(snapshot, anchorDayOf(snapshot.subscription));
     this.#log = new EntryLog(snapshot);
     this.#announced = this.#spendableState();
   }
@@ -127,11 +124,12 @@ export class WalletBook {
   }
 
   get subscriptionStatus(): SubscriptionStatus | null {
-    return this.subscription?.status ?? this.snapshot.subscriptionStatus;
+    return this.subscription?.status ?? null;
   }
 
+  /** The plan subscribed to, now or before; null where there never was one. */
   get planKey(): string | null {
-    return this.subscription?.planKey ?? this.snapshot.planKey;
+    return this.subscription?.planKey ?? null;
   }
 
   get balance(): Micros {
@@ -286,10 +284,15 @@ export class WalletBook {
     if (counted.length > 0) this.counters.countUnits(counted, this.windows.billing.start);
   }
 
-  subscribe(subscription: DraftSubscription, allowances: readonly AllowanceSnapshot[]): void {
-    this.subscription = subscription;
-    this.windows = new Windows(this.snapshot, subscription.anchorDay);
-    this.allowances = allowances;
+  changeSubscription(next: Subscription): void {
+    if (next.anchorDay !== anchorDayOf(this.subscription)) this.windows = new Windows(this.snapshot, next.anchorDay);
+    this.subscription = next;
+    this.transitionsChanged = true;
+  }
+
+  replaceAllowances(allowances: readonly AllowanceSnapshot[]): void {
+    this.allowances = this.#inBurnOrder(allowances);
+    this.allowancesReplaced = true;
     this.transitionsChanged = true;
   }
 
@@ -297,6 +300,11 @@ export class WalletBook {
     this.allowances = this.allowances.map((allowance) => (allowance.bucketId === next.bucketId ? next : allowance));
     this.refreshedBuckets.add(next.bucketId);
     this.transitionsChanged = true;
+  }
+
+  /** Those that are due at one instant are granted in the order of their buckets, however they were loaded. */
+  #inBurnOrder(allowances: readonly AllowanceSnapshot[]): readonly AllowanceSnapshot[] {
+    return this.buckets.flatMap(({ facts }) => allowances.filter(({ bucketId }) => bucketId === facts.id));
   }
 
   #spendableState() {

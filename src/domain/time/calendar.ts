@@ -144,3 +144,22 @@ export function billingPeriod(interval: 'MONTH' | 'YEAR', at: Instant, anchorDay
   const following = localDate(month.start, timeZone).toPlainYearMonth().add({ years: 1 });
   return { start: month.start, end: startOfDay(anchoredDate(following, anchorDay), timeZone) };
 }
+
+/** Of the periods that follow one another from the end of `last`, the one that contains `at`. */
+export function billingPeriodSince(
+  interval: 'MONTH' | 'YEAR',
+  { end: since }: Period,
+  at: Instant,
+  anchorDay: number,
+  timeZone: string,
+): Period {
+  if (interval === 'MONTH') return anchoredMonthPeriod(at, anchorDay, timeZone);
+  const monthOf = (moment: Instant) =>
+    localDate(anchoredMonthPeriod(moment, anchorDay, timeZone).start, timeZone).toPlainYearMonth();
+  const first = monthOf(since);
+  const years = Math.floor(first.until(monthOf(at), { largestUnit: 'months' }).months / MONTHS_PER_YEAR);
+  const startOfYear = (number: number) => startOfDay(anchoredDate(first.add({ years: number }), anchorDay), timeZone);
+  return { start: startOfYear(years), end: startOfYear(years + 1) };
+}
+
+const MONTHS_PER_YEAR = 12;

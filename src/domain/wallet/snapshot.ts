@@ -8,6 +8,7 @@ import type { Micros } from '../credits/micros.ts';
 import type { HoldSnapshot } from '../holds/hold.ts';
 import type { OperationCount } from '../limits/frequency-cap.ts';
 import type { SpendCount } from '../limits/spend-limit.ts';
+import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Instant } from '../time/instant.ts';
 
 export type BucketKind = 'ALLOWANCE' | 'PLAN' | 'PURCHASED' | 'PROMOTIONAL';
@@ -61,6 +62,8 @@ export interface AllowanceSnapshot {
   readonly bucketId: string;
   readonly interval: RefreshInterval;
   readonly amount: Micros;
+  /** The most of a period's rest that is carried into the next; null for nothing. */
+  readonly rolloverLimit: Micros | null;
   readonly anchorDay: number;
   readonly lastRefreshedAt: Instant | null;
   readonly nextRefreshAt: Instant;
@@ -88,14 +91,12 @@ export interface WalletSnapshot {
   readonly headHash: string;
   readonly frozen: boolean;
   readonly nextTransitionAt: Instant | null;
-  readonly subscriptionStatus: SubscriptionStatus | null;
-  readonly subscriptionId: string | null;
-  /** The plan subscribed to, now or before; null where there never was one. */
-  readonly planKey: string | null;
-  /** The day of the month on which billing periods begin; 1 where there is no subscription. */
-  readonly anchorDay: number;
+  /** As it is or was last; null where there never was one. */
+  readonly subscription: Subscription | null;
   readonly buckets: readonly BucketSnapshot[];
   readonly allowances: readonly AllowanceSnapshot[];
+  /** What allowances have granted for periods that may still run; loaded where a plan is selected. */
+  readonly grantedLots: readonly LotSnapshot[];
   /** Lots whose start or expiry may be due; at most the batch's bound of them, earliest first. */
   readonly dueLots: readonly LotSnapshot[];
   /** True where more lots are due than were loaded. */

@@ -14,14 +14,21 @@ const SelectPlanInputRef = builder.inputType('SelectPlanInput', {
   description: 'Which plan.',
   fields: (t) => ({
     organizationId: t.id({ description: 'Who subscribes. An API key may leave it out.' }),
-    planId: t.id({ required: true, description: 'A free plan on sale.' }),
+    planId: t.id({
+      required: true,
+      description: 'A free plan on sale. The present one takes back a change that was to follow.',
+    }),
     idempotencyKey: t.string({ required: true, description: 'As for `debit`.' }),
-    when: t.field({ type: PlanChangeTimeEnum, description: 'NOW, also without it: a first plan begins at once.' }),
+    when: t.field({
+      type: PlanChangeTimeEnum,
+      description:
+        'Without it: NOW for a first plan or an upgrade (a higher price per year, or at the same price more credits a month), PERIOD_END for everything else. A first plan is NOW.',
+    }),
   }),
 });
 
 const SelectPlanPayloadRef = builder.objectRef<SelectedPlan>('SelectPlanPayload').implement({
-  description: 'The subscription that was begun.',
+  description: 'The subscription that was begun or changed.',
   fields: (t) => ({
     subscription: t.field({
       type: PlanSubscriptionRef,
@@ -41,7 +48,7 @@ const SelectPlanPayloadRef = builder.objectRef<SelectedPlan>('SelectPlanPayload'
     wallet: t.field({
       type: WalletRef,
       nullable: true,
-      description: 'The wallet as it is now, with the plan’s first allowances.',
+      description: 'The wallet as it is now.',
       resolve: ({ organizationId }, _args, context, info) => loadWallet(context, info, organizationId),
     }),
     replayed: t.exposeBoolean('replayed', { description: 'True where this is the first answer given again.' }),
@@ -60,7 +67,7 @@ builder.mutationField('selectPlan', (t) =>
   t.field({
     type: SelectPlanResult,
     description:
-      'Subscribes an organization that has no subscription, or a canceled one, to a free plan. Needs billing:write; audited.',
+      'Begins a subscription to a free plan, or changes its plan now or at the end of the period. A change now replaces what is unspent of the plan’s credits in each bucket that the new plan fills with more than the running period has seen, by the new plan’s; other buckets refresh with the next period. Credits that were bought, given or rolled over stay. Needs billing:write; audited.',
     args: { input: t.arg({ type: SelectPlanInputRef, required: true, description: 'Which plan.' }) },
     resolve: (_root, { input }, { services, caller }) =>
       selectPlan(services, signedIn(caller), {

@@ -54,6 +54,7 @@ export const ruleTree = {
     packages: allow,
     rateCard: allow,
     estimate: needsAny('usage:write', 'billing:read'),
+    planChangePreview: readsBilling,
   },
   Mutation: {
     '*': deny,
@@ -67,6 +68,8 @@ export const ruleTree = {
     purchasePackage: writesBilling,
     topUp: writesBilling,
     selectPlan: writesBilling,
+    cancelSubscription: writesBilling,
+    resumeSubscription: writesBilling,
     redeemPromoCode: writesBilling,
     createOrganization: isPerson,
     updateOrganization: managesOrganization,

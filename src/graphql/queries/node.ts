@@ -136,7 +136,7 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     mayReadBilling,
     byId,
   ),
-  PlanSubscription: rows<PlanSubscription>(
+  PlanSubscription: bookRows<PlanSubscription>(
     'PlanSubscription',
     (prisma, ids, query) => prisma.planSubscription.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadBilling,

@@ -23,6 +23,12 @@ const BucketRefreshRef = builder.objectRef<Allowance>('BucketRefresh').implement
       nullable: true,
       description: 'When it last refreshed; null before the first time.',
     }),
+    rolloverLimit: t.field({
+      type: 'Credits',
+      nullable: true,
+      description: 'The most of a period’s rest that is carried into the next, for one period; null for nothing.',
+      resolve: ({ rolloverLimitMicros: limit }) => (limit === null ? null : micros(limit)),
+    }),
     nextRefreshAt: t.expose('nextRefreshAt', { type: 'DateTime', description: 'When it refreshes next.' }),
   }),
 });

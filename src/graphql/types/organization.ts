@@ -8,6 +8,7 @@ import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { loadPlanLimits } from '../loading/plan-limits.ts';
+import { loadSubscription } from '../loading/subscriptions.ts';
 import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { type Connection, type Page, readPage } from '../pages.ts';
@@ -114,9 +115,10 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         description: 'Its credits; null to those without billing:read.',
         resolve: ({ id }, _args, context, info) => loadWallet(context, info, id),
       }),
-      subscription: t.relation('subscription', {
+      subscription: t.field({
         type: PlanSubscriptionRef,
         nullable: true,
+        resolve: ({ id }, _args, context, info) => loadSubscription(context, info, id),
         description: 'Its subscription to a plan; null where it never had one and to those without billing:read.',
       }),
       usage: t.field({

@@ -25,13 +25,13 @@ export const PlanSubscriptionRef = builder.prismaObject('PlanSubscription', {
     status: t.expose('status', { type: SubscriptionStatusEnum, description: 'Its state.' }),
     currentPeriodStart: t.expose('currentPeriodStart', {
       type: 'DateTime',
-      description: 'Start of the period, inclusive.',
+      description: 'Start of the billing period, inclusive; the last one’s once it is canceled.',
     }),
     currentPeriodEnd: t.expose('currentPeriodEnd', { type: 'DateTime', description: 'End of the period, exclusive.' }),
     trialEndsAt: t.expose('trialEndsAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When its trial ends; null without one.',
+      description: 'When its trial ends or has ended; null without one.',
     }),
     cancelAtPeriodEnd: t.exposeBoolean('cancelAtPeriodEnd', { description: 'True where it ends with the period.' }),
     scheduledPlan: t.field({

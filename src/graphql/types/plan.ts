@@ -13,6 +13,11 @@ const PlanAllowanceRef = builder.objectRef<PlanAllowance>('PlanAllowance').imple
     bucketKey: t.exposeString('bucketKey', { description: 'The bucket.' }),
     interval: t.expose('interval', { type: RefreshIntervalEnum, description: 'How often.' }),
     credits: t.expose('credits', { type: 'Credits', description: 'How much, each period.' }),
+    rolloverLimit: t.expose('rolloverLimit', {
+      type: 'Credits',
+      nullable: true,
+      description: 'The most of a period’s rest that is carried into the next, for one period; null for nothing.',
+    }),
   }),
 });
 

@@ -158,14 +158,17 @@ describe('the policies that posting needs', () => {
       defaultExpiryDays: new Map([['promotional', 90]]),
       planTerms: new Map([['free', { dailyCreditCap: credits('1000'), overdraft: credits('7.5'), frequencyCaps: [] }]]),
       plansOnSale: new Map([
-        ['free', { isFree: true, interval: 'MONTH', allowances: [] }],
-        ['team', { isFree: false, interval: 'YEAR', allowances: [] }],
+        ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
+        ['team', { price: { amountMinor: 900n, currency: 'USD' }, interval: 'YEAR', trialDays: 0, allowances: [] }],
+      ]),
+      plansEverSold: new Map([
+        ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
       ]),
       promoCodes: new Map([['WELCOME', WELCOME]]),
       countsUnits: false,
       countsSpending: true,
       countsOperations: false,
-      offers: [
+      cappedOffers: [
         { planKey: 'free', frequencyCaps: [] },
         { planKey: 'team', frequencyCaps: [] },
       ],
@@ -196,13 +199,13 @@ rates:
       { key: 'run', max: 5, window: 'DAY' },
       { key: 'run:preview', max: 1, window: 'HOUR' },
     ];
-    const { planTerms, offers, countsOperations } = postingPolicies(
+    const { planTerms, cappedOffers, countsOperations } = postingPolicies(
       { version: 1, catalog: capped },
       capped.plans.slice(1),
       [],
     );
     expect([...planTerms.values()]).toMatchObject([{ frequencyCaps }]);
-    expect(offers).toEqual([
+    expect(cappedOffers).toEqual([
       { planKey: 'free', frequencyCaps },
       { planKey: 'team', frequencyCaps: [{ key: 'run', max: 500, window: 'MONTH' }] },
     ]);

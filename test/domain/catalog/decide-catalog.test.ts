@@ -147,7 +147,13 @@ describe('with a version that has yet to take effect', () => {
 
 describe('the allowance of a plan', () => {
   const MORE: Replacement = ['credits: 20000 }', 'credits: 25000 }'];
-  const team = { planKey: 'team', bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('25000') };
+  const team = {
+    planKey: 'team',
+    bucketKey: 'monthly_plan',
+    interval: 'MONTH',
+    credits: credits('25000'),
+    rolloverLimit: null,
+  };
 
   it('of another amount is one that subscribers get from their next refresh on', () => {
     expect(proposal(decide(inForce, MORE)).changedAllowances).toEqual([team]);

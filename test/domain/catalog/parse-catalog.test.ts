@@ -52,8 +52,8 @@ describe('a valid catalog', () => {
       interval: 'MONTH',
       trialDays: 0,
       allowances: [
-        { bucketKey: 'daily_free', interval: 'DAY', credits: credits('100') },
-        { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('2000') },
+        { bucketKey: 'daily_free', interval: 'DAY', credits: credits('100'), rolloverLimit: null },
+        { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('2000'), rolloverLimit: null },
       ],
       dailyCreditCap: null,
       topUp: null,

@@ -178,7 +178,7 @@ describe('a frequency cap', () => {
   });
 
   it('tells the plans on sale, cheapest first, that would let the same pass', () => {
-    const offers = [
+    const cappedOffers = [
       { planKey: 'free', frequencyCaps: [cap(2)] },
       { planKey: 'tight', frequencyCaps: [cap(3)] },
       { planKey: 'studio', frequencyCaps: [cap(4), cap(1, 'HOUR')] },
@@ -186,7 +186,7 @@ describe('a frequency cap', () => {
     ];
     const books = aWallet()
       .at(NOW)
-      .under(rules([cap(2)], { offers }))
+      .under(rules([cap(2)], { cappedOffers }))
       .withLot('purchased', '9')
       .books();
     postedBy(books, aDebitOf(runs(2)));

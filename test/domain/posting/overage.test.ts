@@ -205,10 +205,12 @@ describe('while something is owed', () => {
 
   it('a subscription pays it back by the monthly credits that it grants at once', () => {
     const allowances = [
-      { bucketKey: 'daily_free', interval: 'DAY', credits: credits('2') },
-      { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('3') },
+      { bucketKey: 'daily_free', interval: 'DAY', credits: credits('2'), rolloverLimit: null },
+      { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('3'), rolloverLimit: null },
     ] as const;
-    const plansOnSale = { renewed: { isFree: true, interval: 'MONTH', allowances } } as const;
+    const plansOnSale = {
+      renewed: { price: { amountMinor: 0n, currency: 'USD' }, trialDays: 0, interval: 'MONTH', allowances },
+    } as const;
     const books = wallet()
       .under(policies({ overdraft: '10', plansOnSale }))
       .books();

@@ -25,7 +25,8 @@ const pages = aTieredRate('page', 'GRADUATED', [
   [null, '1'],
 ]);
 const tokens = aRate('token', '0.5', { freeUnits: '100' });
-const YEARLY = { isFree: true, interval: 'YEAR', allowances: [] } as const;
+const FOR_FREE = { amountMinor: 0n, currency: 'USD' };
+const YEARLY = { price: FOR_FREE, trialDays: 0, interval: 'YEAR', allowances: [] } as const;
 const wallet = () =>
   aWallet()
     .at(NOW)
@@ -109,7 +110,7 @@ describe('the tiers of a rate', () => {
     const books = wallet().subscribed('CANCELED').books();
     books.status = 'ACTIVE';
     postedBy(books, used('page', '10'));
-    books.status = 'CANCELED';
+    books.changeSubscription({ status: 'CANCELED', period: { start: instant(0), end: NOW } });
     books.post(aSubscription('yearly'));
     expect(books.anchorDay).toBe(10);
     expect(costOf(books, 'page', '1')).toBe(credits('-2'));

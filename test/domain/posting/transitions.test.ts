@@ -344,6 +344,18 @@ describe('several transitions', () => {
     expect(books.changes.map((change) => change.reasonCode)).toEqual(['EXPIRY', 'ALLOWANCE', 'LOT_STARTED']);
   });
 
+  it('of two allowances due at one instant come in the order in which their credits burn, however they were loaded', () => {
+    const midnight = at('2026-03-11T00:00:00');
+    const books = aWallet()
+      .at(NOW)
+      .withAllowance('monthly_plan', 'MONTH', '50', { anchorDay: 11, nextRefreshAt: midnight })
+      .withAllowance('daily_free', 'DAY', '60', { nextRefreshAt: midnight })
+      .books();
+    settled(books, midnight);
+    expect(books.changes.map((change) => change.reasonCode)).toEqual(['ALLOWANCE', 'PLAN_GRANT']);
+    expectSound(books);
+  });
+
   it('are not posted on a frozen wallet, and are all there once it is thawed', () => {
     const books = aWallet()
       .at(NOW)

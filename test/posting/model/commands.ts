@@ -51,7 +51,10 @@ export type NaiveKeyed =
       readonly expiresAt: number | null;
     }
   | { readonly kind: 'adjust'; readonly key: string; readonly amount: bigint; readonly bucket: string }
-  | { readonly kind: 'subscribe'; readonly key: string; readonly plan: string };
+  | { readonly kind: 'subscribe'; readonly key: string; readonly plan: string; readonly when: When };
+
+/** When a plan begins; null leaves it to the rules. */
+export type When = 'NOW' | 'PERIOD_END' | null;
 
 export interface NaiveEvents {
   readonly kind: 'events';
@@ -64,6 +67,8 @@ export type NaiveCommand =
   | NaiveKeyed
   | NaiveEvents
   | { readonly kind: 'pay'; readonly purchase: number | null; readonly outcome: 'PAID' | 'FAILED' | 'EXPIRED' }
+  | { readonly kind: 'cancel'; readonly atPeriodEnd: boolean }
+  | { readonly kind: 'resume' }
   | { readonly kind: 'settle' };
 
 /** What a key is bound to: everything that the caller said. */

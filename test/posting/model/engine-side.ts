@@ -60,6 +60,10 @@ export function toCommand(command: NaiveCommand, wallet: WalletIds, ids: Ids): C
   switch (command.kind) {
     case 'settle':
       return { kind: 'settle', ...on };
+    case 'cancel':
+      return { kind: 'cancel-subscription', ...on, requestId: null, atPeriodEnd: command.atPeriodEnd };
+    case 'resume':
+      return { kind: 'resume-subscription', ...on, requestId: null };
     case 'pay': {
       const purchaseId = (command.purchase === null ? undefined : wallet.purchases[command.purchase]) ?? NOBODY;
       return { kind: 'resolve-purchase', ...on, purchaseId, news: { kind: command.outcome } };
@@ -159,7 +163,7 @@ function toKeyed(command: NaiveKeyed, wallet: WalletIds, ids: Ids): KeyedCommand
         description,
       };
     case 'subscribe': {
-      return { ...bound, ...audited, kind: 'subscribe', planKey: command.plan };
+      return { ...bound, ...audited, kind: 'subscribe', planKey: command.plan, when: command.when };
     }
   }
 }
@@ -178,6 +182,7 @@ function toCharge(charge: NaiveCharge): Charge {
 export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 'busy' } {
   switch (outcome.status) {
     case 'busy':
+    case 'subscription-changed':
     case 'settled':
       return { status: outcome.status };
     case 'purchase-resolved':
@@ -189,7 +194,10 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
   }
 }
 
-type Told = Exclude<Outcome, { readonly status: 'busy' | 'settled' | 'purchase-resolved' | 'events' }>;
+type Told = Exclude<
+  Outcome,
+  { readonly status: 'busy' | 'settled' | 'subscription-changed' | 'purchase-resolved' | 'events' }
+>;
 
 function toTold(outcome: Told, ids: Ids): Reply {
   const told = { available: outcome.available, availableNow: outcome.availableNow };

@@ -70,7 +70,11 @@ export interface NaiveAllowance {
   readonly bucket: string;
   readonly interval: 'DAY' | 'MONTH';
   readonly amount: bigint;
+  /** The most that is carried over; null for nothing. */
+  readonly rollover: bigint | null;
   readonly anchorDay: number;
+  /** When it was refreshed last; null before the first time. */
+  last: number | null;
   next: number;
 }
 
@@ -86,6 +90,12 @@ export interface NaiveBooks {
   status: string | null;
   plan: string | null;
   anchorDay: number;
+  /** The end of the billing period; null where there never was a subscription. */
+  periodEnd: number | null;
+  /** True where the subscription ends with its period. */
+  ending: boolean;
+  /** The plan that follows. */
+  scheduled: string | null;
   debt: bigint;
   version: number;
   allowances: NaiveAllowance[];

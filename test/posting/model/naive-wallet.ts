@@ -41,7 +41,7 @@ import {
 } from './replies.ts';
 import {
   AHEAD,
-  ALLOWANCES,
+  allowancesOf,
   CEILING,
   DEFAULT_EXPIRY_DAYS,
   DEFAULT_LIFE,
@@ -78,6 +78,11 @@ type Command<Kind extends NaiveKeyed['kind']> = Extract<NaiveKeyed, { readonly k
 const MAY_SPEND = ['ACTIVE', 'TRIALING'];
 const STICKY = ['INSUFFICIENT_CREDITS', 'SPEND_LIMIT_REACHED', 'PLAN_LIMIT_REACHED', 'CAPTURE_EXCEEDS_HOLD'];
 const EXPLAINED_LOTS = 20;
+/** The sources of what allowances grant. */
+const GRANTED = ['ALLOWANCE', 'PLAN_GRANT'];
+/** Of a month, as plans without a price are compared. */
+const creditsOf = (plan: string | null): bigint =>
+  total(allowancesOf(plan).map(({ interval, amount }) => (interval === 'DAY' ? 30n * amount : amount)));
 
 export class NaiveWallet {
   books: NaiveBooks;
@@ -128,14 +133,17 @@ export class NaiveWallet {
   }
 
   #due(): { readonly at: number; readonly rank: number; readonly post: () => void }[] {
-    const { holds, lots, allowances } = this.books;
+    const { holds, lots, allowances, periodEnd } = this.books;
     return [
+      ...(periodEnd !== null && this.#periodCounts
+        ? [{ at: periodEnd, rank: 0.5, post: () => this.#endPeriod(periodEnd) }]
+        : []),
       ...holds
         .filter((hold) => hold.status === 'OPEN')
         .map((hold) => ({ at: hold.expiresAt, rank: 0, post: () => this.#endUnused(hold, 'EXPIRED', hold.expiresAt) })),
       ...lots.flatMap((lot) => {
         const at = lot.expiresAt;
-        return at === null || lot.expired || lot.remaining === 0n
+        return at === null || lot.expired || lot.remaining === 0n || this.#isCarried(lot)
           ? []
           : [{ at, rank: 1, post: () => this.#expire(lot, at) }];
       }),
@@ -150,6 +158,73 @@ export class NaiveWallet {
     return interval === 'DAY' ? this.day : monthAround(this.now, anchorDay, this.#timeZone);
   }
 
+  /** A payment that is missing stops the periods, unless the subscription ends anyway. */
+  get #periodCounts(): boolean {
+    const { status, ending } = this.books;
+    return status === 'ACTIVE' || status === 'TRIALING' || (status === 'PAST_DUE' && ending);
+  }
+
+  #endPeriod(at: number): void {
+    const { ending, scheduled, anchorDay, allowances } = this.books;
+    if (ending) {
+      Object.assign(this.books, { status: 'CANCELED', ending: false, scheduled: null, allowances: [] });
+      return;
+    }
+    this.books.periodEnd = monthAround(this.now, anchorDay, this.#timeZone).end;
+    if (scheduled === null) return;
+    const followers = allowancesOf(scheduled).map((rules): NaiveAllowance => {
+      const before = allowances.find(({ bucket }) => bucket === rules.bucket);
+      return { ...rules, anchorDay, last: before?.last ?? null, next: Math.max(at, before?.next ?? at) };
+    });
+    Object.assign(this.books, { plan: scheduled, scheduled: null, allowances: followers });
+  }
+
+  /** What the allowance of a bucket granted for the period that ends as it refreshes is carried over, not expired. */
+  #isCarried(lot: NaiveLot): boolean {
+    return this.books.allowances.some((allowance) => this.#carried(allowance).includes(lot));
+  }
+
+  #carried(allowance: NaiveAllowance): readonly NaiveLot[] {
+    const { bucket, rollover, last } = allowance;
+    if (rollover === null) return [];
+    const at = this.#refreshAt(allowance);
+    return inBucket(this.books, bucket).filter(
+      (lot) =>
+        GRANTED.includes(lot.source) &&
+        !lot.expired &&
+        lot.remaining > 0n &&
+        lot.effectiveAt === last &&
+        lot.expiresAt === at,
+    );
+  }
+
+  #carryOver(allowance: NaiveAllowance, at: number): void {
+    const { bucket, amount, rollover, interval, last, next } = allowance;
+    if (rollover === null) return;
+    const made = { bucket, source: 'ROLLOVER', paid: false, expiresAt: this.#periodOf(allowance).end };
+    if (last !== null && next < at) {
+      this.#post('ROLLOVER', at, (moving) =>
+        this.#putIn(moving, made, least(rollover, amount), 'ROLLOVER', interval === 'MONTH'),
+      );
+      return;
+    }
+    const ended = this.#carried(allowance);
+    const parts = ended.map((lot) => ({ lot, amount: lot.remaining - pinnedOf(this.books, lot) }));
+    let room = rollover;
+    const kept = parts.flatMap((part) => {
+      const taken = least(room, part.amount);
+      room -= taken;
+      return taken > 0n ? [{ lot: part.lot, amount: taken }] : [];
+    });
+    if (kept.length > 0) {
+      this.#post('ROLLOVER', at, (moving) => {
+        for (const part of kept) this.#takeFrom(moving, part.lot, part.amount, 'ROLLOVER');
+        this.#putIn(moving, made, total(kept.map((part) => part.amount)), 'ROLLOVER', false);
+      });
+    }
+    for (const lot of ended) this.#expire(lot, at);
+  }
+
   /** Of periods that nobody has seen only the present one grants anything. */
   #refreshAt(allowance: NaiveAllowance): number {
     return allowance.next > this.now ? allowance.next : Math.max(allowance.next, this.#periodOf(allowance).start);
@@ -159,9 +234,11 @@ export class NaiveWallet {
     const { bucket, amount, interval } = allowance;
     const expiresAt = this.#periodOf(allowance).end;
     const source = bucket === 'monthly_plan' ? 'PLAN_GRANT' : 'ALLOWANCE';
+    this.#carryOver(allowance, at);
     this.#post('GRANT', at, (transaction) =>
       this.#putIn(transaction, { bucket, source, paid: false, expiresAt }, amount, source, interval === 'MONTH'),
     );
+    allowance.last = at;
     allowance.next = expiresAt;
   }
 
@@ -259,6 +336,10 @@ export class NaiveWallet {
         return { status: 'settled' };
       case 'pay':
         return this.#pay(command);
+      case 'cancel':
+        return this.#cancel(command.atPeriodEnd);
+      case 'resume':
+        return this.#resume();
       case 'events':
         return { status: 'events', outcomes: this.#events(command) };
       default:
@@ -325,6 +406,8 @@ export class NaiveWallet {
   /** What the clock and the catalog tell to be invalid. */
   #invalid(command: NaiveKeyed): readonly string[] | null {
     switch (command.kind) {
+      case 'subscribe':
+        return command.when === 'PERIOD_END' && !this.#isLive ? ['when'] : null;
       case 'debit':
       case 'event': {
         const { occurredAt: at } = command;
@@ -810,14 +893,97 @@ export class NaiveWallet {
     return { status: 'purchase-resolved', purchaseStatus: purchase.status, changed };
   }
 
-  #subscribe({ plan }: Command<'subscribe'>): KeyedReply {
-    const { status } = this.books;
-    if (status !== null && status !== 'CANCELED') return this.#refuse({ code: 'CONFLICT', currentState: status });
-    const anchorDay = dayOfMonth(this.now, this.#timeZone);
-    const allowances = ALLOWANCES.map((allowance) => ({ ...allowance, anchorDay, next: this.now }));
-    Object.assign(this.books, { status: 'ACTIVE', plan, anchorDay, allowances });
-    for (const allowance of allowances) this.#refresh(allowance, this.now);
+  get #isLive(): boolean {
+    return this.books.status !== null && this.books.status !== 'CANCELED';
+  }
+
+  get #state(): string {
+    const { status, ending } = this.books;
+    return ending ? `${status}_ENDING` : (status ?? 'NONE');
+  }
+
+  #subscribe({ plan, when }: Command<'subscribe'>): KeyedReply {
+    const { books } = this;
+    if (this.#isLive && (books.ending || books.status === 'PAST_DUE')) return this.#conflict();
+    if (this.#isLive && books.plan === plan) {
+      if (books.scheduled === null) return this.#conflict();
+      books.scheduled = null;
+    } else if (!this.#isLive) {
+      this.#begin(plan);
+    } else {
+      const isMore = creditsOf(plan) > creditsOf(books.plan);
+      if ((when ?? (isMore ? 'NOW' : 'PERIOD_END')) === 'PERIOD_END') {
+        books.scheduled = plan;
+      } else {
+        Object.assign(books, { plan, scheduled: null });
+        this.#takeUp(plan, isMore);
+      }
+    }
     return { status: 'subscribed', available: this.available, availableNow: this.available };
+  }
+
+  /** What was canceled and begins again within its period goes on with that period. */
+  #begin(plan: string): void {
+    const { periodEnd, anchorDay: before } = this.books;
+    const goesOn = periodEnd !== null && this.now < periodEnd;
+    const anchorDay = goesOn ? before : dayOfMonth(this.now, this.#timeZone);
+    const end = goesOn ? periodEnd : monthAround(this.now, anchorDay, this.#timeZone).end;
+    Object.assign(this.books, { status: 'ACTIVE', plan, anchorDay, periodEnd: end });
+    this.#takeUp(plan, false);
+  }
+
+  /** A bucket is filled now where its running period has not seen as much. */
+  #takeUp(plan: string, isMore: boolean): void {
+    const { books } = this;
+    const { anchorDay } = books;
+    const running = books.lots.filter(
+      ({ source, expiresAt }) => GRANTED.includes(source) && expiresAt !== null && expiresAt > this.now,
+    );
+    const rules = allowancesOf(plan);
+    const replaced = new Set<NaiveLot>();
+    books.allowances = rules.map((allowance) => {
+      const lots = running.filter(({ bucket }) => bucket === allowance.bucket);
+      const newest = lots.toSorted(
+        (a, b) => (b.expiresAt ?? 0) - (a.expiresAt ?? 0) || b.effectiveAt - a.effectiveAt,
+      )[0];
+      if (newest && lots.some(({ granted }) => granted >= allowance.amount)) {
+        return { ...allowance, anchorDay, last: newest.effectiveAt, next: newest.expiresAt ?? 0 };
+      }
+      for (const lot of lots) replaced.add(lot);
+      return { ...allowance, anchorDay, last: null, next: this.now };
+    });
+    if (isMore) {
+      for (const lot of running) if (!rules.some(({ bucket }) => bucket === lot.bucket)) replaced.add(lot);
+    }
+    const parts = [...replaced]
+      .map((lot) => ({ lot, amount: lot.remaining - pinnedOf(books, lot) }))
+      .filter(({ amount }) => amount > 0n);
+    if (parts.length > 0) {
+      this.#post('EXPIRY', this.now, (moving) => {
+        for (const { lot, amount } of parts) this.#takeFrom(moving, lot, amount, 'PLAN_CHANGE');
+      });
+    }
+    for (const allowance of books.allowances) if (allowance.last === null) this.#refresh(allowance, this.now);
+  }
+
+  #cancel(atPeriodEnd: boolean): Reply {
+    if (this.frozen) return this.#refuse({ code: 'CONFLICT', currentState: 'WALLET_FROZEN' });
+    if (!this.#isLive || (atPeriodEnd && this.books.ending)) return this.#conflict();
+    const isOver = this.books.periodEnd !== null && this.books.periodEnd <= this.now;
+    if (atPeriodEnd && !isOver) Object.assign(this.books, { ending: true, scheduled: null });
+    else Object.assign(this.books, { status: 'CANCELED', ending: false, scheduled: null, allowances: [] });
+    return { status: 'subscription-changed' };
+  }
+
+  #resume(): Reply {
+    if (this.frozen) return this.#refuse({ code: 'CONFLICT', currentState: 'WALLET_FROZEN' });
+    if (!this.books.ending) return this.#conflict();
+    this.books.ending = false;
+    return { status: 'subscription-changed' };
+  }
+
+  #conflict(): RefusedReply {
+    return this.#refuse({ code: 'CONFLICT', currentState: this.#state });
   }
 }
 

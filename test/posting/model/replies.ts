@@ -113,4 +113,5 @@ export type Reply =
   | ReplayedReply
   | { readonly status: 'events'; readonly outcomes: readonly (KeyedReply | ReplayedReply)[] }
   | { readonly status: 'purchase-resolved'; readonly purchaseStatus: string; readonly changed: boolean }
+  | { readonly status: 'subscription-changed' }
   | { readonly status: 'settled' };

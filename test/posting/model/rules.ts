@@ -2,7 +2,7 @@
 
 import { micros } from '../../../src/domain/credits/micros.ts';
 import type { Policies } from '../../../src/domain/posting/decide-batch.ts';
-import type { PlanOnSale } from '../../../src/domain/posting/decide-subscribe.ts';
+import type { PlanOffer } from '../../../src/domain/subscriptions/plan-offer.ts';
 import { policies } from '../../support/builders-books.ts';
 import { DAY, HOUR } from './naive-calendar.ts';
 import { rateCards } from './naive-rates.ts';
@@ -31,6 +31,15 @@ export interface PlanRules {
   readonly cap: bigint | null;
   readonly overdraft: bigint;
   readonly operations: readonly OperationCap[];
+  readonly allowances: readonly AllowanceRules[];
+}
+
+export interface AllowanceRules {
+  readonly bucket: 'daily_free' | 'monthly_plan';
+  readonly interval: 'DAY' | 'MONTH';
+  readonly amount: bigint;
+  /** The most that is carried over; null for nothing. */
+  readonly rollover: bigint | null;
 }
 
 /** Free work is capped as well. */
@@ -38,27 +47,50 @@ const CALLS = { key: 'call', max: 4, window: 'DAY' } as const;
 const READS = { key: 'read', max: 3, window: 'HOUR' } as const;
 const PREVIEWS = { key: 'call:preview', max: 1, window: 'HOUR' } as const;
 
-export const PLANS: Readonly<Record<string, PlanRules>> = {
-  plain: { cap: null, overdraft: 0n, operations: [] },
-  capped: { cap: 90n, overdraft: 0n, operations: [CALLS, READS] },
-  indebted: { cap: null, overdraft: 150n, operations: [PREVIEWS, { ...CALLS, max: 2 }] },
-  both: { cap: 200n, overdraft: 80n, operations: [] },
-};
-
-export const ALLOWANCES = [
-  { bucket: 'daily_free', interval: 'DAY', amount: 40n },
-  { bucket: 'monthly_plan', interval: 'MONTH', amount: 70n },
-] as const;
-
-const PLAN_ON_SALE: PlanOnSale = {
-  isFree: true,
+const daily = (amount: bigint, rollover: bigint | null = null): AllowanceRules => ({
+  bucket: 'daily_free',
+  interval: 'DAY',
+  amount,
+  rollover,
+});
+const monthly = (amount: bigint, rollover: bigint | null = null): AllowanceRules => ({
+  bucket: 'monthly_plan',
   interval: 'MONTH',
-  allowances: ALLOWANCES.map(({ bucket: bucketKey, interval, amount }) => ({
-    bucketKey,
-    interval,
-    credits: micros(amount),
-  })),
+  amount,
+  rollover,
+});
+
+export const PLANS: Readonly<Record<string, PlanRules>> = {
+  plain: { cap: null, overdraft: 0n, operations: [], allowances: [daily(40n), monthly(70n)] },
+  capped: { cap: 90n, overdraft: 0n, operations: [CALLS, READS], allowances: [daily(40n, 25n), monthly(70n, 30n)] },
+  indebted: {
+    cap: null,
+    overdraft: 150n,
+    operations: [PREVIEWS, { ...CALLS, max: 2 }],
+    allowances: [monthly(70n, 500n)],
+  },
+  both: { cap: 200n, overdraft: 80n, operations: [], allowances: [daily(60n, 60n), monthly(50n)] },
 };
+
+export const allowancesOf = (plan: string | null): readonly AllowanceRules[] =>
+  (plan === null ? undefined : PLANS[plan]?.allowances) ?? [];
+
+const offers = new Map(
+  Object.entries(PLANS).map(([key, { allowances }]): [string, PlanOffer] => [
+    key,
+    {
+      price: { amountMinor: 0n, currency: 'EUR' },
+      interval: 'MONTH',
+      trialDays: 0,
+      allowances: allowances.map(({ bucket: bucketKey, interval, amount, rollover }) => ({
+        bucketKey,
+        interval,
+        credits: micros(amount),
+        rolloverLimit: rollover === null ? null : micros(rollover),
+      })),
+    },
+  ]),
+);
 
 /** What becomes of a refund whose lot has expired. */
 export type ExpiredRefund = 'NEW_LOT' | 'FORFEIT';
@@ -83,7 +115,8 @@ export function enginePolicies(expiredRefund: ExpiredRefund): Policies {
     rateCards: rateCards(SECOND_CARD_FROM),
     commandCeiling: micros(CEILING),
     planTerms: new Map(terms),
-    plansOnSale: new Map(Object.keys(PLANS).map((key) => [key, PLAN_ON_SALE])),
+    plansOnSale: offers,
+    plansEverSold: offers,
     countsUnits: true,
     countsSpending: true,
     countsOperations: true,

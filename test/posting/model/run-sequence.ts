@@ -53,6 +53,8 @@ class SequenceRun {
     if (advance.kind === 'by') model.now += advance.span;
     else if (model.nextDue !== null) model.now = Math.max(model.now, model.nextDue + advance.past);
     if (status !== null && model.books.status !== null) model.books.status = status;
+    // A canceled subscription has nothing ahead of it.
+    if (status === 'CANCELED') Object.assign(model.books, { ending: false, scheduled: null });
     model.frozen = frozen;
     const after = { now: model.now, status: model.books.status, frozen };
     if (JSON.stringify(after) !== JSON.stringify(before)) await changeCircumstances(this.#world, this.#wallet, after);
@@ -125,6 +127,8 @@ class SequenceRun {
       case 'subscribe':
         return { ...wish, key };
       case 'pay':
+      case 'cancel':
+      case 'resume':
       case 'settle':
         return wish;
     }

@@ -5,7 +5,7 @@ import type { NaiveWallet } from './naive-wallet.ts';
 
 /** Lots, holds and transactions stand in the order in which they were made, and are named by their place in it. */
 export interface ComparedBooks {
-  /** Balance, debt, sequence, version, held, status of the subscription. */
+  /** Balance, debt, sequence, version, held; the subscription's status, plan, end of period, whether it ends, what follows. */
   readonly wallet: string;
   readonly buckets: readonly string[];
   readonly lots: readonly string[];
@@ -30,7 +30,18 @@ export function modelBooks(wallet: NaiveWallet): ComparedBooks {
     transaction.entries.map((entry) => ({ transaction: transaction.number, ...entry })),
   );
   return {
-    wallet: row(balanceOf(books), books.debt, entries.length, books.version, heldOf(books), books.status),
+    wallet: row(
+      balanceOf(books),
+      books.debt,
+      entries.length,
+      books.version,
+      heldOf(books),
+      books.status,
+      books.plan,
+      books.periodEnd,
+      books.ending,
+      books.scheduled,
+    ),
     buckets: BUCKETS.map((bucket) => {
       const pinned = total(books.lots.filter((lot) => lot.bucket === bucket).map((lot) => pinnedOf(books, lot)));
       return row(bucket, availableIn(books, bucket), pinned);
@@ -50,7 +61,7 @@ export function modelBooks(wallet: NaiveWallet): ComparedBooks {
       row(transaction, direction, amount, reason, lot?.number, effectiveAt),
     ),
     purchases: books.purchases.map((purchase) => purchase.status),
-    allowances: books.allowances.map(({ bucket, next }) => row(bucket, next)).toSorted(),
+    allowances: books.allowances.map(({ bucket, next, amount }) => row(bucket, next, amount)).toSorted(),
     units: [...books.units]
       .filter(([, { since }]) => since === wallet.billing.start)
       .map(([rate, { halves }]) => row(rate, halves / 2))
@@ -91,7 +102,7 @@ const QUERY = `
     numbered_transaction AS (
       SELECT *, row_number() OVER (ORDER BY id) - 1 AS number FROM ledger_transaction WHERE wallet_id = $1)
   SELECT
-    ${text('w.balance_micros', 'w.debt_micros', 'w.sequence', 'w.version', '(SELECT coalesce(sum(pinned_micros), 0) FROM bucket WHERE wallet_id = w.id)', 's.status')} AS wallet,
+    ${text('w.balance_micros', 'w.debt_micros', 'w.sequence', 'w.version', '(SELECT coalesce(sum(pinned_micros), 0) FROM bucket WHERE wallet_id = w.id)', 's.status', 's.plan_key', ms('s.current_period_end'), 'coalesce(s.cancel_at_period_end, false)', 's.scheduled_plan_key')} AS wallet,
     ${list(text('key', 'available_micros', 'pinned_micros'), 'burn_priority', 'bucket WHERE wallet_id = w.id')} AS buckets,
     ${list(
       text(
@@ -129,7 +140,7 @@ const QUERY = `
     )} AS entries,
     (SELECT json_agg(p.status ORDER BY wanted.place) FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
      JOIN purchase p ON p.id = wanted.id) AS purchases,
-    ${list(text('b.key', ms('next_refresh_at')), 'b.key', 'allowance a JOIN bucket b ON b.id = a.bucket_id WHERE a.wallet_id = w.id')} AS allowances,
+    ${list(text('b.key', ms('next_refresh_at'), 'amount_micros'), 'b.key', 'allowance a JOIN bucket b ON b.id = a.bucket_id WHERE a.wallet_id = w.id')} AS allowances,
     ${list(
       `json_build_object('meter', meter, 'rate', rate::json, 'since', ${ms('period_start')}, 'quantity', quantity)`,
       'meter',

@@ -118,7 +118,16 @@ const fresh = fc.oneof(
       outcome: fc.constantFrom('PAID' as const, 'PAID' as const, 'FAILED' as const, 'EXPIRED' as const),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: one('subscribe'), plan: fc.constantFrom(...Object.keys(PLANS)) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: one('subscribe'),
+      plan: fc.constantFrom(...Object.keys(PLANS)),
+      when: fc.constantFrom(null, null, 'NOW', 'PERIOD_END'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: one('cancel'), atPeriodEnd: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: one('resume') }) },
   { weight: 1, arbitrary: fc.record({ kind: one('settle') }) },
 );
 

@@ -8,7 +8,8 @@ import { PostingEngine } from '../../../src/posting/engine.ts';
 import { createDatabase } from '../../support/database.ts';
 import type { WalletIds } from './engine-side.ts';
 import type { NaiveBooks, NaivePurchase } from './naive-books.ts';
-import { ALLOWANCES, type ExpiredRefund, enginePolicies, START } from './rules.ts';
+import { monthAround } from './naive-calendar.ts';
+import { allowancesOf, type ExpiredRefund, enginePolicies, START } from './rules.ts';
 import type { Sequence } from './wishes.ts';
 
 export const PURCHASES: readonly Omit<NaivePurchase, 'status'>[] = [
@@ -75,22 +76,22 @@ export async function createWallet({ pool }: World, sequence: Sequence): Promise
   const { timeZone, subscribed, plan, anchorDay, hasAllowances } = sequence;
   const [organizationId, walletId] = [randomUUID(), newId()];
   const purchases = PURCHASES.map(() => randomUUID());
-  const allowances = hasAllowances ? ALLOWANCES : [];
+  const allowances = hasAllowances ? allowancesOf(plan) : [];
   await pool.query(
     `WITH new_organization AS (
        INSERT INTO organization (id, slug, name, time_zone, test_clock_offset_ms) VALUES ($1::uuid, $1::text, 'model', $3, 0)
      ), new_wallet AS (
        INSERT INTO wallet (id, organization_id, head_hash, last_posted_at, next_transition_at)
-       VALUES ($2, $1, decode(repeat('00', 32), 'hex'), $4, CASE WHEN $8::boolean THEN $4::timestamptz END)
+       VALUES ($2, $1, decode(repeat('00', 32), 'hex'), $4, CASE WHEN $8::boolean THEN $4::timestamptz WHEN $7::boolean THEN $16::timestamptz END)
      ), new_bucket AS (
        INSERT INTO bucket (id, wallet_id, key, name, kind, burn_priority) VALUES
          (gen_random_uuid(), $2, 'daily_free', 'd', 'ALLOWANCE', 10), (gen_random_uuid(), $2, 'promotional', 'b', 'PROMOTIONAL', 20),
          (gen_random_uuid(), $2, 'monthly_plan', 'c', 'PLAN', 30), (gen_random_uuid(), $2, 'purchased', 'a', 'PURCHASED', 40)
        RETURNING id, key
      ), new_allowance AS (
-       INSERT INTO allowance (bucket_id, wallet_id, interval, amount_micros, anchor_day, next_refresh_at)
-       SELECT new_bucket.id, $2, a.interval, a.amount, $6, $4
-       FROM unnest($9::text[], $10::"RefreshInterval"[], $11::bigint[]) AS a (bucket, interval, amount)
+       INSERT INTO allowance (bucket_id, wallet_id, interval, amount_micros, rollover_limit_micros, anchor_day, next_refresh_at)
+       SELECT new_bucket.id, $2, a.interval, a.amount, a.rollover, $6, $4
+       FROM unnest($9::text[], $10::"RefreshInterval"[], $11::bigint[], $17::bigint[]) AS a (bucket, interval, amount, rollover)
        JOIN new_bucket ON new_bucket.key = a.bucket
      ), new_purchase AS (
        INSERT INTO purchase (id, organization_id, kind, status, catalog_version, credits_micros, bonus_micros, bucket_key,
@@ -99,7 +100,7 @@ export async function createWallet({ pool }: World, sequence: Sequence): Promise
        FROM unnest($12::uuid[], $13::bigint[], $14::bigint[], $15::int[]) AS p (id, credits, bonus, days)
      )
      INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start, current_period_end)
-     SELECT gen_random_uuid(), $1, $5, 'ACTIVE', $6, $4, $4::timestamptz + interval '1 month' WHERE $7::boolean`,
+     SELECT gen_random_uuid(), $1, $5, 'ACTIVE', $6, $4, $16 WHERE $7::boolean`,
     [
       organizationId,
       walletId,
@@ -116,20 +117,27 @@ export async function createWallet({ pool }: World, sequence: Sequence): Promise
       PURCHASES.map(({ amount }) => `${amount}`),
       PURCHASES.map(({ bonus }) => `${bonus}`),
       PURCHASES.map(({ days }) => days),
+      new Date(monthAround(START, anchorDay, timeZone).end).toISOString(),
+      allowances.map(({ rollover }) => rollover?.toString() ?? null),
     ],
   );
   return { organizationId, walletId, purchases };
 }
 
 /** The same beginning for the model. */
-export function beginning({ subscribed, plan, anchorDay, hasAllowances }: Sequence): NaiveBooks {
+export function beginning({ subscribed, plan, anchorDay, hasAllowances, timeZone }: Sequence): NaiveBooks {
   return {
     status: subscribed ? 'ACTIVE' : null,
     plan: subscribed ? plan : null,
     anchorDay: subscribed ? anchorDay : 1,
+    periodEnd: subscribed ? monthAround(START, anchorDay, timeZone).end : null,
+    ending: false,
+    scheduled: null,
     debt: 0n,
     version: 0,
-    allowances: hasAllowances ? ALLOWANCES.map((allowance) => ({ ...allowance, anchorDay, next: START })) : [],
+    allowances: hasAllowances
+      ? allowancesOf(plan).map((allowance) => ({ ...allowance, anchorDay, last: null, next: START }))
+      : [],
     lots: [],
     holds: [],
     transactions: [],
@@ -155,8 +163,12 @@ export async function changeCircumstances(
 ): Promise<void> {
   await pool.query(
     `WITH moved AS (UPDATE organization SET test_clock_offset_ms = $2 WHERE id = $1),
-       frozen AS (UPDATE wallet SET frozen_at = CASE WHEN $4::boolean THEN now() END WHERE organization_id = $1)
-     UPDATE plan_subscription SET status = $3::"SubscriptionStatus" WHERE organization_id = $1 AND status IS DISTINCT FROM $3::"SubscriptionStatus"`,
+       frozen AS (UPDATE wallet SET frozen_at = CASE WHEN $4::boolean THEN now() END, next_transition_at = least(next_transition_at,
+         (SELECT current_period_end FROM plan_subscription s WHERE s.organization_id = $1)) WHERE organization_id = $1)
+     UPDATE plan_subscription SET status = $3::"SubscriptionStatus",
+       cancel_at_period_end = cancel_at_period_end AND $3 <> 'CANCELED',
+       scheduled_plan_key = CASE WHEN $3 <> 'CANCELED' THEN scheduled_plan_key END
+     WHERE organization_id = $1 AND status IS DISTINCT FROM $3::"SubscriptionStatus"`,
     [organizationId, now - START, status, frozen],
   );
 }

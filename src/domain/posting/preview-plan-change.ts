@@ -1,0 +1,76 @@
+/**
+ * What selecting a plan would do, by the code that does it: it changes a draft of the wallet which is then thrown away.
+ */
+import { systemActor } from '../actor.ts';
+import type { Money } from '../catalog/catalog.ts';
+import { type Micros, sum } from '../credits/micros.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../refusals.ts';
+import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import type { Instant } from '../time/instant.ts';
+import type { WalletSnapshot } from '../wallet/snapshot.ts';
+import type { SubscribeCommand } from './commands.ts';
+import type { Undecided } from './decide-estimate.ts';
+import { checkPlan, selectPlan } from './decide-subscribe.ts';
+import { LotsNotLoaded } from './lot-drafts.ts';
+import { PLAN_CHANGE } from './take-up-plan.ts';
+import { postDueTransitions } from './transitions.ts';
+import { WalletBook } from './wallet-book.ts';
+
+export interface PlanChangePreview {
+  /** The instant that it was worked out for. */
+  readonly at: Instant;
+  readonly effectiveAt: Instant;
+  /** The price of the plan, paid at each renewal. */
+  readonly renewal: Money;
+  readonly nextRenewalAt: Instant;
+  readonly creditsGranted: Micros;
+  readonly creditsForfeited: Micros;
+}
+
+export type Selection = Pick<SubscribeCommand, 'planKey' | 'when'>;
+
+export function previewPlanChange(
+  snapshot: WalletSnapshot,
+  selection: Selection,
+  policies: SubscriptionPolicies,
+  newId: () => string,
+): PlanChangePreview | NotFound | InvalidInput | Undecided {
+  try {
+    return preview(new WalletBook(snapshot, newId), selection, policies, newId);
+  } catch (error) {
+    if (error instanceof LotsNotLoaded) return 'needs-lots';
+    throw error;
+  }
+}
+
+function preview(
+  book: WalletBook,
+  selection: Selection,
+  policies: SubscriptionPolicies,
+  newId: () => string,
+): PlanChangePreview | NotFound | InvalidInput | Undecided {
+  if (!book.snapshot.frozen && !postDueTransitions(book, policies)) return 'busy';
+  const invalid = checkPlan(book, selection, policies);
+  if (invalid) return invalid;
+  const posted = book.entries.length;
+  const conflict = selectPlan(book, { ...selection, actor: systemActor('purser') }, policies, newId);
+  if (conflict) return invalidInput(['planId'], `cannot be selected: ${conflict.reason}`);
+  const plan = policies.plansOnSale.get(selection.planKey);
+  const { subscription, now } = book;
+  if (!plan || !subscription) throw new Error('a plan was selected and there is no subscription');
+  const entries = book.entries.slice(posted);
+  const follows = subscription.scheduledPlanKey !== null;
+  const amounts = (direction: 'CREDIT' | 'DEBIT', isMeant: (reasonCode: string) => boolean): Micros =>
+    sum(entries.flatMap((entry) => (entry.direction === direction && isMeant(entry.reasonCode) ? [entry.amount] : [])));
+  return {
+    at: now,
+    effectiveAt: follows ? subscription.period.end : now,
+    renewal: plan.price,
+    nextRenewalAt: subscription.period.end,
+    // What a plan that follows grants as it begins: its period starts with a new period of every allowance.
+    creditsGranted: follows
+      ? sum(plan.allowances.map(({ credits }) => credits))
+      : amounts('CREDIT', (reasonCode) => reasonCode === 'PLAN_GRANT' || reasonCode === 'ALLOWANCE'),
+    creditsForfeited: amounts('DEBIT', (reasonCode) => reasonCode === PLAN_CHANGE),
+  };
+}

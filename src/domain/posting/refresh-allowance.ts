@@ -1,0 +1,111 @@
+/**
+ * The refresh of an allowance: what may be kept of the period that ended is carried into one lot, then the new period's
+ * credits are granted. Periods that passed unseen grant nothing; with rollover the last of them counts as unspent.
+ */
+import { systemActor } from '../actor.ts';
+import { type Micros, minus, smaller, sum, ZERO } from '../credits/micros.ts';
+import { type Period, refreshPeriod } from '../time/calendar.ts';
+import { type Instant, later } from '../time/instant.ts';
+import type { AllowanceSnapshot, LotSource } from '../wallet/snapshot.ts';
+import { expireLot } from './expire-lot.ts';
+import type { DraftLot } from './lot-drafts.ts';
+import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
+import type { WalletBook } from './wallet-book.ts';
+
+/** The sources of lots that allowances grant. */
+const GRANTED: ReadonlySet<LotSource> = new Set<LotSource>(['ALLOWANCE', 'PLAN_GRANT']);
+
+export const isGranted = ({ facts }: DraftLot): boolean => GRANTED.has(facts.source);
+
+/**
+ * When an allowance is due: for an overdue one the start of the period that contains now, or the instant it was first due
+ * where that is later.
+ */
+export function dueAt(book: WalletBook, allowance: AllowanceSnapshot): Instant {
+  if (allowance.nextRefreshAt > book.now) return allowance.nextRefreshAt;
+  return later(allowance.nextRefreshAt, currentPeriod(book, allowance).start);
+}
+
+function currentPeriod(book: WalletBook, { interval, anchorDay }: AllowanceSnapshot): Period {
+  return refreshPeriod(interval, book.now, anchorDay, book.snapshot.timeZone);
+}
+
+/** True for the lot of the period that ends as this allowance refreshes: it is carried over instead of expiring. */
+export function isCarriedBy(book: WalletBook, allowance: AllowanceSnapshot, lot: DraftLot): boolean {
+  const { bucketId, effectiveAt, expiresAt } = lot.facts;
+  return (
+    allowance.rolloverLimit !== null &&
+    bucketId === allowance.bucketId &&
+    isGranted(lot) &&
+    effectiveAt === allowance.lastRefreshedAt &&
+    expiresAt === dueAt(book, allowance)
+  );
+}
+
+/** Grants the current period's allowance as a lot that lives until the period ends. `ended` are lots that it carries over. */
+export function refresh(book: WalletBook, allowance: AllowanceSnapshot, ended: readonly DraftLot[] = []): void {
+  const { end } = currentPeriod(book, allowance);
+  const at = dueAt(book, allowance);
+  if (allowance.rolloverLimit !== null) carryOver(book, allowance, allowance.rolloverLimit, { start: at, end }, ended);
+  const source = book.bucketById(allowance.bucketId).facts.kind === 'PLAN' ? 'PLAN_GRANT' : 'ALLOWANCE';
+  if (allowance.amount > ZERO) {
+    book.post(details('GRANT', source, at), ({ grant }) =>
+      grant({ ...newLot(book, allowance, { start: at, end }), source, amount: allowance.amount }, source),
+    );
+  }
+  book.replaceAllowance({ ...allowance, lastRefreshedAt: at, nextRefreshAt: end });
+}
+
+/** What nobody has pinned of the ended period's lots moves into one lot, up to the limit; the rest expires. */
+function carryOver(
+  book: WalletBook,
+  allowance: AllowanceSnapshot,
+  limit: Micros,
+  period: Period,
+  ended: readonly DraftLot[],
+): void {
+  const lot = newLot(book, allowance, period);
+  const missedAPeriod = allowance.lastRefreshedAt !== null && allowance.nextRefreshAt < period.start;
+  if (missedAPeriod) {
+    const amount = smaller(limit, allowance.amount);
+    if (amount === ZERO) return;
+    book.post(details('ROLLOVER', 'ROLLOVER', period.start), ({ grant }) =>
+      grant({ ...lot, source: 'ROLLOVER', amount }, 'ROLLOVER'),
+    );
+    return;
+  }
+  const parts = partsOf(ended, limit);
+  if (parts.length > 0) {
+    const amount = sum(parts.map((part) => part.amount));
+    book.post(details('ROLLOVER', 'ROLLOVER', period.start), ({ debitLot, grant }) => {
+      for (const part of parts) debitLot(part.lot, part.amount, 'ROLLOVER');
+      // The credits were there before: they repay no debt.
+      grant({ ...lot, source: 'ROLLOVER', amount, repaysDebt: false }, 'ROLLOVER');
+    });
+  }
+  for (const old of ended) expireLot(book, old, period.start);
+}
+
+function partsOf(lots: readonly DraftLot[], limit: Micros): { lot: DraftLot; amount: Micros }[] {
+  let room = limit;
+  return lots.flatMap((lot) => {
+    const amount = smaller(room, minus(lot.remaining, lot.pinned));
+    room = minus(room, amount);
+    return amount > ZERO ? [{ lot, amount }] : [];
+  });
+}
+
+function newLot(book: WalletBook, { bucketId, interval }: AllowanceSnapshot, { start, end }: Period) {
+  return {
+    bucket: book.bucketById(bucketId),
+    paid: false,
+    effectiveAt: start,
+    expiresAt: end,
+    purchaseId: null,
+    repaysDebt: interval !== 'DAY',
+  };
+}
+
+function details(kind: TransactionKind, reasonCode: string, effectiveAt: Instant): TransactionDetails {
+  return transactionDetails({ kind, reasonCode, actor: systemActor('purser'), effectiveAt });
+}

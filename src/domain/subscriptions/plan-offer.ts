@@ -1,0 +1,33 @@
+/** A plan as it is subscribed to, and how two of them compare. */
+import type { Plan } from '../catalog/catalog.ts';
+
+export type PlanOffer = Pick<Plan, 'price' | 'interval' | 'trialDays' | 'allowances'>;
+
+/** What the catalog says about subscribing. */
+export interface SubscriptionPolicies {
+  /** By key. */
+  readonly plansOnSale: ReadonlyMap<string, PlanOffer>;
+  /** All that were ever on sale, in their newest form: subscriptions outlive the plans on sale. */
+  readonly plansEverSold: ReadonlyMap<string, PlanOffer>;
+}
+
+export const isFree = ({ price }: PlanOffer): boolean => price.amountMinor === 0n;
+
+/**
+ * True for a higher price or, at the same price, for more credits. Prices are compared per year. Prices in different
+ * currencies are not compared, except that something costs more than nothing.
+ */
+export function isUpgrade(from: PlanOffer, to: PlanOffer): boolean {
+  if (isFree(from) !== isFree(to)) return isFree(from);
+  const difference = from.price.currency === to.price.currency ? pricePerYear(to) - pricePerYear(from) : 0n;
+  return difference === 0n ? creditsPerMonth(to) > creditsPerMonth(from) : difference > 0n;
+}
+
+const MONTHS_PER_YEAR = 12n;
+const DAYS_PER_MONTH = 30n;
+
+const pricePerYear = ({ price, interval }: PlanOffer): bigint =>
+  interval === 'YEAR' ? price.amountMinor : price.amountMinor * MONTHS_PER_YEAR;
+
+const creditsPerMonth = ({ allowances }: PlanOffer): bigint =>
+  allowances.reduce((total, { interval, credits }) => total + credits * (interval === 'DAY' ? DAYS_PER_MONTH : 1n), 0n);

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type Subscription,
+  type SubscriptionEvent,
+  type SubscriptionState,
+  stateAfter,
+  stateOf,
+  subscriptionAfter,
+  upcomingEvent,
+} from '../../../src/domain/subscriptions/subscription.ts';
+import { at } from '../../support/builders-values.ts';
+
+const EVENTS: readonly SubscriptionEvent[] = [
+  'BEGIN',
+  'BEGIN_TRIAL',
+  'CHANGE_PLAN',
+  'TRIAL_ENDS',
+  'PERIOD_ENDS',
+  'CANCEL_NOW',
+  'CANCEL_AT_PERIOD_END',
+  'RESUME',
+];
+
+/** Written out by hand, in the order of the events; "-" is forbidden. */
+const MATRIX: Readonly<Record<SubscriptionState, readonly string[]>> = {
+  NONE: ['ACTIVE', 'TRIALING', '-', '-', '-', '-', '-', '-'],
+  TRIALING: ['-', '-', 'TRIALING', 'ACTIVE', 'TRIALING', 'CANCELED', 'TRIALING_ENDING', '-'],
+  TRIALING_ENDING: ['-', '-', '-', 'ACTIVE_ENDING', 'CANCELED', 'CANCELED', '-', 'TRIALING'],
+  ACTIVE: ['-', '-', 'ACTIVE', '-', 'ACTIVE', 'CANCELED', 'ACTIVE_ENDING', '-'],
+  ACTIVE_ENDING: ['-', '-', '-', '-', 'CANCELED', 'CANCELED', '-', 'ACTIVE'],
+  PAST_DUE: ['-', '-', '-', '-', '-', 'CANCELED', 'PAST_DUE_ENDING', '-'],
+  PAST_DUE_ENDING: ['-', '-', '-', '-', 'CANCELED', 'CANCELED', '-', 'PAST_DUE'],
+  CANCELED: ['ACTIVE', '-', '-', '-', '-', '-', '-', '-'],
+};
+const STATES = Object.keys(MATRIX) as SubscriptionState[];
+const CELLS = STATES.flatMap((state) =>
+  EVENTS.map((event, index) => [state, event, MATRIX[state][index] ?? 'missing'] as const),
+);
+
+const END = at('2026-02-28T00:00:00');
+const subscription = (changes: Partial<Subscription> = {}): Subscription => ({
+  id: 's',
+  planKey: 'free',
+  status: 'ACTIVE',
+  anchorDay: 31,
+  period: { start: at('2026-01-31T00:00:00'), end: END },
+  trialEndsAt: null,
+  cancelAtPeriodEnd: false,
+  scheduledPlanKey: null,
+  ...changes,
+});
+
+function inState(state: SubscriptionState): Subscription {
+  const cancelAtPeriodEnd = state.endsWith('_ENDING');
+  const status = state.replace('_ENDING', '') as Subscription['status'];
+  return subscription({ status, cancelAtPeriodEnd });
+}
+
+describe('a subscription', () => {
+  it.each(CELLS)('that is %s becomes by %s: %s', (state, event, next) => {
+    expect(stateAfter(state, event) ?? '-').toBe(next);
+  });
+
+  it.each(CELLS.filter(([state]) => state !== 'NONE'))('of state %s is changed by %s to: %s', (state, event, next) => {
+    const before = inState(state);
+    expect(stateOf(before)).toBe(state);
+    const after = subscriptionAfter(before, event);
+    expect(after === null ? '-' : stateOf(after)).toBe(next);
+  });
+
+  it('that is none is of state NONE', () => {
+    expect(stateOf(null)).toBe('NONE');
+  });
+
+  it.each<[SubscriptionEvent, string | null]>([
+    ['CANCEL_NOW', null],
+    ['CANCEL_AT_PERIOD_END', null],
+    ['PERIOD_ENDS', 'team'],
+  ])('after %s is followed by the plan: %s', (event, plan) => {
+    expect(subscriptionAfter(subscription({ scheduledPlanKey: 'team' }), event)?.scheduledPlanKey).toBe(plan);
+  });
+
+  it.each<[string, Partial<Subscription>, object | null]>([
+    ['its period ends', {}, { at: END, event: 'PERIOD_ENDS' }],
+    ['it ends', { cancelAtPeriodEnd: true }, { at: END, event: 'PERIOD_ENDS' }],
+    ['it ends unpaid', { status: 'PAST_DUE', cancelAtPeriodEnd: true }, { at: END, event: 'PERIOD_ENDS' }],
+    ['nothing while a payment is missing', { status: 'PAST_DUE' }, null],
+    ['nothing once it is canceled', { status: 'CANCELED' }, null],
+    [
+      'its trial ends',
+      { status: 'TRIALING', trialEndsAt: at('2026-02-14T09:00:00') },
+      { at: at('2026-02-14T09:00:00'), event: 'TRIAL_ENDS' },
+    ],
+    [
+      'its trial ends, at the instant at which its period does',
+      { status: 'TRIALING', trialEndsAt: END },
+      { at: END, event: 'TRIAL_ENDS' },
+    ],
+    [
+      'its period ends before its trial',
+      { status: 'TRIALING', trialEndsAt: at('2026-03-14T09:00:00') },
+      { at: END, event: 'PERIOD_ENDS' },
+    ],
+    [
+      'its period ends, its trial being over',
+      { trialEndsAt: at('2026-02-14T09:00:00') },
+      { at: END, event: 'PERIOD_ENDS' },
+    ],
+  ])('has ahead of it that %s', (_what, changes, expected) => {
+    expect(upcomingEvent(subscription(changes))).toEqual(expected);
+  });
+});
