@@ -38,7 +38,7 @@ export type SpendLimitReached = {
 };
 export type PlanLimitReached = {
   readonly code: 'PLAN_LIMIT_REACHED';
-  /** Which limit: "seats". */
+  /** Which limit: "seats", or the meter of a frequency cap. */
   readonly key: string;
   readonly limit: number;
   readonly current: number;
@@ -46,6 +46,8 @@ export type PlanLimitReached = {
   readonly resetsAt: Instant | null;
   /** The plans on sale that allow more, cheapest first. */
   readonly upgradePlanKeys: readonly string[];
+  /** Null for what is no charge. */
+  readonly explanation: Explanation | null;
 };
 export type HoldNotOpen = { readonly code: 'HOLD_NOT_OPEN'; readonly status: HoldStatus };
 export type CaptureExceedsHold = {

@@ -2,7 +2,8 @@
  * Reserves credits for work that is about to be done: checks and holds in one step.
  *
  * Refusals: InvalidInput, NotFound (organization, project, user), IdempotencyKeyReused, WalletFrozen, UnknownMeter,
- * SubscriptionRequired, SpendLimitReached, InsufficientCredits. Throws Forbidden, and the engine's faults.
+ * SubscriptionRequired, PlanLimitReached (a frequency cap), SpendLimitReached, InsufficientCredits. Throws Forbidden, and
+ * the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import type { JsonValue } from '../domain/ledger/canonical.ts';

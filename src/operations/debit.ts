@@ -2,7 +2,8 @@
  * Charges an organization for work done, by an amount or by metered usage.
  *
  * Refusals: InvalidInput, NotFound (organization, project, user), IdempotencyKeyReused, WalletFrozen, UnknownMeter,
- * SubscriptionRequired, SpendLimitReached, InsufficientCredits. Throws Forbidden, and the engine's faults.
+ * SubscriptionRequired, PlanLimitReached (a frequency cap), SpendLimitReached, InsufficientCredits. Throws Forbidden, and
+ * the engine's faults.
  */
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import type { JsonValue } from '../domain/ledger/canonical.ts';

@@ -2,6 +2,7 @@
  * Plan limits as operations meet them: inside the transaction that adds something, under the lock of whose it is, with the
  * catalog in force. Two that would add the last one therefore follow each other, and the second is refused.
  */
+import { frequencyCapsOf, isSameCap } from '../domain/limits/frequency-cap.ts';
 import {
   allowedBy,
   allowedToPerson,
@@ -12,20 +13,25 @@ import {
   PERSONAL_LIMITS,
   type PersonalLimitKey,
   type PlanCatalog,
+  type PlanLimitStatus,
   type PlanLimitUse,
 } from '../domain/limits/plan-limit.ts';
 import type { PlanLimitReached } from '../domain/refusals.ts';
+import { calendarWindow } from '../domain/time/calendar.ts';
 import type { Queryable } from '../persistence/connection.ts';
 import {
   lockOrganization,
   lockUser,
+  type OperationsOfOrganization,
   type OrganizationUse,
+  operationsOfOrganizations,
   type PersonUse,
   useOfPerson,
   usesOfOrganizations,
 } from '../persistence/plan-limits.ts';
 import type { CatalogSnapshot } from './catalog-store.ts';
 import type { Services } from './services.ts';
+import { settleWallets } from './settle-wallets.ts';
 
 /** Why one more of each cannot be had; null where it can. Locks the organization. */
 export async function checkOrganizationLimits(
@@ -63,12 +69,17 @@ export async function checkPersonalLimit(
   return firstReached(catalog, personalUses(catalog, await useOfPerson(tx, userId), [key]));
 }
 
-/** What limits each of the organizations, with how much is used; for a person what limits them comes first. */
+/**
+ * What limits each of the organizations, with how much is used: for a person what limits them first, frequency caps last.
+ * What is due on their wallets is posted before: a plan that has ended limits no more, a hold that has lapsed counts no more.
+ */
 export async function limitsInUse(
-  { catalogs, sql }: Pick<Services, 'catalogs' | 'sql'>,
+  services: Pick<Services, 'catalogs' | 'sql' | 'engine'>,
   organizationIds: readonly string[],
   userId: string | null,
-): Promise<PlanLimitUse[][]> {
+): Promise<PlanLimitStatus[][]> {
+  const { catalogs, sql } = services;
+  await settleWallets(services, organizationIds);
   const catalog = plansOf(catalogs);
   const [uses, person] = await Promise.all([
     usesOfOrganizations(sql, organizationIds),
@@ -76,10 +87,48 @@ export async function limitsInUse(
   ]);
   const personal = person === null ? [] : personalUses(catalog, person, PERSONAL_LIMITS);
   const byId = new Map(uses.map((use) => [use.organizationId, use]));
+  const capped = uses.filter(({ subscribed }) => capsOn(catalog, subscribed).length > 0);
+  const operations = await operationsOf(
+    sql,
+    capped.map((use) => use.organizationId),
+  );
   return organizationIds.map((id) => {
     const use = byId.get(id);
     if (!use) throw new Error(`the organization ${id} does not exist`);
-    return [...personal, ...organizationUses(catalog, use, ORGANIZATION_LIMITS)];
+    const standing = [...personal, ...organizationUses(catalog, use, ORGANIZATION_LIMITS)];
+    return [
+      ...standing.map((limit) => ({ ...limit, window: null, resetsAt: null })),
+      ...capUses(catalog, use, operations.get(id)),
+    ];
+  });
+}
+
+function capsOn(catalog: PlanCatalog, subscribed: OrganizationUse['subscribed']) {
+  const plan = limitingPlan(catalog, subscribed);
+  return plan === null ? [] : frequencyCapsOf(plan);
+}
+
+async function operationsOf(
+  sql: Queryable,
+  organizationIds: readonly string[],
+): Promise<ReadonlyMap<string, OperationsOfOrganization>> {
+  if (organizationIds.length === 0) return new Map();
+  const found = await operationsOfOrganizations(sql, organizationIds);
+  return new Map(found.map((operations) => [operations.organizationId, operations]));
+}
+
+/** Counters of windows that are over say nothing of the present ones. */
+function capUses(
+  catalog: PlanCatalog,
+  { subscribed }: OrganizationUse,
+  operations: OperationsOfOrganization | undefined,
+): PlanLimitStatus[] {
+  if (!operations) return [];
+  const { now, timeZone, counts } = operations;
+  return capsOn(catalog, subscribed).map((cap) => {
+    const { start, end: resetsAt } = calendarWindow(cap.window, now, timeZone);
+    const count = counts.find((other) => isSameCap(other, cap) && other.windowStart === start);
+    return { ...cap, current: count?.operations ?? 0, resetsAt };
   });
 }
 

@@ -47,6 +47,7 @@ const stickyRefusal = z.discriminatedUnion('code', [
     current: z.number(),
     resetsAt: at.nullable(),
     upgradePlanKeys: z.array(z.string()),
+    explanation: explanation.nullable().default(null),
   }),
   z.object({ code: z.literal('CAPTURE_EXCEEDS_HOLD'), required: amount, held: amount }),
   z.object({ code: z.literal('PAYMENT_FAILED'), declineCode: z.string().nullable() }),
@@ -94,7 +95,8 @@ function encode(value: object): JsonObject {
 function encodeMember(name: string, member: unknown): JsonValue {
   if (typeof member === 'bigint') return member.toString();
   if (name === 'explanation' && member !== null) return encodeExplanation(member as Explanation);
-  if (name === 'resetsAt' || name === 'expiresAt') return formatInstant(instant(Number(member)));
+  if ((name === 'resetsAt' && member !== null) || name === 'expiresAt') return formatInstant(instant(Number(member)));
+  if (Array.isArray(member)) return member as JsonValue[];
   return typeof member === 'object' && member !== null ? encode(member) : (member as JsonValue);
 }
 

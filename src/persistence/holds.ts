@@ -7,14 +7,15 @@ import type { HoldView } from '../domain/posting/outcomes.ts';
 import { dateOf } from '../domain/time/instant.ts';
 import type { Hold, Prisma } from '../generated/prisma/client.ts';
 import type { Queryable } from './connection.ts';
-import { encodeLines, encodeReservations } from './line-codec.ts';
+import { encodeLines, encodeOperations, encodeReservations } from './line-codec.ts';
 import type { Prisma as PrismaClient } from './prisma.ts';
 
 export type HoldRow = Hold;
 
 /** The row that the posting transaction wrote. When it ended is not told: an answer shows the state. */
-export function holdRowOf({ facts, state }: HoldView): HoldRow {
-  return { ...factColumns(facts), ...stateColumns(state), resolvedAt: null };
+export function holdRowOf({ facts, state, operations }: HoldView): HoldRow {
+  const reserved = encodeOperations(operations) as Prisma.JsonArray;
+  return { ...factColumns(facts), ...stateColumns(state), operations: reserved, resolvedAt: null };
 }
 
 function factColumns({ actor, attribution, lines, reservations, amount, metadata, createdAt, ...rest }: HoldFacts) {

@@ -4,6 +4,7 @@ import { formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
 import { micros } from '../domain/credits/micros.ts';
 import type { Reservation } from '../domain/holds/hold.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
+import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { CheckedLimit } from '../domain/limits/spend-limit.ts';
 import type { PricedLine } from '../domain/pricing/price.ts';
 import { formatInstant, instant } from '../domain/time/instant.ts';
@@ -71,4 +72,24 @@ const reservation = z.object({
 
 export function decodeReservations(stored: unknown): Reservation[] {
   return z.array(reservation).parse(stored);
+}
+
+/** What a hold has reserved of frequency caps, as JSON. */
+export function encodeOperations(counts: readonly OperationCount[]): JsonObject[] {
+  return counts.map(({ key, window, windowStart, operations }) => ({
+    key,
+    window,
+    windowStart: formatInstant(windowStart),
+    operations,
+  }));
+}
+
+const operationCount = reservation.omit({ limitCode: true }).extend({
+  key: z.string(),
+  window: z.enum(['HOUR', 'DAY', 'MONTH']),
+  operations: z.number(),
+});
+
+export function decodeOperations(stored: unknown): OperationCount[] {
+  return z.array(operationCount).parse(stored);
 }

@@ -64,17 +64,19 @@ export async function walletState(sql: Sql, walletId: string): Promise<WalletSta
   >`
     SELECT w.version, w.sequence, w.frozen_at IS NULL AND w.next_transition_at <= c.now AS due,
            floor(extract(epoch FROM c.now) * 1000)::bigint AS now,
-           greatest(0, sum(b.available_micros) - w.debt_micros)::bigint AS available,
-           sum(b.pinned_micros)::bigint AS held
+           greatest(0, b.available_micros - w.debt_micros)::bigint AS available,
+           b.pinned_micros AS held
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
-    JOIN bucket b ON b.wallet_id = w.id
+    CROSS JOIN LATERAL (
+      SELECT coalesce(sum(available_micros), 0) AS available_micros, coalesce(sum(pinned_micros), 0)::bigint AS pinned_micros
+      FROM bucket WHERE wallet_id = w.id
+    ) b
     CROSS JOIN LATERAL (
       SELECT greatest(w.last_posted_at,
         clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond') AS now
     ) c
-    WHERE w.id = ${walletId}
-    GROUP BY w.id, c.now`;
+    WHERE w.id = ${walletId}`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);
   return {
     version: row.version,

@@ -6,6 +6,7 @@
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import type { HoldSnapshot } from '../domain/holds/hold.ts';
+import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { SpendCount } from '../domain/limits/spend-limit.ts';
 import { type Command, type KeyedCommand, keyedCommands } from '../domain/posting/commands.ts';
 import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
@@ -24,7 +25,7 @@ import type {
 import { decodeAnswer } from './answer-codec.ts';
 import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
-import { loadSpendCounts, loadTierCounts } from './load-counters.ts';
+import { loadOperationCounts, loadSpendCounts, loadTierCounts } from './load-counters.ts';
 import { loadHolds } from './load-holds.ts';
 import { findPinningHolds, loadPurchases } from './load-purchases.ts';
 import { loadRefundables } from './load-refundables.ts';
@@ -47,7 +48,7 @@ export interface LoadedBatch
 }
 
 /** Counters that the catalog makes worth loading. */
-export type CounterNeeds = Pick<Policies, 'countsUnits' | 'countsSpending'>;
+export type CounterNeeds = Pick<Policies, 'countsUnits' | 'countsSpending' | 'countsOperations'>;
 
 interface WalletRow {
   id: string;
@@ -169,6 +170,7 @@ async function load(
     loadNamedLots(sql, namedLots, walletIds),
     loadRedemptions(sql, keyed),
     needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
+    needs.countsOperations ? loadOperationCounts(sql, walletIds) : NO_COUNTS,
     needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
   ]);
   loading.catch(() => undefined);
@@ -187,6 +189,7 @@ async function load(
     revocable,
     redemptions,
     spendCounts,
+    operationCounts,
     tierCounts,
   ] = await loading;
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
@@ -206,6 +209,7 @@ async function load(
     holds: groupBy(allHolds, (hold) => hold.facts.walletId),
     lapsed: groupBy(lapsed, (row) => row.wallet_id),
     spendCounts: groupBy(spendCounts, (row) => row.wallet_id),
+    operationCounts: groupBy(operationCounts, (row) => row.wallet_id),
     tierCounts: groupBy(tierCounts, (row) => row.wallet_id),
     limits,
   };
@@ -346,12 +350,14 @@ interface Assembly {
   readonly holds: ReadonlyMap<string, readonly HoldSnapshot[]>;
   readonly lapsed: ReadonlyMap<string, readonly LapsedRow[]>;
   readonly spendCounts: ReadonlyMap<string, readonly SpendCount[]>;
+  readonly operationCounts: ReadonlyMap<string, readonly OperationCount[]>;
   readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
   readonly limits: LoadLimits;
 }
 
 function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
-  const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, tierCounts, limits } = assembly;
+  const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts, limits } =
+    assembly;
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
   return {
@@ -375,6 +381,7 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     holds: holds.get(row.id) ?? [],
     lapsesLoadedTo: lapsesLoadedTo(lapsed.get(row.id) ?? [], limits),
     spendCounts: spendCounts.get(row.id) ?? [],
+    operationCounts: operationCounts.get(row.id) ?? [],
     tierCounts: tierCounts.get(row.id) ?? [],
   };
 }

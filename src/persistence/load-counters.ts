@@ -1,6 +1,8 @@
-/** Counters of caps and of rates, read under the wallets' locks. */
+/** Counters of caps and of rates; for a batch they are read under the wallets' locks. */
 import { parseDecimalSum } from '../domain/credits/decimal.ts';
 import { micros } from '../domain/credits/micros.ts';
+import type { OperationCount } from '../domain/limits/frequency-cap.ts';
+import type { LimitWindow } from '../domain/limits/plan-limit.ts';
 import type { SpendCount } from '../domain/limits/spend-limit.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { TierCount } from '../domain/wallet/snapshot.ts';
@@ -17,6 +19,24 @@ export async function loadSpendCounts(sql: Queryable, walletIds: readonly string
     limitCode: row.limit_code,
     windowStart: row.window_start,
     used: micros(row.used_micros),
+  }));
+}
+
+/** One row per cap that has counted operations: as many as a plan has caps. */
+export async function loadOperationCounts(
+  sql: Queryable,
+  walletIds: readonly string[],
+): Promise<OfWallet<OperationCount>[]> {
+  const rows = await sql<
+    { wallet_id: string; key: string; per: LimitWindow; window_start: Instant; operations: bigint }[]
+  >`SELECT wallet_id, key, per, window_start, operations
+    FROM operation_counter WHERE wallet_id = ANY(${walletIds}::uuid[])`;
+  return rows.map((row) => ({
+    wallet_id: row.wallet_id,
+    key: row.key,
+    window: row.per,
+    windowStart: row.window_start,
+    operations: Number(row.operations),
   }));
 }
 

@@ -6,7 +6,7 @@ import type { HoldSnapshot, HoldStatus, Pin } from '../domain/holds/hold.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { Queryable } from './connection.ts';
-import { decodeLines, decodeReservations } from './line-codec.ts';
+import { decodeLines, decodeOperations, decodeReservations } from './line-codec.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 
 interface HoldRow {
@@ -27,6 +27,7 @@ interface HoldRow {
   execution_id: string | null;
   metadata: JsonObject | null;
   reservations: unknown;
+  operations: unknown;
   created_at: Instant;
   expires_at: Instant;
 }
@@ -47,7 +48,7 @@ export async function loadHolds(
     sql<HoldRow[]>`
       SELECT id, wallet_id, status, amount_micros, captured_micros, remaining_micros, idempotency_key, lines,
              rate_card_version, actor_kind, actor_id, user_id, project_id, task_id, execution_id, metadata, reservations,
-             created_at, expires_at
+             operations, created_at, expires_at
       FROM hold WHERE id = ANY(${ids}::uuid[]) AND wallet_id = ANY(${walletIds}::uuid[])`,
     sql<PinRow[]>`
       SELECT pin.hold_id, pin.pinned_micros AS pin_micros, ${LOT_COLUMNS}
@@ -87,6 +88,7 @@ function holdSnapshot(row: HoldRow, pins: readonly Pin[]): HoldSnapshot {
       remaining: micros(row.remaining_micros),
       expiresAt: row.expires_at,
     },
+    operations: decodeOperations(row.operations),
     pins,
   };
 }

@@ -1,7 +1,11 @@
 /** What plan limits count, and the locks under which it is counted. */
+import { groupBy } from '../domain/group-by.ts';
+import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { OrganizationLimitKey, PlanSubscribed } from '../domain/limits/plan-limit.ts';
+import { type Instant, instant, later } from '../domain/time/instant.ts';
 import type { SubscriptionStatus } from '../domain/wallet/snapshot.ts';
 import type { Queryable } from './connection.ts';
+import { loadOperationCounts } from './load-counters.ts';
 
 /**
  * Lets nobody else change the organization, its members or projects until the transaction ends. Taken before the lock of a
@@ -59,6 +63,38 @@ export async function usesOfOrganizations(
       pending_invitations: row.invitations,
     },
     members: row.members,
+  }));
+}
+
+/** What frequency caps have counted of an organization, and its clock, which says what is of the present windows. */
+export interface OperationsOfOrganization {
+  readonly organizationId: string;
+  readonly now: Instant;
+  readonly timeZone: string;
+  readonly counts: readonly OperationCount[];
+}
+
+export async function operationsOfOrganizations(
+  sql: Queryable,
+  organizationIds: readonly string[],
+): Promise<OperationsOfOrganization[]> {
+  const wallets = await sql<
+    { id: string; organization_id: string; time_zone: string; last_posted_at: Instant; organization_clock: bigint }[]
+  >`SELECT w.id, w.organization_id, o.time_zone, w.last_posted_at,
+      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
+        AS organization_clock
+    FROM wallet w JOIN organization o ON o.id = w.organization_id
+    WHERE w.organization_id = ANY(${organizationIds}::uuid[])`;
+  const counts = await loadOperationCounts(
+    sql,
+    wallets.map(({ id }) => id),
+  );
+  const byWallet = groupBy(counts, (count) => count.wallet_id);
+  return wallets.map((row) => ({
+    organizationId: row.organization_id,
+    now: later(instant(Number(row.organization_clock)), row.last_posted_at),
+    timeZone: row.time_zone,
+    counts: byWallet.get(row.id) ?? [],
   }));
 }
 

@@ -5,7 +5,7 @@ import { amounts, instants } from './columns.ts';
 import type { Queryable } from './connection.ts';
 
 export function writeCounters(sql: Queryable, books: readonly WalletBook[]) {
-  return [writeSpending(sql, books), writeTiers(sql, books)];
+  return [writeSpending(sql, books), writeOperations(sql, books), writeTiers(sql, books)];
 }
 
 function writeSpending(sql: Queryable, books: readonly WalletBook[]) {
@@ -22,6 +22,23 @@ function writeSpending(sql: Queryable, books: readonly WalletBook[]) {
       ${amounts(rows.map((row) => row.used))}::bigint[])
     ON CONFLICT (wallet_id, limit_code) DO UPDATE
     SET window_start = excluded.window_start, used_micros = excluded.used_micros`;
+}
+
+function writeOperations(sql: Queryable, books: readonly WalletBook[]) {
+  const rows = books.flatMap(({ snapshot: { id: walletId }, operations }) =>
+    operations.changed.map((count) => ({ walletId, ...count })),
+  );
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO operation_counter (wallet_id, key, per, window_start, operations)
+    SELECT * FROM unnest(
+      ${rows.map((row) => row.walletId)}::uuid[],
+      ${rows.map((row) => row.key)}::text[],
+      ${rows.map((row) => row.window)}::text[],
+      ${instants(rows.map((row) => row.windowStart))}::timestamptz[],
+      ${rows.map((row) => row.operations)}::bigint[])
+    ON CONFLICT (wallet_id, key, per) DO UPDATE
+    SET window_start = excluded.window_start, operations = excluded.operations`;
 }
 
 function writeTiers(sql: Queryable, books: readonly WalletBook[]) {

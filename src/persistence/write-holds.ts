@@ -4,7 +4,7 @@ import { remainingOf } from '../domain/posting/hold-drafts.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { amounts, instants, jsonOrNull } from './columns.ts';
 import type { Queryable } from './connection.ts';
-import { encodeLines, encodeReservations } from './line-codec.ts';
+import { encodeLines, encodeOperations, encodeReservations } from './line-codec.ts';
 
 export function writeHolds(sql: Queryable, books: readonly WalletBook[]) {
   const opened = books.flatMap((book) => book.holds.opened);
@@ -17,7 +17,7 @@ function insertHolds(sql: Queryable, rows: readonly DraftHold[]) {
   return sql`
     INSERT INTO hold (id, wallet_id, status, amount_micros, captured_micros, remaining_micros, idempotency_key, lines,
       rate_card_version, actor_kind, actor_id, user_id, project_id, task_id, execution_id, metadata, reservations,
-      created_at, expires_at, resolved_at)
+      operations, created_at, expires_at, resolved_at)
     SELECT * FROM unnest(
       ${rows.map(({ facts }) => facts.id)}::uuid[],
       ${rows.map(({ facts }) => facts.walletId)}::uuid[],
@@ -36,10 +36,13 @@ function insertHolds(sql: Queryable, rows: readonly DraftHold[]) {
       ${rows.map(({ facts }) => facts.attribution.executionId)}::text[],
       ${rows.map(({ facts }) => jsonOrNull(facts.metadata))}::jsonb[],
       ${rows.map(({ facts }) => JSON.stringify(encodeReservations(facts.reservations)))}::jsonb[],
+      ${rows.map(operationsOf)}::jsonb[],
       ${instants(rows.map(({ facts }) => facts.createdAt))}::timestamptz[],
       ${instants(rows.map((row) => row.expiresAt))}::timestamptz[],
       ${instants(rows.map((row) => row.resolvedAt))}::timestamptz[])`;
 }
+
+const operationsOf = ({ operations }: DraftHold): string => JSON.stringify(encodeOperations(operations));
 
 const pinsOf = (holds: readonly DraftHold[]) =>
   holds.flatMap(({ facts, pins }) => pins.map((pin) => ({ holdId: facts.id, ...pin })));
@@ -61,15 +64,16 @@ function updateHolds(sql: Queryable, rows: readonly DraftHold[]) {
   return sql`
     UPDATE hold
     SET status = changed.status, captured_micros = changed.captured, remaining_micros = changed.remaining,
-        expires_at = changed.expires_at, resolved_at = changed.resolved_at
+        operations = changed.operations, expires_at = changed.expires_at, resolved_at = changed.resolved_at
     FROM unnest(
       ${rows.map(({ facts }) => facts.id)}::uuid[],
       ${rows.map((row) => row.status)}::"HoldStatus"[],
       ${amounts(rows.map((row) => row.captured))}::bigint[],
       ${amounts(rows.map(remainingOf))}::bigint[],
+      ${rows.map(operationsOf)}::jsonb[],
       ${instants(rows.map((row) => row.expiresAt))}::timestamptz[],
       ${instants(rows.map((row) => row.resolvedAt))}::timestamptz[]
-    ) AS changed (id, status, captured, remaining, expires_at, resolved_at)
+    ) AS changed (id, status, captured, remaining, operations, expires_at, resolved_at)
     WHERE hold.id = changed.id`;
 }
 

@@ -40,6 +40,7 @@ const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readon
       limit: 3,
       current: 3,
       resetsAt: null,
+      explanation: null,
       upgradePlanKeys: ['team'],
     },
     sticky: true,

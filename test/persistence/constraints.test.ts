@@ -90,6 +90,7 @@ const ROWS = `
   INSERT INTO tier_counter (wallet_id, meter, rate, period_start, quantity) VALUES ('${ID.wallet}', 'page', '{}', now(), 1);
   INSERT INTO spend_counter (wallet_id, limit_code, window_start, used_micros)
     VALUES ('${ID.wallet}', 'daily_credit_cap_exceeded', now(), 1);
+  INSERT INTO operation_counter (wallet_id, key, per, window_start, operations) VALUES ('${ID.wallet}', 'run', 'DAY', now(), 1);
   INSERT INTO usage_rollup (wallet_id, grain, starts_at, meter, model, modality, operation, user_id, project_id, api_key_id,
       quantity, credits_micros, events)
     VALUES ('${ID.wallet}', 'DAY', now(), 'page', '', '', '', '', '', '', 1, 1, 1);
@@ -244,6 +245,9 @@ describe('checks', () => {
     ['hold_pin_amount', 'hold_pin', 'pinned_micros = -1'],
     ['tier_counter_quantity', 'tier_counter', 'quantity = -0.000000000001'],
     ['spend_counter_used', 'spend_counter', 'used_micros = -1'],
+    ['operation_counter_per', 'operation_counter', `per = 'WEEK'`],
+    ['operation_counter_operations', 'operation_counter', 'operations = -1'],
+    ['hold_operations', 'hold', `status = 'RELEASED', remaining_micros = 0, resolved_at = now(), operations = '[{}]'`],
     ['usage_rollup_amounts', 'usage_rollup', 'quantity = -0.000000000001'],
     ['usage_rollup_amounts', 'usage_rollup', 'credits_micros = -1'],
     ['usage_rollup_amounts', 'usage_rollup', 'events = 0'],
@@ -267,6 +271,8 @@ describe('checks', () => {
     ['hold_pin', 'pinned_micros = 0'],
     ['tier_counter', 'quantity = 0'],
     ['spend_counter', 'used_micros = 0'],
+    ['operation_counter', `operations = 0, per = 'HOUR'`],
+    ['hold', `operations = '[{}]'`],
     ['usage_rollup', 'quantity = 0, credits_micros = 0'],
     [
       'organization',
@@ -373,6 +379,7 @@ describe('unique', () => {
     ['hold_pin_pkey', 'hold_pin', 'true', {}],
     ['tier_counter_pkey', 'tier_counter', 'true', {}],
     ['spend_counter_pkey', 'spend_counter', 'true', {}],
+    ['operation_counter_pkey', 'operation_counter', 'true', {}],
     ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
     ['payment_customer_pkey', 'payment_customer', 'true', { reference: `'cus_2'` }],
     ['payment_customer_provider_reference_key', 'payment_customer', 'true', elsewhere],

@@ -46,6 +46,23 @@ const PRODUCTS: readonly Product[] = [
     sells: { meter: 'extract', dimensions: { mode: 'llm' } },
     credits: '3',
   },
+  {
+    catalog: 'workspace',
+    plans: ['free', 'studio', 'enterprise'],
+    meters: ['image.assets', 'text.tokens', 'tool.run', 'video.seconds'],
+    sells: { meter: 'tool.run', dimensions: { tool: 'research' } },
+    credits: '12.5',
+  },
+  {
+    catalog: 'platform',
+    plans: ['free', 'professional', 'enterprise'],
+    meters: [
+      ...['ai.input_tokens', 'ai.output_tokens', 'bandwidth.gb', 'compute.seconds', 'data.operations'],
+      'storage.gb_hours',
+    ],
+    sells: { meter: 'bandwidth.gb', dimensions: {} },
+    credits: '0.6',
+  },
 ];
 
 it('every catalog is in order, says purser catalog check', async () => {

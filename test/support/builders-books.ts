@@ -7,6 +7,8 @@ import type { Actor } from '../../src/domain/actor.ts';
 import { atLeastZero, type Micros, minus, sum, ZERO } from '../../src/domain/credits/micros.ts';
 import type { HoldFacts, HoldSnapshot, HoldState } from '../../src/domain/holds/hold.ts';
 import { GENESIS_HASH } from '../../src/domain/ledger/hash-chain.ts';
+import { type CappedOffer, frequencyCapsOf, type OperationCount } from '../../src/domain/limits/frequency-cap.ts';
+import type { PlanLimit } from '../../src/domain/limits/plan-limit.ts';
 import type { SpendCount } from '../../src/domain/limits/spend-limit.ts';
 import type { Command } from '../../src/domain/posting/commands.ts';
 import { keyedCommands } from '../../src/domain/posting/commands.ts';
@@ -47,6 +49,10 @@ export interface PolicyOptions {
   /** Of the plan that every wallet here is subscribed to. */
   readonly dailyCreditCap?: string;
   readonly overdraft?: string;
+  /** Frequency caps of that plan. */
+  readonly limits?: readonly PlanLimit[];
+  /** The plans on sale by what they cap, cheapest first. */
+  readonly cappedOffers?: readonly CappedOffer[];
   readonly plansOnSale?: Readonly<Record<string, PlanOffer>>;
   readonly promoCodes?: readonly PromoCode[];
   readonly expiredLotRefund?: ExpiredLotRefund;
@@ -60,6 +66,7 @@ const PLAN = 'plan';
 export function policies(options: PolicyOptions = {}): Policies {
   const { rates = [], commandCeiling = '1000000000', latenessDays = 7, expiryDays = {} } = options;
   const { dailyCreditCap, overdraft = '0', maxHoldSeconds = 604_800, heldGraceSeconds = 86_400 } = options;
+  const frequencyCaps = frequencyCapsOf({ limits: options.limits ?? [] });
   const cap = dailyCreditCap === undefined ? null : credits(dailyCreditCap);
   return {
     catalogVersion: 1,
@@ -67,12 +74,14 @@ export function policies(options: PolicyOptions = {}): Policies {
     commandCeiling: credits(commandCeiling),
     latenessMilliseconds: latenessDays * 86_400_000,
     defaultExpiryDays: new Map(Object.entries(expiryDays)),
-    planTerms: new Map([[PLAN, { dailyCreditCap: cap, overdraft: credits(overdraft) }]]),
+    planTerms: new Map([[PLAN, { dailyCreditCap: cap, overdraft: credits(overdraft), frequencyCaps }]]),
     plansOnSale: new Map(Object.entries(options.plansOnSale ?? {})),
     plansEverSold: new Map(Object.entries(options.plansOnSale ?? {})),
     promoCodes: new Map((options.promoCodes ?? []).map((promotion) => [promotion.code, promotion])),
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
+    countsOperations: frequencyCaps.length > 0,
+    cappedOffers: options.cappedOffers ?? [],
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
     frozenGraceDays: 30,
     receiptIssuer: 'R',
@@ -106,6 +115,7 @@ interface StoredLot extends LotSnapshot {
 export interface StoredHold {
   readonly facts: HoldFacts;
   readonly state: HoldState;
+  readonly operations: readonly OperationCount[];
   readonly pins: readonly { readonly lotId: string; readonly pinned: Micros }[];
 }
 
@@ -285,6 +295,7 @@ export class Books {
   debt: Micros = ZERO;
   headHash = GENESIS_HASH;
   spendCounts: readonly SpendCount[] = [];
+  operationCounts: readonly OperationCount[] = [];
   tierCounts: readonly TierCount[] = [];
   nextTransitionAt: Instant | null;
   allowances: readonly AllowanceSnapshot[];
@@ -427,6 +438,7 @@ export class Books {
       holds: [...loadedHolds].flatMap((id) => this.#holdSnapshot(id) ?? []),
       lapsesLoadedTo: lapsed.length > limits.dueLots ? (loadedLapsed.at(-1)?.state.expiresAt ?? null) : null,
       spendCounts: this.spendCounts,
+      operationCounts: this.operationCounts,
       tierCounts: this.tierCounts,
     };
   }
@@ -620,14 +632,20 @@ export class Books {
       Object.assign(bucket, { available, pinned, frozen });
     }
     for (const hold of [...book.holds.opened, ...book.holds.changed]) {
-      const { facts, status, captured, expiresAt, pins } = hold;
+      const { facts, status, captured, operations, expiresAt, pins } = hold;
       const stored = pins.map(({ lot, pinned }) => ({ lotId: lot.facts.id, pinned }));
       this.holds.set(facts.id, {
         facts,
         state: { status, captured, remaining: remainingOf(hold), expiresAt },
+        operations,
         pins: stored,
       });
     }
+    this.operationCounts = merged(
+      this.operationCounts,
+      book.operations.changed,
+      ({ key, window }) => `${key} ${window}`,
+    );
     this.spendCounts = merged(this.spendCounts, book.counters.changedSpend, ({ limitCode }) => limitCode);
     this.tierCounts = merged(this.tierCounts, book.counters.changedTiers, ({ meter, rate }) => `${meter} ${rate}`);
     this.subscription = book.subscription;

@@ -4,6 +4,7 @@
  */
 import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts';
 import { type Micros, plus } from '../credits/micros.ts';
+import { frequencyCapsOf } from '../limits/frequency-cap.ts';
 import type { PlanLimit } from '../limits/plan-limit.ts';
 import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
@@ -160,12 +161,19 @@ export function postingPolicies(
     commandCeiling: policies.commandCeiling,
     latenessMilliseconds: policies.latenessDays * MILLISECONDS_PER_DAY,
     defaultExpiryDays: new Map(withExpiry),
-    planTerms: new Map(plans.map(({ key, dailyCreditCap, overdraft }) => [key, { dailyCreditCap, overdraft }])),
+    planTerms: new Map(
+      plans.map((plan) => {
+        const { key, dailyCreditCap, overdraft } = plan;
+        return [key, { dailyCreditCap, overdraft, frequencyCaps: frequencyCapsOf(plan) }];
+      }),
+    ),
     plansOnSale: new Map(onSale.map((plan) => [plan.key, offerOf(plan)])),
     plansEverSold: new Map(plans.map((plan) => [plan.key, offerOf(plan)])),
     promoCodes: new Map(promoCodes.map((promotion) => [promotion.code, promotion])),
     countsUnits: rateCards.some((card) => card.rates.some(isCounted)),
     countsSpending: plans.some((plan) => plan.dailyCreditCap !== null),
+    countsOperations: plans.some((plan) => frequencyCapsOf(plan).length > 0),
+    cappedOffers: cheapestFirst(onSale).map((plan) => ({ planKey: plan.key, frequencyCaps: frequencyCapsOf(plan) })),
     holds: {
       defaultLife: holds.defaultSeconds * MILLISECONDS_PER_SECOND,
       maxLife: holds.maxSeconds * MILLISECONDS_PER_SECOND,

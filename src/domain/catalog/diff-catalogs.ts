@@ -68,11 +68,11 @@ interface Identified {
   readonly rest: Readonly<Record<string, unknown>>;
 }
 
-/** Items are known by their key, rates by what they match, promo codes by their code, allowances by their bucket. */
+/** Items are known by their key, frequency caps by key and window, rates by what they match, promo codes by their code, allowances by their bucket. */
 function identify(item: Readonly<Record<string, unknown>>): Identified {
   if (typeof item.key === 'string') {
-    const { key, ...rest } = item;
-    return { name: key, rest };
+    const { key, window, ...rest } = item;
+    return { name: typeof window === 'string' ? `${key}(${window})` : key, rest };
   }
   if (typeof item.meter === 'string') {
     const { meter, match, preview = false, ...rest } = item;

@@ -18,7 +18,8 @@ import {
 import { formatCredits, MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZERO } from '../credits/micros.ts';
 import { groupBy } from '../group-by.ts';
 import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
-import { PLAN_LIMIT_KEYS } from '../limits/plan-limit.ts';
+import { isSameCap, operationKey } from '../limits/frequency-cap.ts';
+import { PLAN_LIMIT_KEYS, type PlanLimit } from '../limits/plan-limit.ts';
 import type { Rate } from '../pricing/rate-card.ts';
 import { normalizeCode } from '../promotions/promo-code.ts';
 import { isStorableText } from '../storable-text.ts';
@@ -139,7 +140,13 @@ const plan = z.strictObject({
   dailyCreditCap: credits.nullable().default(null),
   overdraft: credits.default(ZERO),
   limits: z
-    .array(z.strictObject({ key: z.enum(PLAN_LIMIT_KEYS), max: wholeNumber }))
+    .array(
+      z.strictObject({
+        key: z.string(),
+        max: wholeNumber,
+        window: z.enum(['HOUR', 'DAY', 'MONTH']).nullable().default(null),
+      }),
+    )
     .max(100)
     .default([]),
   topUp: z
@@ -350,6 +357,7 @@ function nodePosition(parsed: Document, path: Path): number | undefined {
 
 function checkReferences(raw: RawCatalog): Problem[] {
   const bucketsByKey = new Map(raw.buckets.map((item) => [item.key, item]));
+  const operations = new Set(raw.rates.map(operationKey));
   return [
     ...repeated(
       raw.buckets.map((item) => item.key),
@@ -370,7 +378,7 @@ function checkReferences(raw: RawCatalog): Problem[] {
     ...raw.rates.flatMap((item, index) => [...checkPrice(item, index), ...checkMinimum(item, index)]),
     ...checkAmbiguity(raw.rates),
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
-    ...raw.plans.flatMap((item, index) => checkLimits(item, index)),
+    ...raw.plans.flatMap((item, index) => checkLimits(item, index, operations)),
     ...raw.plans.flatMap((item, index) => checkTopUp(item, index, raw)),
     ...raw.packages.flatMap((item, index) =>
       checkTarget(['packages', index], item.bucket, { kind: 'PURCHASED', goods: 'packages' }, raw),
@@ -402,12 +410,29 @@ function checkAllowances({ allowances }: RawCatalog['plans'][number], plan: numb
   });
 }
 
-function checkLimits({ limits }: RawCatalog['plans'][number], plan: number): Problem[] {
-  const keys = limits.map((limit) => limit.key);
-  return limits.flatMap(({ key }, index): Problem[] => {
-    if (keys.indexOf(key) === index) return [];
-    return [{ path: ['plans', plan, 'limits', index], message: `repeats ${key}, which stands above` }];
+/** Without a window a limit is on what there may be; with one it is on the operations of a meter that has rates. */
+function checkLimits(
+  { limits }: RawCatalog['plans'][number],
+  plan: number,
+  operations: ReadonlySet<string>,
+): Problem[] {
+  return limits.flatMap((limit, index): Problem[] => {
+    const path = ['plans', plan, 'limits', index];
+    const message = limitFault(limit, operations);
+    if (message !== null) return [{ path: [...path, 'key'], message }];
+    const first = limits.findIndex((other) => isSameCap(other, limit));
+    const named = limit.window === null ? limit.key : `${limit.key} a ${limit.window}`;
+    return first === index ? [] : [{ path, message: `repeats ${named}, which stands above` }];
   });
+}
+
+function limitFault({ key, window }: PlanLimit, operations: ReadonlySet<string>): string | null {
+  if (window !== null) {
+    return operations.has(key) ? null : `there is no rate for the meter ${key}: a window is for meters that have one`;
+  }
+  if (PLAN_LIMIT_KEYS.some((known) => known === key)) return null;
+  if (operations.has(key)) return 'a limit on a meter needs a window: HOUR, DAY or MONTH';
+  return `must be one of ${PLAN_LIMIT_KEYS.join(', ')}, or a meter with a window`;
 }
 
 const firstBucket = (raw: RawCatalog, kind: BucketKind) => raw.buckets.find((item) => item.kind === kind);
@@ -510,7 +535,6 @@ function build(raw: RawCatalog): Catalog {
     plans: raw.plans.map((item) => ({
       ...item,
       allowances: item.allowances.map(({ bucket: bucketKey, ...allowance }) => ({ bucketKey, ...allowance })),
-      limits: item.limits.map((limit) => ({ ...limit, window: null })),
     })),
     packages: raw.packages.map(({ bucket: bucketKey = forPurchases, ...item }): Package => ({ ...item, bucketKey })),
     promoCodes: raw.promoCodes.map(({ bucket: bucketKey = forPromotions, ...item }) => ({ ...item, bucketKey })),

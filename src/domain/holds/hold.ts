@@ -5,6 +5,7 @@
 import type { Actor } from '../actor.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
+import type { OperationCount } from '../limits/frequency-cap.ts';
 import type { Attribution } from '../posting/commands.ts';
 import type { PricedLine } from '../pricing/price.ts';
 import type { Instant } from '../time/instant.ts';
@@ -54,6 +55,8 @@ export interface Pin {
 export interface HoldSnapshot {
   readonly facts: HoldFacts;
   readonly state: HoldState;
+  /** What it has reserved of frequency caps and not used; none once it is not open. */
+  readonly operations: readonly OperationCount[];
   /** In the burn order of when it was made. */
   readonly pins: readonly Pin[];
 }

@@ -5,6 +5,7 @@
  */
 import { cheapestFirst, type Plan } from '../catalog/catalog.ts';
 import type { PlanLimitReached } from '../refusals.ts';
+import type { Instant } from '../time/instant.ts';
 import type { SubscriptionStatus } from '../wallet/snapshot.ts';
 
 /** Organizations that one person owns, and those that they are a member of without owning them. */
@@ -27,11 +28,18 @@ export interface PlanLimit {
   readonly window: LimitWindow | null;
 }
 
-/** A limit and how much of it is used. */
+/** A limit on what there is, and how much of it is used. */
 export interface PlanLimitUse {
   readonly key: PlanLimitKey;
   readonly max: number;
   readonly current: number;
+}
+
+/** Any limit of a plan, and how much of it is used. */
+export interface PlanLimitStatus extends PlanLimit {
+  readonly current: number;
+  /** When the window ends; null for what is counted as it stands. */
+  readonly resetsAt: Instant | null;
 }
 
 /** What an organization is subscribed to; null where it never was. */
@@ -83,5 +91,5 @@ export function checkPlanLimit(
   if (current < max) return null;
   const allowing = onSale.filter((plan) => (allowedBy(plan, key) ?? Number.POSITIVE_INFINITY) > current);
   const upgradePlanKeys = cheapestFirst(allowing).map((plan) => plan.key);
-  return { code: 'PLAN_LIMIT_REACHED', key, limit: max, current, resetsAt: null, upgradePlanKeys };
+  return { code: 'PLAN_LIMIT_REACHED', key, limit: max, current, resetsAt: null, upgradePlanKeys, explanation: null };
 }

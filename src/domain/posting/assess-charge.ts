@@ -3,6 +3,7 @@
  * order, so that an estimate followed by the same usage at the same moment costs the same, credit for credit.
  */
 import { formatCredits, type Micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
+import type { CappedOffer, FrequencyCap } from '../limits/frequency-cap.ts';
 import { type CheckedLimit, checkLimit, DAILY_CREDIT_CAP, type SpendLimit } from '../limits/spend-limit.ts';
 import { type CountedUnits, type PricedLine, priceUsage } from '../pricing/price.ts';
 import type { RateCard } from '../pricing/rate-card.ts';
@@ -12,12 +13,14 @@ import {
   type InvalidInput,
   invalidInput,
   isRefusal,
+  type PlanLimitReached,
   type SpendLimitReached,
   type SubscriptionRequired,
   type UnknownMeter,
 } from '../refusals.ts';
 import { maySpend } from '../wallet/snapshot.ts';
 import type { Charge, OveragePolicy } from './commands.ts';
+import { findReachedCap } from './frequency.ts';
 import { spendable } from './lot-drafts.ts';
 import type { Movements, WalletBook } from './wallet-book.ts';
 
@@ -27,6 +30,8 @@ export interface PlanTerms {
   readonly dailyCreditCap: Micros | null;
   /** How far spending may go into debt where a call allows it. */
   readonly overdraft: Micros;
+  /** How many operations of a meter there may be in a window. */
+  readonly frequencyCaps: readonly FrequencyCap[];
 }
 
 /** What the catalog says about charging. */
@@ -41,6 +46,10 @@ export interface ChargingPolicies {
   readonly countsUnits: boolean;
   /** True where some plan caps what may be charged in a window. */
   readonly countsSpending: boolean;
+  /** True where some plan caps how often something may be done. */
+  readonly countsOperations: boolean;
+  /** The plans on sale, cheapest first, by what they cap. */
+  readonly cappedOffers: readonly CappedOffer[];
 }
 
 /** A charge with its price. */
@@ -67,10 +76,10 @@ export interface Assessment {
   /** The lines with what was waived of them. */
   readonly lines: readonly PricedLine[];
   readonly limits: readonly CheckedLimit[];
-  readonly refusal: SubscriptionRequired | SpendLimitReached | InsufficientCredits | null;
+  readonly refusal: SubscriptionRequired | PlanLimitReached | SpendLimitReached | InsufficientCredits | null;
 }
 
-const NO_TERMS: PlanTerms = { dailyCreditCap: null, overdraft: ZERO };
+const NO_TERMS: PlanTerms = { dailyCreditCap: null, overdraft: ZERO, frequencyCaps: [] };
 
 export function termsOf(book: WalletBook, { planTerms }: ChargingPolicies): PlanTerms {
   const { planKey } = book;
@@ -82,7 +91,7 @@ export function limitsOf(book: WalletBook, policies: ChargingPolicies): readonly
   const { dailyCreditCap } = termsOf(book, policies);
   return dailyCreditCap === null
     ? []
-    : [{ limitCode: DAILY_CREDIT_CAP, limit: dailyCreditCap, window: book.windows.day }];
+    : [{ limitCode: DAILY_CREDIT_CAP, limit: dailyCreditCap, window: book.windows.of('DAY') }];
 }
 
 /** Prices a charge by a rate card; tiers and free units stand where the billing period has brought them. */
@@ -119,6 +128,8 @@ export function assess(
   const explanation = () => explain(book, priced, checked);
   const refusal = (): Assessment['refusal'] => {
     if (!maySpend(book.subscriptionStatus)) return { code: 'SUBSCRIPTION_REQUIRED', status: book.subscriptionStatus };
+    const cap = findReachedCap(book, priced.lines, termsOf(book, policies).frequencyCaps, policies.cappedOffers);
+    if (cap) return { ...cap, explanation: explanation() };
     const [limit, found] = [limits[blocking], checked[blocking]];
     if (limit && found) {
       const { limitCode, used } = found;

@@ -5,8 +5,9 @@
 import { negate, plus } from '../credits/micros.ts';
 import { rateCardAt } from '../pricing/price.ts';
 import { type InvalidInput, invalidInput, isRefusal } from '../refusals.ts';
-import { assess, type ChargingPolicies, limitsOf, priceCharge, take } from './assess-charge.ts';
+import { assess, type ChargingPolicies, limitsOf, priceCharge, take, termsOf } from './assess-charge.ts';
 import type { DebitCommand } from './commands.ts';
+import { takeOperations } from './frequency.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
@@ -41,6 +42,7 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
   const charged = plus(sources.spent, sources.borrowed);
   if (transaction.amount !== negate(charged)) throw new Error('a debit must move exactly what was priced');
   for (const limit of limitsOf(book, policies)) book.counters.spend(limit, charged);
+  takeOperations(book, lines, termsOf(book, policies).frequencyCaps);
   book.countUnits(priced.counted);
   return posted(book, transaction);
 }

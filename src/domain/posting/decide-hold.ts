@@ -19,10 +19,12 @@ import {
   type Sources,
   sourcesOf,
   take,
+  termsOf,
   waive,
 } from './assess-charge.ts';
 import type { AuthorizeCommand, CaptureCommand, ExtendCommand, HoldCommand, ReleaseCommand } from './commands.ts';
 import { expireLeftovers } from './expire-lot.ts';
+import { captureOperations, giveBackOperations, takeOperations } from './frequency.ts';
 import { capturableOf, type DraftHold, remainingOf } from './hold-drafts.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import { held, type Outcome, posted, refused } from './outcomes.ts';
@@ -58,6 +60,7 @@ export function decideAuthorize(book: WalletBook, command: AuthorizeCommand, pol
     instant(book.now + (command.life ?? policies.holds.defaultLife)),
   );
   for (const limit of limits) book.counters.spend(limit, priced.total);
+  hold.operations = takeOperations(book, priced.lines, termsOf(book, policies).frequencyCaps);
   return held(book, hold);
 }
 
@@ -117,6 +120,7 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   book.holds.capture(hold, negate(transaction.amount));
   // What comes beyond the hold counts in the window of now and is not refused by it.
   for (const limit of limitsOf(book, policies)) book.counters.spend(limit, overage);
+  captureOperations(book, hold, priced.lines, termsOf(book, policies).frequencyCaps);
   book.countUnits(priced.counted);
   if (isFinal) {
     book.holds.resolve(hold, 'CAPTURED', book.now);
@@ -192,8 +196,10 @@ export function endUnused(book: WalletBook, hold: DraftHold, status: 'RELEASED' 
 }
 
 /** The unused rest returns to the windows it was reserved in; what lots that have expired got back goes with them. */
-function giveBack(book: WalletBook, { facts, pins }: DraftHold, rest: Micros, at: Instant): void {
+function giveBack(book: WalletBook, hold: DraftHold, rest: Micros, at: Instant): void {
+  const { facts, pins } = hold;
   for (const reservation of facts.reservations) book.counters.giveBack(reservation, rest);
+  giveBackOperations(book, hold);
   for (const { lot } of pins) expireLeftovers(book, lot, at);
 }
 

@@ -1,6 +1,7 @@
 /** The holds of one wallet within a batch: those that were loaded and those that it makes. */
 import { type Micros, plus, sum, ZERO } from '../credits/micros.ts';
 import type { HoldFacts, HoldSnapshot, HoldState, HoldStatus } from '../holds/hold.ts';
+import type { OperationCount } from '../limits/frequency-cap.ts';
 import type { Instant } from '../time/instant.ts';
 import type { DraftLot, LotDrafts } from './lot-drafts.ts';
 
@@ -17,6 +18,8 @@ export interface DraftHold {
   readonly pins: DraftPin[];
   status: HoldStatus;
   captured: Micros;
+  /** What it has reserved of frequency caps and not used; none once it is not open. */
+  operations: readonly OperationCount[];
   expiresAt: Instant;
   /** When it ended; null while it is open. */
   resolvedAt: Instant | null;
@@ -66,7 +69,7 @@ export class HoldDrafts {
 
   open(facts: HoldFacts, expiresAt: Instant): DraftHold {
     const state = { status: 'OPEN' as const, captured: ZERO, expiresAt, resolvedAt: null };
-    const hold: DraftHold = { facts, isNew: true, pins: [], ...state };
+    const hold: DraftHold = { facts, isNew: true, pins: [], operations: [], ...state };
     this.#byId.set(facts.id, hold);
     this.#changed.add(hold);
     return hold;
@@ -99,13 +102,14 @@ export class HoldDrafts {
     this.#changed.add(hold);
   }
 
-  #draft({ facts, state, pins }: HoldSnapshot): DraftHold {
+  #draft({ facts, state, operations, pins }: HoldSnapshot): DraftHold {
     return {
       facts,
       isNew: false,
       pins: pins.map(({ lot, pinned }, position) => ({ lot: this.#lots.draft(lot), position, pinned })),
       status: state.status,
       captured: state.captured,
+      operations,
       expiresAt: state.expiresAt,
       resolvedAt: null,
     };

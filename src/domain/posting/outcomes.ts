@@ -1,6 +1,7 @@
 /** What the engine answers: what was posted, the first answer again, or a refusal. */
 import type { Micros } from '../credits/micros.ts';
 import type { HoldFacts, HoldState } from '../holds/hold.ts';
+import type { OperationCount } from '../limits/frequency-cap.ts';
 import type { PurchaseStatus } from '../purchases/purchase.ts';
 import type { Refusal } from '../refusals.ts';
 import { type DraftHold, stateOf } from './hold-drafts.ts';
@@ -24,6 +25,7 @@ export interface Posted {
 export interface HoldView {
   readonly facts: HoldFacts;
   readonly state: HoldState;
+  readonly operations: readonly OperationCount[];
 }
 
 /** A hold was made, extended or released: no credits moved. */
@@ -130,7 +132,11 @@ export const held = ({ available }: { readonly available: Micros }, hold: DraftH
   availableNow: available,
 });
 
-const viewOf = (hold: DraftHold): HoldView => ({ facts: hold.facts, state: stateOf(hold) });
+const viewOf = (hold: DraftHold): HoldView => ({
+  facts: hold.facts,
+  state: stateOf(hold),
+  operations: hold.operations,
+});
 
 /** Refused now. */
 export const refused = (refusal: Refusal, available: Micros): Refused => ({

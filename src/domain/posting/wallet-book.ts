@@ -5,15 +5,17 @@
  */
 import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
+import type { LimitWindow } from '../limits/plan-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
-import { anchoredMonthPeriod, dayPeriod, type Period } from '../time/calendar.ts';
+import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
 import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
 import { type DraftBucket, type DraftLot, LotDrafts, LotsNotLoaded, type NewLot, spendable } from './lot-drafts.ts';
+import { OperationDrafts } from './operation-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
 
 /** The reason code of what new credits pay back of a debt. */
@@ -46,7 +48,7 @@ class Windows {
   readonly #now: Instant;
   readonly #timeZone: string;
   readonly #anchorDay: number;
-  #day: Period | null = null;
+  readonly #calendar = new Map<LimitWindow, Period>();
   #billing: Period | null = null;
 
   constructor({ now, timeZone }: WalletSnapshot, anchorDay: number) {
@@ -55,10 +57,13 @@ class Windows {
     this.#anchorDay = anchorDay;
   }
 
-  /** The local calendar day, of daily caps. */
-  get day(): Period {
-    this.#day ??= dayPeriod(this.#now, this.#timeZone);
-    return this.#day;
+  /** The local calendar hour, day or month, of caps and limits. */
+  of(window: LimitWindow): Period {
+    const known = this.#calendar.get(window);
+    if (known) return known;
+    const period = calendarWindow(window, this.#now, this.#timeZone);
+    this.#calendar.set(window, period);
+    return period;
   }
 
   /** The month from anchor day to anchor day, in which tiers and free units count. */
@@ -81,6 +86,7 @@ export class WalletBook {
   readonly lots: LotDrafts;
   readonly holds: HoldDrafts;
   readonly counters: CounterDrafts;
+  readonly operations: OperationDrafts;
   allowances: readonly AllowanceSnapshot[];
   windows: Windows;
   subscription: Subscription | null;
@@ -106,6 +112,7 @@ export class WalletBook {
     this.allowances = this.#inBurnOrder(snapshot.allowances);
     this.holds = new HoldDrafts(snapshot.holds, this.lots);
     this.counters = new CounterDrafts(snapshot);
+    this.operations = new OperationDrafts(snapshot.operationCounts);
     this.subscription = snapshot.subscription;
     this.windows = new Windows(snapshot, anchorDayOf(snapshot.subscription));
     this.#log = new EntryLog(snapshot);

@@ -44,6 +44,45 @@ export function dayPeriod(at: Instant, timeZone: string): Period {
   return { start: startOfDay(date, timeZone), end: startOfDay(date.add({ days: 1 }), timeZone) };
 }
 
+/** The local month that contains `at`. */
+function monthPeriod(at: Instant, timeZone: string): Period {
+  const first = localDate(at, timeZone).with({ day: 1 });
+  return { start: startOfDay(first, timeZone), end: startOfDay(first.add({ months: 1 }), timeZone) };
+}
+
+/**
+ * The hour of the local clock that contains `at`: between two instants at which it shows a full hour. An hour that the clock
+ * shows twice is two, and one in the middle of which it is set is two as well.
+ */
+function hourPeriod(at: Instant, timeZone: string): Period {
+  const local = Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone);
+  const { minute, second, millisecond } = local;
+  const start = local.subtract({ minutes: minute, seconds: second, milliseconds: millisecond });
+  const end = start.add({ hours: 1 });
+  const isSet = start.offsetNanoseconds !== end.subtract({ milliseconds: 1 }).offsetNanoseconds;
+  if (!isSet) return { start: instant(start.epochMilliseconds), end: instant(end.epochMilliseconds) };
+  const change = start.getTimeZoneTransition('next')?.epochMilliseconds ?? end.epochMilliseconds;
+  return at < change
+    ? { start: instant(start.epochMilliseconds), end: instant(change) }
+    : { start: instant(change), end: nextFullHour(at, local) };
+}
+
+function nextFullHour(at: Instant, { minute, second, millisecond }: Temporal.ZonedDateTime): Instant {
+  return instant(at + 3_600_000 - minute * 60_000 - second * 1_000 - millisecond);
+}
+
+/** The hour, day or month of an organization's calendar that contains `at`. */
+export function calendarWindow(window: 'HOUR' | 'DAY' | 'MONTH', at: Instant, timeZone: string): Period {
+  switch (window) {
+    case 'HOUR':
+      return hourPeriod(at, timeZone);
+    case 'DAY':
+      return dayPeriod(at, timeZone);
+    case 'MONTH':
+      return monthPeriod(at, timeZone);
+  }
+}
+
 /** A local day or month, or what of it lies in a longer period. */
 export interface CalendarPeriod extends Period {
   /** "2026-11-21" or "2026-11". */

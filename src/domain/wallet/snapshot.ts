@@ -6,6 +6,7 @@
 import type { Decimal } from '../credits/decimal.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { HoldSnapshot } from '../holds/hold.ts';
+import type { OperationCount } from '../limits/frequency-cap.ts';
 import type { SpendCount } from '../limits/spend-limit.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Instant } from '../time/instant.ts';
@@ -105,6 +106,7 @@ export interface WalletSnapshot {
   /** The expiry of the last lapsed hold in their order that was loaded, where more have lapsed; null where all were. */
   readonly lapsesLoadedTo: Instant | null;
   readonly spendCounts: readonly SpendCount[];
+  readonly operationCounts: readonly OperationCount[];
   /** Of the rates that the batch's usage may meet. */
   readonly tierCounts: readonly TierCount[];
 }

@@ -55,6 +55,7 @@ const DebitPayloadRef = builder.objectRef<Answered>('DebitPayload').implement({
 const DebitResult = resultUnion('DebitResult', DebitPayloadRef, [
   'InsufficientCredits',
   'SubscriptionRequired',
+  'PlanLimitReached',
   'SpendLimitReached',
   'IdempotencyKeyReused',
   'UnknownMeter',

@@ -116,6 +116,7 @@ const CapturePayloadRef = builder.objectRef<AnsweredCapture>('CapturePayload').i
 const AuthorizeResult = resultUnion('AuthorizeResult', HoldPayloadRef, [
   'InsufficientCredits',
   'SubscriptionRequired',
+  'PlanLimitReached',
   'SpendLimitReached',
   'IdempotencyKeyReused',
   'UnknownMeter',

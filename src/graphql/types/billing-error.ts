@@ -67,6 +67,12 @@ const TYPE_NAME: Readonly<Record<RefusalCode, string>> = {
   INVALID_INPUT: 'InvalidInput',
 };
 
+/** A cap that resets asks to come again, like any limit on a window. */
+function httpStatusOf(refusal: Refusal): number {
+  const resets = refusal.code === 'PLAN_LIMIT_REACHED' && refusal.resetsAt !== null;
+  return resets ? HTTP_STATUS.SPEND_LIMIT_REACHED : HTTP_STATUS[refusal.code];
+}
+
 /** The GraphQL type of a refusal. */
 export const errorTypeName = (refusal: Refusal): string => TYPE_NAME[refusal.code];
 
@@ -78,7 +84,7 @@ function describe(refusal: Refusal): string {
     case 'SPEND_LIMIT_REACHED':
       return `This would exceed the limit of ${formatCredits(refusal.limit)} credits, of which ${formatCredits(refusal.used)} are used; it resets at ${formatInstant(refusal.resetsAt)}.`;
     case 'PLAN_LIMIT_REACHED':
-      return `The plan’s limit for ${refusal.key} is ${refusal.limit}, and ${refusal.current} are in use.`;
+      return `The plan’s limit for ${refusal.key} is ${refusal.limit}, and ${refusal.current} are in use${refusal.resetsAt === null ? '' : `; it resets at ${formatInstant(refusal.resetsAt)}`}.`;
     case 'HOLD_NOT_OPEN':
       return `The hold is ${refusal.status} and can be used no more.`;
     case 'CAPTURE_EXCEEDS_HOLD':
@@ -127,7 +133,7 @@ export const BillingErrorRef = builder.interfaceRef<Refusal>('BillingError').imp
     message: t.string({ description: 'For people, in English.', resolve: describe }),
     httpStatus: t.int({
       description: 'The HTTP status that says the same; the response itself is 200.',
-      resolve: (refusal) => HTTP_STATUS[refusal.code],
+      resolve: httpStatusOf,
     }),
   }),
   resolveType: errorTypeName,
@@ -193,15 +199,17 @@ export const SpendLimitReachedRef = builder.objectRef<SpendLimitReached>('SpendL
 
 export const PlanLimitReachedRef = builder.objectRef<PlanLimitReached>('PlanLimitReached').implement({
   interfaces,
-  description: 'Returned when a limit of the plan allows no more. HTTP equivalent 403.',
+  description: 'Returned when a limit of the plan allows no more. HTTP equivalent 403, and 429 for a frequency cap.',
   fields: (t) => ({
-    key: t.exposeString('key', { description: 'Which limit, as in `Plan.limits`.' }),
-    limit: t.exposeInt('limit', { description: 'The most that may be had.' }),
-    current: t.exposeInt('current', { description: 'How much there was when it was refused.' }),
+    key: t.exposeString('key', { description: 'Which limit, as in `Plan.limits`: of a frequency cap, the meter.' }),
+    limit: t.exposeInt('limit', { description: 'The most that may be had, or done in one window.' }),
+    current: t.exposeInt('current', {
+      description: 'How much there was when it was refused; of operations, done or reserved in the window.',
+    }),
     resetsAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When there is room again; null for what is not counted by a window.',
+      description: 'When the next window begins; null for what is not counted by one.',
       resolve: ({ resetsAt }) => resetsAt,
     }),
     upgradePlans: t.field({
@@ -217,8 +225,9 @@ export const PlanLimitReachedRef = builder.objectRef<PlanLimitReached>('PlanLimi
     explanation: t.field({
       type: ExplanationRef,
       nullable: true,
-      description: 'How a charge was priced and which limits it met; null for what is no charge.',
-      resolve: () => null,
+      description:
+        'How a charge was priced and which limits it met; null for what is no charge, and without billing:read.',
+      resolve: ({ explanation }, _args, { caller }) => refusalExplained(explanation, caller),
     }),
   }),
 });

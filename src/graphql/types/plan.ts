@@ -22,12 +22,13 @@ const PlanAllowanceRef = builder.objectRef<PlanAllowance>('PlanAllowance').imple
 });
 
 const PlanLimitRef = builder.objectRef<PlanLimit>('PlanLimit').implement({
-  description: 'How much of something a plan allows.',
+  description: 'How much of something a plan allows, or how often something may be done.',
   fields: (t) => ({
     key: t.exposeString('key', {
-      description: 'What: organizations_owned, organizations_joined, projects, seats or pending_invitations.',
+      description:
+        'What: organizations_owned, organizations_joined, projects, seats or pending_invitations; with a window the meter whose operations are capped, with ":preview" after it for its previews.',
     }),
-    max: t.exposeInt('max', { description: 'The most there may be, not negative.' }),
+    max: t.exposeInt('max', { description: 'The most there may be, not negative; of operations, in one window.' }),
     window: t.field({
       type: LimitWindowEnum,
       nullable: true,

@@ -16,6 +16,7 @@ import { rateCard } from '../../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../../src/domain/promotions/promo-code.ts';
 import { instant } from '../../../src/domain/time/instant.ts';
 import { credits } from '../../support/builders-values.ts';
+import { parsedCatalog } from '../../support/catalog-files.ts';
 
 function aPackage(amountMinor: bigint, granted: string, bonus = '0', currency = 'USD'): Package {
   return {
@@ -155,7 +156,7 @@ describe('the policies that posting needs', () => {
       commandCeiling: credits('5'),
       latenessMilliseconds: 172_800_000,
       defaultExpiryDays: new Map([['promotional', 90]]),
-      planTerms: new Map([['free', { dailyCreditCap: credits('1000'), overdraft: credits('7.5') }]]),
+      planTerms: new Map([['free', { dailyCreditCap: credits('1000'), overdraft: credits('7.5'), frequencyCaps: [] }]]),
       plansOnSale: new Map([
         ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
         ['team', { price: { amountMinor: 900n, currency: 'USD' }, interval: 'YEAR', trialDays: 0, allowances: [] }],
@@ -166,11 +167,48 @@ describe('the policies that posting needs', () => {
       promoCodes: new Map([['WELCOME', WELCOME]]),
       countsUnits: false,
       countsSpending: true,
+      countsOperations: false,
+      cappedOffers: [
+        { planKey: 'free', frequencyCaps: [] },
+        { planKey: 'team', frequencyCaps: [] },
+      ],
       holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },
       receiptIssuer: 'R',
       spentCredits: 'DEBT',
       frozenGraceDays: 9,
       expiredLotRefund: { kind: 'NEW_LOT', graceDays: 9 },
     });
+  });
+  it('tell what each plan caps, and the plans on sale by what they cap, cheapest first', () => {
+    const capped = parsedCatalog(`
+buckets: [{ key: purchased, name: P, kind: PURCHASED, burnPriority: 1 }]
+plans:
+  - key: team
+    name: Team
+    price: { amountMinor: 900, currency: USD }
+    limits: [{ key: seats, max: 9 }, { key: run, max: 500, window: MONTH }]
+  - key: free
+    name: Free
+    price: { amountMinor: 0, currency: USD }
+    limits: [{ key: run, max: 5, window: DAY }, { key: run:preview, max: 1, window: HOUR }, { key: seats, max: 1 }]
+rates:
+  - { meter: run, unit: run, credits: 1 }
+  - { meter: run, unit: run, preview: true, credits: 1 }
+`);
+    const frequencyCaps = [
+      { key: 'run', max: 5, window: 'DAY' },
+      { key: 'run:preview', max: 1, window: 'HOUR' },
+    ];
+    const { planTerms, cappedOffers, countsOperations } = postingPolicies(
+      { version: 1, catalog: capped },
+      capped.plans.slice(1),
+      [],
+    );
+    expect([...planTerms.values()]).toMatchObject([{ frequencyCaps }]);
+    expect(cappedOffers).toEqual([
+      { planKey: 'free', frequencyCaps },
+      { planKey: 'team', frequencyCaps: [{ key: 'run', max: 500, window: 'MONTH' }] },
+    ]);
+    expect(countsOperations).toBe(true);
   });
 });

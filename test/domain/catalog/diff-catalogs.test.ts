@@ -30,6 +30,14 @@ describe('a change', () => {
       '25000.5',
     ],
     ['of a limit', 'key: seats, max: 50 }', 'key: seats, max: 60 }', 'plans.free.limits.seats.max', '50', '60'],
+    [
+      'of a limit on how often something may be done',
+      'key: seats, max: 50 }',
+      'key: seats, max: 50 }\n      - { key: search, max: 9, window: DAY }',
+      'plans.free.limits.search(DAY).max',
+      null,
+      '9',
+    ],
     ['of a package', 'bonusCredits: 500', 'bonusCredits: 750', 'packages.growth.bonusCredits', '500', '750'],
     [
       'of a rate',

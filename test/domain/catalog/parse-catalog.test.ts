@@ -521,10 +521,40 @@ describe('a problem', () => {
       /whole number/,
     ],
     [
-      'a limit within a window, which none is counted in',
+      'a window for what is no meter',
       `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: seats, max: 1, window: DAY } # here\n`,
+      'plans.0.limits.0.key',
+      /no rate for the meter seats/,
+    ],
+    [
+      'a frequency cap on a meter without a rate',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: walk, max: 1, window: DAY } # here\nrates:\n  - { meter: run, unit: run, credits: 1 }\n`,
+      'plans.0.limits.0.key',
+      /no rate for the meter walk/,
+    ],
+    [
+      'a frequency cap on previews without a rate',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: run:preview, max: 1, window: DAY } # here\nrates:\n  - { meter: run, unit: run, credits: 1 }\n`,
+      'plans.0.limits.0.key',
+      /no rate for the meter run:preview/,
+    ],
+    [
+      'a limit on a meter without a window',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: run, max: 1 } # here\nrates:\n  - { meter: run, unit: run, credits: 1 }\n`,
+      'plans.0.limits.0.key',
+      /needs a window/,
+    ],
+    [
+      'a window that is none',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: run, max: 1, window: WEEK } # here\nrates:\n  - { meter: run, unit: run, credits: 1 }\n`,
       'plans.0.limits.0.window',
-      /not known here/,
+      /HOUR/,
+    ],
+    [
+      'a frequency cap that is set twice',
+      `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: USD }\n    limits:\n      - { key: run, max: 1, window: DAY }\n      - { key: run, max: 9, window: HOUR }\n      - { key: run, max: 2, window: DAY } # here\nrates:\n  - { meter: run, unit: run, credits: 1 }\n`,
+      'plans.0.limits.2',
+      /repeats run a DAY/,
     ],
     [
       'a limit that is set twice',

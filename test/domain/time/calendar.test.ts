@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   addDays,
   anchoredMonthPeriod,
+  calendarWindow,
   dayOfMonth,
   dayPeriod,
   isTimeZone,
@@ -232,5 +233,46 @@ describe('isTimeZone', () => {
       expect(isTimeZone(name)).toBe(true);
       expect(contains(dayPeriod(moment, name), moment)).toBe(true);
     }
+  });
+});
+
+describe('an hour of the local clock', () => {
+  it.each([
+    ['UTC', '2026-03-10T12:30:00', '2026-03-10T12:00:00.000Z', '2026-03-10T13:00:00.000Z'],
+    ['UTC', '2026-03-10T12:00:00', '2026-03-10T12:00:00.000Z', '2026-03-10T13:00:00.000Z'],
+    ['Asia/Kathmandu', '2026-03-10T12:00:00', '2026-03-10T11:15:00.000Z', '2026-03-10T12:15:00.000Z'],
+    // 02:00 to 03:00 is shown twice.
+    ['Europe/Berlin', '2026-10-25T00:59:59.999', '2026-10-25T00:00:00.000Z', '2026-10-25T01:00:00.000Z'],
+    ['Europe/Berlin', '2026-10-25T01:00:00', '2026-10-25T01:00:00.000Z', '2026-10-25T02:00:00.000Z'],
+    // 02:00 to 03:00 is skipped.
+    ['Europe/Berlin', '2026-03-29T01:30:00', '2026-03-29T01:00:00.000Z', '2026-03-29T02:00:00.000Z'],
+    // Half an hour is saved: 02:00 is followed by 02:30, and given back: 02:00 is followed by 01:30.
+    ['Australia/Lord_Howe', '2026-10-03T15:10:00', '2026-10-03T14:30:00.000Z', '2026-10-03T15:30:00.000Z'],
+    ['Australia/Lord_Howe', '2026-10-03T15:40:00', '2026-10-03T15:30:00.000Z', '2026-10-03T16:00:00.000Z'],
+    ['Australia/Lord_Howe', '2026-04-04T14:50:00', '2026-04-04T14:00:00.000Z', '2026-04-04T15:00:00.000Z'],
+    ['Australia/Lord_Howe', '2026-04-04T15:10:00', '2026-04-04T15:00:00.000Z', '2026-04-04T15:30:00.000Z'],
+  ])('in %s at %s begins %s and ends %s', (zone, moment, start, end) => {
+    expect(utc(calendarWindow('HOUR', at(moment), zone))).toEqual([start, end]);
+  });
+
+  it('contains its instants and is followed at once by the next', () => {
+    fc.assert(
+      fc.property(zones, instants, (zone, moment) => {
+        const hour = calendarWindow('HOUR', moment, zone);
+        expect(contains(hour, moment)).toBe(true);
+        expect(hours(hour)).toBeLessThanOrEqual(1);
+        expect(calendarWindow('HOUR', hour.start, zone)).toEqual(hour);
+        expect(calendarWindow('HOUR', hour.end, zone).start).toBe(hour.end);
+      }),
+    );
+  });
+});
+
+describe('a calendar month', () => {
+  it('begins with its first local day, whatever day the plan is anchored to', () => {
+    expect(utc(calendarWindow('MONTH', at('2026-03-31T22:30:00'), 'Europe/Berlin'))).toEqual([
+      '2026-03-31T22:00:00.000Z',
+      '2026-04-30T22:00:00.000Z',
+    ]);
   });
 });

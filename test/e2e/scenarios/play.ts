@@ -30,8 +30,8 @@ import { startTestGateway, type TestClient, type TestGateway } from '../../suppo
 import { advanceTo, aKey, anApiKey, anOrganization, type Given } from '../../support/given.ts';
 import { type Live, subscribe } from '../streams.ts';
 
-export const startScenario = (name: string): Promise<TestGateway> =>
-  startTestGateway({ env: { PURSER_CATALOG: projectPath(`catalogs/${name}.yaml`) } });
+export const startScenario = (name: string, env: Readonly<Record<string, string>> = {}): Promise<TestGateway> =>
+  startTestGateway({ env: { ...env, PURSER_CATALOG: projectPath(`catalogs/${name}.yaml`) } });
 
 /** Ten in the morning of a Saturday in UTC: far from midnight, so that no day ends while a test runs. */
 export const MORNING = '2040-03-10T10:00:00.000Z';

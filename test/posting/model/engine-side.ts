@@ -285,8 +285,10 @@ function refusalSeen(refusal: Refusal): RefusalSeen {
     case 'PAYMENT_FAILED':
     case 'INVALID_INCREMENT':
       throw new Error('no command of the model is paid for');
-    case 'PLAN_LIMIT_REACHED':
-      throw new Error('no plan of the model limits how much there may be');
+    case 'PLAN_LIMIT_REACHED': {
+      const { code, key, limit, current, resetsAt, explanation } = refusal;
+      return { code, key, limit, current, resetsAt, explanation: explanation && explanationSeen(explanation) };
+    }
     default:
       return refusal;
   }

@@ -31,9 +31,19 @@ export interface NaiveHold {
   /** The local day whose cap it reserved, by its first instant; null where there was no cap. */
   readonly reservedDay: number | null;
   readonly pins: { readonly lot: NaiveLot; amount: bigint }[];
+  /** What it has reserved of caps on operations and not used. */
+  operations: NaiveOperations[];
   status: 'OPEN' | 'CAPTURED' | 'RELEASED' | 'EXPIRED';
   captured: bigint;
   expiresAt: number;
+}
+
+/** Operations done or reserved in the window of a cap that begins at `since`. */
+export interface NaiveOperations {
+  readonly key: string;
+  readonly window: 'HOUR' | 'DAY';
+  since: number;
+  count: number;
 }
 
 export interface NaiveEntry {
@@ -99,6 +109,7 @@ export interface NaiveBooks {
   readonly units: Map<string, { since: number; halves: number }>;
   /** Charged or reserved on the local day that begins at `since`. */
   spent: { since: number; used: bigint };
+  readonly operations: NaiveOperations[];
 }
 
 /** In the order in which they burn. */

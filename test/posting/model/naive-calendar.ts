@@ -50,6 +50,16 @@ export function dayAround(at: number, zone: string): Span {
   return { start: firstInstantOf(date, zone), end: firstInstantOf(plusDays(date, 1), zone) };
 }
 
+/** From one instant at which the clock shows a full hour to the next. */
+export function hourAround(at: number, zone: string): Span {
+  const isFull = (instant: number) => shown(instant, zone).endsWith(':00:00');
+  let start = at - (at % QUARTER_HOUR);
+  while (!isFull(start)) start -= QUARTER_HOUR;
+  let end = start + QUARTER_HOUR;
+  while (!isFull(end)) end += QUARTER_HOUR;
+  return { start, end };
+}
+
 /** The month from anchor day to anchor day; a month that is too short begins on its last day. */
 export function monthAround(at: number, anchorDay: number, zone: string): Span {
   const date = dateOf(at, zone);

@@ -18,6 +18,7 @@ import {
   type NaiveHold,
   type NaiveLine,
   type NaiveLot,
+  type NaiveOperations,
   type NaiveTransaction,
   partsInBurnOrder,
   pinnedOf,
@@ -25,7 +26,7 @@ import {
   spendable,
   total,
 } from './naive-books.ts';
-import { dayAround, dayOfMonth, monthAround, type Span, sameTimeAfter } from './naive-calendar.ts';
+import { dayAround, dayOfMonth, hourAround, monthAround, type Span, sameTimeAfter } from './naive-calendar.ts';
 import { isCounted, priceOf, rateName, tariffFor, type UsedLine } from './naive-rates.ts';
 import {
   type CapSeen,
@@ -48,6 +49,7 @@ import {
   HELD_GRACE,
   LATENESS,
   MAX_LIFE,
+  type OperationCap,
   PLANS,
   REFUND_GRACE_DAYS,
   SECOND_CARD_FROM,
@@ -74,7 +76,7 @@ interface Sources {
 type Command<Kind extends NaiveKeyed['kind']> = Extract<NaiveKeyed, { readonly kind: Kind }>;
 
 const MAY_SPEND = ['ACTIVE', 'TRIALING'];
-const STICKY = ['INSUFFICIENT_CREDITS', 'SPEND_LIMIT_REACHED', 'CAPTURE_EXCEEDS_HOLD'];
+const STICKY = ['INSUFFICIENT_CREDITS', 'SPEND_LIMIT_REACHED', 'PLAN_LIMIT_REACHED', 'CAPTURE_EXCEEDS_HOLD'];
 const EXPLAINED_LOTS = 20;
 /** The sources of what allowances grant. */
 const GRANTED = ['ALLOWANCE', 'PLAN_GRANT'];
@@ -499,6 +501,47 @@ export class NaiveWallet {
     if (cap !== null) this.books.spent = { since: this.day.start, used: this.spentToday + amount };
   }
 
+  windowOf(window: 'HOUR' | 'DAY'): Span {
+    return window === 'DAY' ? this.day : hourAround(this.now, this.#timeZone);
+  }
+
+  #operationsUnder({ key, window }: OperationCap): NaiveOperations | undefined {
+    const { start } = this.windowOf(window);
+    return this.books.operations.find((one) => one.key === key && one.window === window && one.since === start);
+  }
+
+  #reachedCap(lines: readonly NaiveLine[]) {
+    for (const cap of this.#terms?.operations ?? []) {
+      const [more, current] = [operationsIn(lines, cap.key), this.#operationsUnder(cap)?.count ?? 0];
+      const resetsAt = this.windowOf(cap.window).end;
+      if (more > 0 && current + more > cap.max) return { key: cap.key, limit: cap.max, current, resetsAt };
+    }
+    return null;
+  }
+
+  /** Counts what was done beyond what a hold has reserved; answers what was counted. */
+  #countOperations(lines: readonly NaiveLine[], reserved: readonly NaiveOperations[] = []): NaiveOperations[] {
+    return (this.#terms?.operations ?? []).flatMap((cap) => {
+      const { key, window } = cap;
+      const before = reserved.find((one) => one.key === key && one.window === window)?.count ?? 0;
+      const count = operationsIn(lines, key) - before;
+      if (count <= 0) return [];
+      const since = this.windowOf(window).start;
+      const present = this.#operationsUnder(cap);
+      if (present) present.count += count;
+      else this.books.operations.push({ key, window, since, count });
+      return [{ key, window, since, count }];
+    });
+  }
+
+  /** A capture that names no usage has used all that was reserved. */
+  #captureOperations(hold: NaiveHold, lines: readonly NaiveLine[]): void {
+    this.#countOperations(lines, hold.operations);
+    for (const one of hold.operations) {
+      one.count = lines.length === 0 ? 0 : Math.max(0, one.count - operationsIn(lines, one.key));
+    }
+  }
+
   /** Where the credits of a cost come from; null where the policy does not cover what is missing. */
   #sources(cost: bigint, overage: Overage): Sources | null {
     const spent = least(cost, this.available);
@@ -518,6 +561,8 @@ export class NaiveWallet {
     const limit = this.#terms?.cap ?? null;
     const used = this.spentToday;
     const cap = limit === null ? null : { limit, used, blocked: charged > 0n && used + charged > limit };
+    const reached = this.#reachedCap(priced.lines);
+    if (reached) return { code: 'PLAN_LIMIT_REACHED', ...reached, explanation: this.#explain(priced, cap) };
     if (cap?.blocked) {
       const explanation = this.#explain(priced, cap);
       return { code: 'SPEND_LIMIT_REACHED', limit: cap.limit, used, resetsAt: this.day.end, explanation };
@@ -550,6 +595,7 @@ export class NaiveWallet {
       capUsed: cap?.used ?? null,
     });
     this.#spendToday(sources.spent + sources.borrowed);
+    this.#countOperations(lines);
     this.#count(lines, version);
     return this.#posted(transaction);
   }
@@ -620,6 +666,7 @@ export class NaiveWallet {
       createdAt: this.now,
       reservedDay: assessed.cap === null ? null : this.day.start,
       pins: partsInBurnOrder(this.books, BUCKETS, priced.cost),
+      operations: this.#countOperations(priced.lines),
       status: 'OPEN',
       captured: 0n,
       expiresAt: this.now + (life ?? DEFAULT_LIFE),
@@ -663,6 +710,7 @@ export class NaiveWallet {
     const overrun = beyond.spent + beyond.borrowed;
     hold.captured += fromHold + overrun;
     this.#spendToday(overrun);
+    this.#captureOperations(hold, lines);
     this.#count(lines, hold.rateCardVersion);
     if (final) {
       hold.status = 'CAPTURED';
@@ -711,6 +759,13 @@ export class NaiveWallet {
   #giveBackUnused(hold: NaiveHold, rest: bigint, at: number): void {
     const { spent } = this.books;
     if (spent.since === hold.reservedDay) spent.used -= rest;
+    for (const { key, window, since, count } of hold.operations) {
+      const counted = this.books.operations.find(
+        (one) => one.key === key && one.window === window && one.since === since,
+      );
+      if (counted) counted.count -= count;
+    }
+    hold.operations = [];
     for (const { lot } of hold.pins) if (lot.expired) this.#expire(lot, at);
   }
 
@@ -944,6 +999,9 @@ function waive(lines: readonly NaiveLine[], amount: bigint): readonly NaiveLine[
   });
   return fromTheEnd.toReversed();
 }
+
+const operationsIn = (lines: readonly NaiveLine[], key: string): number =>
+  lines.filter(({ meter, preview }) => (preview ? `${meter}:preview` : meter) === key).length;
 
 /** What is left of a hold; the lines that it was made for, where nothing has been captured of it yet. */
 function wholeRest(hold: NaiveHold): Priced {

@@ -48,6 +48,14 @@ export type RefusalSeen =
       readonly resetsAt: number;
       readonly explanation: ExplanationSeen;
     }
+  | {
+      readonly code: 'PLAN_LIMIT_REACHED';
+      readonly key: string;
+      readonly limit: number;
+      readonly current: number;
+      readonly resetsAt: number | null;
+      readonly explanation: ExplanationSeen | null;
+    }
   | { readonly code: 'CAPTURE_EXCEEDS_HOLD'; readonly required: bigint; readonly held: bigint }
   | { readonly code: 'REFUND_EXCEEDS_ORIGINAL'; readonly refundable: bigint }
   | { readonly code: 'HOLD_NOT_OPEN'; readonly status: string }

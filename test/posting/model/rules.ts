@@ -20,9 +20,17 @@ export const SECOND_CARD_FROM = START + 2 * DAY;
 /** Days until what is granted into a bucket expires, where the grant does not say. */
 export const DEFAULT_EXPIRY_DAYS: Readonly<Record<string, number>> = { promotional: 3 };
 
+/** So many operations of a meter, or of its previews, an hour or a day. */
+export interface OperationCap {
+  readonly key: string;
+  readonly max: number;
+  readonly window: 'HOUR' | 'DAY';
+}
+
 export interface PlanRules {
   readonly cap: bigint | null;
   readonly overdraft: bigint;
+  readonly operations: readonly OperationCap[];
   readonly allowances: readonly AllowanceRules[];
 }
 
@@ -33,6 +41,11 @@ export interface AllowanceRules {
   /** The most that is carried over; null for nothing. */
   readonly rollover: bigint | null;
 }
+
+/** Free work is capped as well. */
+const CALLS = { key: 'call', max: 4, window: 'DAY' } as const;
+const READS = { key: 'read', max: 3, window: 'HOUR' } as const;
+const PREVIEWS = { key: 'call:preview', max: 1, window: 'HOUR' } as const;
 
 const daily = (amount: bigint, rollover: bigint | null = null): AllowanceRules => ({
   bucket: 'daily_free',
@@ -48,10 +61,15 @@ const monthly = (amount: bigint, rollover: bigint | null = null): AllowanceRules
 });
 
 export const PLANS: Readonly<Record<string, PlanRules>> = {
-  plain: { cap: null, overdraft: 0n, allowances: [daily(40n), monthly(70n)] },
-  capped: { cap: 90n, overdraft: 0n, allowances: [daily(40n, 25n), monthly(70n, 30n)] },
-  indebted: { cap: null, overdraft: 150n, allowances: [monthly(70n, 500n)] },
-  both: { cap: 200n, overdraft: 80n, allowances: [daily(60n, 60n), monthly(50n)] },
+  plain: { cap: null, overdraft: 0n, operations: [], allowances: [daily(40n), monthly(70n)] },
+  capped: { cap: 90n, overdraft: 0n, operations: [CALLS, READS], allowances: [daily(40n, 25n), monthly(70n, 30n)] },
+  indebted: {
+    cap: null,
+    overdraft: 150n,
+    operations: [PREVIEWS, { ...CALLS, max: 2 }],
+    allowances: [monthly(70n, 500n)],
+  },
+  both: { cap: 200n, overdraft: 80n, operations: [], allowances: [daily(60n, 60n), monthly(50n)] },
 };
 
 export const allowancesOf = (plan: string | null): readonly AllowanceRules[] =>
@@ -79,8 +97,11 @@ export type ExpiredRefund = 'NEW_LOT' | 'FORFEIT';
 
 export function enginePolicies(expiredRefund: ExpiredRefund): Policies {
   const terms = Object.entries(PLANS).map(
-    ([key, { cap, overdraft }]) =>
-      [key, { dailyCreditCap: cap === null ? null : micros(cap), overdraft: micros(overdraft) }] as const,
+    ([key, { cap, overdraft, operations: frequencyCaps }]) =>
+      [
+        key,
+        { dailyCreditCap: cap === null ? null : micros(cap), overdraft: micros(overdraft), frequencyCaps },
+      ] as const,
   );
   return {
     ...policies({
@@ -98,5 +119,6 @@ export function enginePolicies(expiredRefund: ExpiredRefund): Policies {
     plansEverSold: offers,
     countsUnits: true,
     countsSpending: true,
+    countsOperations: true,
   };
 }

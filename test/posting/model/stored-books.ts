@@ -17,6 +17,8 @@ export interface ComparedBooks {
   /** Of the present billing period. */
   readonly units: readonly string[];
   readonly spentToday: string;
+  /** Of the present windows. */
+  readonly operations: readonly string[];
   readonly keys: readonly string[];
 }
 
@@ -65,11 +67,15 @@ export function modelBooks(wallet: NaiveWallet): ComparedBooks {
       .map(([rate, { halves }]) => row(rate, halves / 2))
       .toSorted(),
     spentToday: `${wallet.spentToday}`,
+    operations: books.operations
+      .filter(({ window, since }) => since === wallet.windowOf(window).start)
+      .map(({ key, window, count }) => row(key, window, count))
+      .toSorted(),
     keys: [...wallet.answers.keys()].toSorted(),
   };
 }
 
-interface StoredRow extends Omit<ComparedBooks, 'units' | 'spentToday'> {
+interface StoredRow extends Omit<ComparedBooks, 'units' | 'spentToday' | 'operations'> {
   readonly units: readonly {
     readonly meter: string;
     readonly rate: { readonly match: { readonly tier?: string }; readonly preview: boolean };
@@ -77,6 +83,12 @@ interface StoredRow extends Omit<ComparedBooks, 'units' | 'spentToday'> {
     readonly quantity: number;
   }[];
   readonly spent: { readonly since: number; readonly used: string } | null;
+  readonly operations: readonly {
+    readonly key: string;
+    readonly window: 'HOUR' | 'DAY';
+    readonly since: number;
+    readonly count: number;
+  }[];
 }
 
 const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::bigint`;
@@ -135,6 +147,11 @@ const QUERY = `
       'tier_counter WHERE wallet_id = w.id',
     )} AS units,
     (SELECT json_build_object('since', ${ms('window_start')}, 'used', used_micros::text) FROM spend_counter WHERE wallet_id = w.id) AS spent,
+    ${list(
+      `json_build_object('key', key, 'window', per, 'since', ${ms('window_start')}, 'count', operations)`,
+      'key',
+      'operation_counter WHERE wallet_id = w.id',
+    )} AS operations,
     ${list('key', 'key', 'idempotency_record r WHERE r.organization_id = w.organization_id')} AS keys
   FROM wallet w LEFT JOIN plan_subscription s ON s.organization_id = w.organization_id
   WHERE w.id = $1`;
@@ -143,12 +160,13 @@ const QUERY = `
 export async function storedBooks(
   pool: Pool,
   { walletId, purchases }: { readonly walletId: string; readonly purchases: readonly string[] },
-  { billing, day }: NaiveWallet,
+  wallet: NaiveWallet,
 ): Promise<ComparedBooks> {
   const { rows } = await pool.query<StoredRow>({ name: 'stored-books', text: QUERY, values: [walletId, purchases] });
   const [found] = rows;
   if (!found) throw new Error(`there is no wallet ${walletId}`);
-  const { units, spent, ...books } = found;
+  const { billing, day } = wallet;
+  const { units, spent, operations, ...books } = found;
   return {
     ...books,
     keys: books.keys.toSorted(),
@@ -157,5 +175,9 @@ export async function storedBooks(
       .map(({ meter, rate, quantity }) => row(meter, rate.match.tier ?? '', rate.preview, quantity))
       .toSorted(),
     spentToday: spent?.since === day.start ? spent.used : '0',
+    operations: operations
+      .filter(({ window, since }) => since === wallet.windowOf(window).start)
+      .map(({ key, window, count }) => row(key, window, count))
+      .toSorted(),
   };
 }

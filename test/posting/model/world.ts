@@ -145,6 +145,7 @@ export function beginning({ subscribed, plan, anchorDay, hasAllowances, timeZone
     repaying: [],
     units: new Map(),
     spent: { since: 0, used: 0n },
+    operations: [],
   };
 }
 
