@@ -1,15 +1,17 @@
 /**
- * Moves an organization's test clock forward and posts everything that has become due.
+ * Moves an organization's test clock forward, and posts and charges everything that has become due, in order.
  *
  * Refusals: NotFound, InvalidInput (no test clock, or not forward). Throws Forbidden.
  */
-import type { SignedInCaller } from '../domain/identity/caller.ts';
+import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';
 import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
 import { formatInstant, type Instant, instant } from '../domain/time/instant.ts';
+import { upcomingCharge } from '../persistence/charges.ts';
 import { databaseNow } from '../persistence/clock.ts';
 import { moveTestClock } from '../persistence/test-clock.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
+import { collectPayments } from './collect-payments.ts';
 import type { Services } from './services.ts';
 import { ROUNDS_OF_A_CLOCK, settleWallets } from './settle-wallets.ts';
 
@@ -25,6 +27,7 @@ export async function advanceTestClock(
   if (isRefusal(tenant)) return tenant;
   const furthest = instant((await databaseNow(services.sql)) + MAX_AHEAD_MILLISECONDS);
   if (to > furthest) return invalidInput(['to'], 'must be within a century of the real time');
+  await stopAtCharges(services, tenant, to);
   const moved = await services.sql.begin(async (tx) => {
     const clock = await moveTestClock(tx, organizationId, to);
     if (clock.moved) {
@@ -38,6 +41,26 @@ export async function advanceTestClock(
   });
   if (!moved.hasTestClock) return invalidInput(['organizationId'], 'this organization has no test clock');
   if (!moved.moved) return invalidInput(['to'], 'the test clock only moves forward');
-  await settleWallets(services, [organizationId], ROUNDS_OF_A_CLOCK);
+  await catchUp(services, tenant);
   return { organizationId, now: to };
+}
+
+/**
+ * Nobody can be charged in hindsight: the clock stops wherever a charge is due before its end, so that renewals follow one
+ * another as they would have.
+ */
+async function stopAtCharges(services: Services, tenant: Tenant, to: Instant): Promise<void> {
+  const { organizationId } = tenant;
+  for (let last: Instant | null = null; ; ) {
+    const at = await upcomingCharge(services.sql, organizationId);
+    if (at === null || at >= to || at === last) return;
+    await moveTestClock(services.sql, organizationId, at);
+    await catchUp(services, tenant);
+    last = at;
+  }
+}
+
+async function catchUp(services: Services, tenant: Tenant): Promise<void> {
+  await settleWallets(services, [tenant.organizationId], ROUNDS_OF_A_CLOCK);
+  await collectPayments(services, tenant);
 }

@@ -9,6 +9,7 @@
 import { databaseNow } from '../persistence/clock.ts';
 import { isUnavailable } from '../persistence/errors.ts';
 import { type DueWallet, type Upcoming, upcomingSettlement, walletsToSettle } from '../persistence/wallets.ts';
+import { Pauses } from './pauses.ts';
 import type { Services } from './services.ts';
 import { settleWallet } from './settle-wallets.ts';
 
@@ -19,26 +20,15 @@ const ROUNDS = 20;
 /** One wallet that the database cannot answer for may be locked by somebody; so many one after the other mean an outage. */
 const MAX_FAILURES_IN_A_ROW = 3;
 
-const FIRST_PAUSE_MILLISECONDS = 5_000;
-const LONGEST_PAUSE_MILLISECONDS = 5 * 60_000;
-/** Wallets whose failures are remembered; beyond it the oldest is forgotten and tried again early. */
-const MAX_PAUSED = 10_000;
-
 export interface Sweep extends Upcoming {
   /** True where the sweep left something that was due: it was stopped, or a wallet has more than its share. */
   readonly unfinished: boolean;
 }
 
-interface Pause {
-  readonly failures: number;
-  /** By the process's monotonic clock. */
-  readonly until: number;
-}
-
 /** Remembers between sweeps which wallets failed: those are tried again after a pause that doubles. */
 export class DueWalletSettler {
   readonly #services: Pick<Services, 'sql' | 'engine' | 'logger'>;
-  readonly #paused = new Map<string, Pause>();
+  readonly #pauses = new Pauses();
 
   constructor(services: Pick<Services, 'sql' | 'engine' | 'logger'>) {
     this.#services = services;
@@ -55,7 +45,7 @@ export class DueWalletSettler {
         break;
       }
       const page: DueWallet[] = await walletsToSettle(sql, { by, after, limit: PAGE });
-      if (!(await this.#settlePage(page.filter((wallet) => !this.#isPaused(wallet))))) unfinished = true;
+      if (!(await this.#settlePage(page.filter((wallet) => !this.#pauses.has(wallet.walletId))))) unfinished = true;
       after = page.at(-1) ?? null;
       if (page.length < PAGE) break;
     }
@@ -84,22 +74,13 @@ export class DueWalletSettler {
 
   async #settle(wallet: DueWallet): Promise<boolean> {
     const finished = await settleWallet(this.#services.engine, wallet, ROUNDS);
-    this.#paused.delete(wallet.walletId);
+    this.#pauses.succeeded(wallet.walletId);
     return finished;
   }
 
-  #isPaused({ walletId }: DueWallet): boolean {
-    return (this.#paused.get(walletId)?.until ?? 0) > performance.now();
-  }
-
   #pause({ walletId }: DueWallet, error: unknown): void {
-    const failures = (this.#paused.get(walletId)?.failures ?? 0) + 1;
-    const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** (failures - 1), LONGEST_PAUSE_MILLISECONDS);
+    const failures = this.#pauses.failed(walletId);
     this.#services.logger.warn({ err: error, walletId, failures }, 'what is due on a wallet could not be posted');
-    this.#paused.delete(walletId);
-    this.#paused.set(walletId, { failures, until: performance.now() + pause });
-    const [oldest] = this.#paused.keys();
-    if (this.#paused.size > MAX_PAUSED && oldest !== undefined) this.#paused.delete(oldest);
   }
 }
 

@@ -27,6 +27,12 @@ export interface Declined {
   readonly code: string | null;
 }
 
+/** A payment that is asked for while nobody is there to pay it. */
+export type ChargeRequest = CheckoutRequest;
+
+/** PENDING: an event tells later whether it was paid. */
+export type ChargeAnswer = { readonly status: 'PAID' | 'PENDING'; readonly reference: string } | Declined;
+
 export type CheckoutAnswer = ({ readonly status: 'OPEN' } & Checkout) | Declined;
 
 export interface RefundRequest {
@@ -60,6 +66,11 @@ export interface PaymentProvider {
   readonly name: string;
   /** Asked twice for one purchase it answers the same checkout. */
   createCheckout(request: CheckoutRequest): Promise<CheckoutAnswer>;
+  /**
+   * Charges the means of payment that the organization has left with the provider. Asked twice for one purchase it charges
+   * once and answers the same.
+   */
+  charge(request: ChargeRequest): Promise<ChargeAnswer>;
   /** Gives the money back. Asked twice for one purchase it gives it back once and answers the same. */
   refund(request: RefundRequest): Promise<RefundAnswer>;
   /** Opens the provider's own page about the payments of an organization. */

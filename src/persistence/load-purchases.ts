@@ -19,7 +19,7 @@ interface PurchaseRow {
   refund_requested_at: Instant | null;
   credits_micros: bigint;
   bonus_micros: bigint;
-  bucket_key: string;
+  bucket_key: string | null;
   expires_after_days: number | null;
   actor_kind: ActorKind;
   actor_id: string;

@@ -69,6 +69,39 @@ export async function attachCheckout(
     WHERE id = ${purchaseId} AND checkout_url IS NULL`;
 }
 
+export interface OffSessionPurchase extends UnopenedPurchase {
+  /** The provider's own id of the charge; null until it has answered. */
+  readonly reference: string | null;
+}
+
+/** What a charge must ask for; null for what is paid at a checkout, and where another provider was asked. */
+export async function findOffSession(
+  sql: Queryable,
+  purchaseId: string,
+  provider: string,
+): Promise<OffSessionPurchase | null> {
+  const [row] = await sql<
+    {
+      status: PurchaseStatus;
+      description: string;
+      price_minor: bigint;
+      currency: string;
+      provider_reference: string | null;
+    }[]
+  >`
+    SELECT status, description, price_minor, currency, provider_reference FROM purchase
+    WHERE id = ${purchaseId} AND provider = ${provider} AND off_session`;
+  if (!row) return null;
+  const { status, description, price_minor: amountMinor, currency, provider_reference: reference } = row;
+  return { status, description, amountMinor, currency, reference };
+}
+
+/** Keeps the first reference that the provider gave. */
+export async function keepReference(sql: Queryable, purchaseId: string, reference: string): Promise<void> {
+  await sql`
+    UPDATE purchase SET provider_reference = ${reference} WHERE id = ${purchaseId} AND provider_reference IS NULL`;
+}
+
 /** Whose purchase it is; null for an unknown one. */
 export async function tenantOfPurchase(
   sql: Queryable,

@@ -3,6 +3,7 @@
  * If one of them fails PostgreSQL refuses the rest and the COMMIT rolls back; the caller learns of the first failure.
  */
 import type { BatchDecision } from '../domain/posting/decide-batch.ts';
+import { nextChargeAt } from '../domain/posting/decide-collect.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
@@ -31,6 +32,7 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     updateBuckets(sql, books),
     writeAllowances(sql, books),
     ...writeRedemptions(sql, decision),
+    insertPurchases(sql, books),
     insertRecords(sql, decision),
     insertAudits(sql, decision),
     updateWallets(sql, books),
@@ -49,7 +51,13 @@ export async function rollBack(sql: Queryable): Promise<void> {
 }
 
 function hasChanged(book: WalletBook): boolean {
-  return book.active || book.transactions.length > 0 || book.transitionsChanged || book.changes.length > 0;
+  return (
+    book.active ||
+    book.newPurchases.length > 0 ||
+    book.transactions.length > 0 ||
+    book.transitionsChanged ||
+    book.changes.length > 0
+  );
 }
 
 function insertTransactions(sql: Queryable, books: readonly WalletBook[]) {
@@ -219,6 +227,37 @@ function updateBuckets(sql: Queryable, books: readonly WalletBook[]) {
     WHERE bucket.id = changed.id`;
 }
 
+function insertPurchases(sql: Queryable, books: readonly WalletBook[]) {
+  const rows = books.flatMap((book) => book.newPurchases);
+  if (rows.length === 0) return null;
+  return sql`
+    INSERT INTO purchase (id, organization_id, kind, status, description, package_key, catalog_version, credits_micros,
+      bonus_micros, bucket_key, expires_after_days, price_minor, currency, provider, off_session, actor_kind, actor_id,
+      created_at)
+    SELECT id, organization_id, kind, 'PENDING', description, package_key, catalog_version, credits, bonus, bucket_key,
+      expires_after_days, price, currency, provider, off_session, actor_kind, actor_id, created_at
+    FROM unnest(
+      ${rows.map((row) => row.id)}::uuid[],
+      ${rows.map((row) => row.organizationId)}::uuid[],
+      ${rows.map((row) => row.kind)}::"PurchaseKind"[],
+      ${rows.map((row) => row.description)}::text[],
+      ${rows.map((row) => row.packageKey)}::text[],
+      ${rows.map((row) => row.catalogVersion)}::int[],
+      ${amounts(rows.map((row) => row.credits))}::bigint[],
+      ${amounts(rows.map((row) => row.bonusCredits))}::bigint[],
+      ${rows.map((row) => row.bucketKey)}::text[],
+      ${rows.map((row) => row.expiresAfterDays)}::int[],
+      ${amounts(rows.map((row) => row.price.amountMinor))}::bigint[],
+      ${rows.map((row) => row.price.currency)}::text[],
+      ${rows.map((row) => row.provider)}::text[],
+      ${rows.map((row) => row.isOffSession)}::boolean[],
+      ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
+      ${rows.map((row) => row.actor.id)}::text[],
+      ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
+    ) AS begun (id, organization_id, kind, description, package_key, catalog_version, credits, bonus, bucket_key,
+      expires_after_days, price, currency, provider, off_session, actor_kind, actor_id, created_at)`;
+}
+
 /** Purchases that were paid get the next numbers of their issuer, in the order of the batch. */
 function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecision) {
   if (rows.length === 0) return null;
@@ -296,6 +335,7 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
     UPDATE wallet
     SET balance_micros = changed.balance, debt_micros = changed.debt, sequence = changed.sequence,
         version = changed.version, head_hash = decode(changed.head_hash, 'hex'), last_posted_at = changed.posted_at,
+        next_charge_at = changed.next_charge_at,
         last_active_at = CASE WHEN changed.active THEN changed.posted_at ELSE last_active_at END,
         next_transition_at = CASE WHEN changed.transitions THEN least(
           (SELECT min(next_transition_at) FROM lot WHERE lot.wallet_id = changed.id AND NOT frozen),
@@ -316,8 +356,9 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
       ${books.map((book) => book.headHash)}::text[],
       ${instants(books.map((book) => book.now))}::timestamptz[],
       ${books.map((book) => book.active)}::boolean[],
-      ${books.map((book) => book.transitionsChanged)}::boolean[]
-    ) AS changed (id, balance, debt, sequence, version, head_hash, posted_at, active, transitions)
+      ${books.map((book) => book.transitionsChanged)}::boolean[],
+      ${instants(books.map((book) => nextChargeAt(book)))}::timestamptz[]
+    ) AS changed (id, balance, debt, sequence, version, head_hash, posted_at, active, transitions, next_charge_at)
     WHERE wallet.id = changed.id`;
 }
 

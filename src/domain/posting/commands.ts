@@ -180,6 +180,13 @@ export interface SettleCommand extends OnWallet {
   readonly kind: 'settle';
 }
 
+/** Begins the charges that are due on the wallet while nobody is there to pay, and names those under way. */
+export interface CollectCommand extends OnWallet {
+  readonly kind: 'collect';
+  /** The payment provider that is asked for the money. */
+  readonly provider: string;
+}
+
 /** Commands upon a hold that is there. */
 export type HoldCommand = CaptureCommand | ReleaseCommand | ExtendCommand;
 export type KeyedCommand =
@@ -200,6 +207,7 @@ export type Command =
   | ResolvePurchaseCommand
   | CancelRefundCommand
   | SubscriptionCommand
+  | CollectCommand
   | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {

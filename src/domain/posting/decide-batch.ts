@@ -17,6 +17,7 @@ import {
 } from './commands.ts';
 import { decideSubscriptionChange } from './decide-cancel.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
+import { decideCollect } from './decide-collect.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
 import {
   checkLife,
@@ -206,6 +207,8 @@ function decideCommand(state: BatchState, command: Command, index: number): Outc
       return decideCancelRefund(book, state.purchases.get(command.purchaseId), state.policies);
     case 'resolve-purchase':
       return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId), state.policies);
+    case 'collect':
+      return decideCollect(book, command);
     case 'cancel-subscription':
     case 'resume-subscription':
       return changeSubscription(state, book, command);

@@ -114,6 +114,7 @@ export const lotsOf = (book: WalletBook, { facts, made }: DraftPurchase): readon
 function fulfil(book: WalletBook, purchase: DraftPurchase): void {
   const { facts, buyer, made } = purchase;
   purchase.paidAt = book.now;
+  if (facts.bucketKey === null) throw new Error(`the purchase ${facts.id} fills no bucket`);
   const bucket = book.requireBucket(facts.bucketKey);
   const { expiresAfterDays: days } = facts;
   const lot = {

@@ -89,6 +89,12 @@ export interface PurchaseResolved {
   readonly changed: boolean;
 }
 
+/** The purchases that are to be charged: begun now, or begun before and not known to be paid or declined. */
+export interface Collecting {
+  readonly status: 'collecting';
+  readonly purchaseIds: readonly string[];
+}
+
 export interface Settled {
   readonly status: 'settled';
 }
@@ -108,6 +114,7 @@ export type Outcome =
   | Replayed
   | Refused
   | PurchaseResolved
+  | Collecting
   | Settled
   | Busy;
 

@@ -15,6 +15,7 @@ import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
 import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
 import { type DraftBucket, type DraftLot, LotDrafts, LotsNotLoaded, type NewLot, spendable } from './lot-drafts.ts';
+import type { NewPurchase } from './new-purchase.ts';
 import { OperationDrafts } from './operation-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
 
@@ -80,6 +81,8 @@ export class WalletBook {
   readonly snapshot: WalletSnapshot;
   readonly transactions: PostedTransaction[] = [];
   readonly changes: PostedChange[] = [];
+  /** Purchases that the batch begins. */
+  readonly newPurchases: NewPurchase[] = [];
   readonly refreshedBuckets = new Set<string>();
   /** Lots of the batch that have paid back what the wallet owed, oldest first. */
   readonly repaying: DraftLot[] = [];

@@ -11,7 +11,9 @@ export type PurchaseStatus = 'PENDING' | 'PAID' | 'FAILED' | 'EXPIRED' | 'REFUND
 
 /** What a provider reports of a payment. A payment may be disputed more than once; the provider's reference tells which. */
 export type PurchaseNews =
-  | { readonly kind: 'PAID' | 'FAILED' | 'EXPIRED' | 'REFUNDED' }
+  | { readonly kind: 'PAID' | 'EXPIRED' | 'REFUNDED' }
+  /** With the provider's reason where it gives one. */
+  | { readonly kind: 'FAILED'; readonly declineCode?: string | null }
   | { readonly kind: 'DISPUTE_OPENED' | 'DISPUTE_WON' | 'DISPUTE_LOST'; readonly dispute: string };
 
 export type NewsKind = PurchaseNews['kind'];
@@ -42,8 +44,8 @@ export interface PurchaseSnapshot extends PurchaseState {
   readonly refundRequestedAt: Instant | null;
   readonly credits: Micros;
   readonly bonus: Micros;
-  /** The bucket that its lots go to. */
-  readonly bucketKey: string;
+  /** The bucket that its lots go to; null for plans, which fill buckets by their allowances. */
+  readonly bucketKey: string | null;
   readonly expiresAfterDays: number | null;
   /** The lots that it has made. */
   readonly lots: readonly PurchaseLot[];

@@ -24,6 +24,8 @@ import {
 } from '../../persistence/sandbox-checkouts.ts';
 import { findPortal, type Portal } from '../../persistence/sandbox-portal.ts';
 import {
+  type ChargeAnswer,
+  type ChargeRequest,
   type CheckoutAnswer,
   type CheckoutRequest,
   type PaymentProvider,
@@ -82,6 +84,14 @@ export class SandboxProvider implements PaymentProvider {
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
     const checkout = await insertCheckout(this.#options.sql, { ...request, token });
     return { status: 'OPEN', reference: checkout.purchaseId, url: `/checkout/sandbox/${checkout.token}` };
+  }
+
+  async charge(request: ChargeRequest): Promise<ChargeAnswer> {
+    const token = randomBytes(TOKEN_BYTES).toString('base64url');
+    const checkout = await insertCheckout(this.#options.sql, { ...request, token });
+    const charged = await this.act(checkout.token, 'pay');
+    if (charged?.outcome === 'PAID') return { status: 'PAID', reference: charged.purchaseId };
+    return { status: 'DECLINED', code: 'card_declined' };
   }
 
   async verifyEvent(headers: Readonly<Record<string, string>>, rawBody: string): Promise<ProviderEvent | null> {

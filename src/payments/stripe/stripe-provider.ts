@@ -10,6 +10,8 @@ import { instant } from '../../domain/time/instant.ts';
 import type { Sql } from '../../persistence/connection.ts';
 import { findCustomer, keepCustomer } from '../../persistence/payment-customers.ts';
 import {
+  type ChargeAnswer,
+  type ChargeRequest,
   type CheckoutAnswer,
   type CheckoutRequest,
   type Declined,
@@ -103,6 +105,38 @@ export class StripeProvider implements PaymentProvider {
       );
       if (session.url === null) throw new Error(`the checkout session ${session.id} has no page`);
       return { status: 'OPEN', reference: session.id, url: session.url };
+    });
+  }
+
+  /** With the means of payment that the customer used last. */
+  async charge({
+    organizationId,
+    purchaseId,
+    description,
+    amountMinor,
+    currency,
+  }: ChargeRequest): Promise<ChargeAnswer> {
+    const amount = stripeAmount(amountMinor, currency);
+    if (amount === null) return { status: 'DECLINED', code: 'amount_not_chargeable' };
+    const customer = await this.#customerOf(organizationId);
+    return this.#ask('charge a customer', async (): Promise<ChargeAnswer> => {
+      const { data } = await this.#stripe.customers.listPaymentMethods(customer, { limit: 1 });
+      const [method] = data;
+      if (!method) return { status: 'DECLINED', code: 'no_payment_method' };
+      const { id: reference, status } = await this.#stripe.paymentIntents.create(
+        {
+          amount,
+          currency: currency.toLowerCase(),
+          customer,
+          payment_method: method.id,
+          off_session: true,
+          confirm: true,
+          description,
+          metadata: { purchaseId },
+        },
+        { idempotencyKey: `charge:${purchaseId}` },
+      );
+      return { status: status === 'succeeded' ? 'PAID' : 'PENDING', reference };
     });
   }
 

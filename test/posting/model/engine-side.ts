@@ -187,6 +187,8 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
       return { status: outcome.status };
     case 'purchase-resolved':
       return { status: outcome.status, purchaseStatus: outcome.purchaseStatus, changed: outcome.changed };
+    case 'collecting':
+      throw new Error('the model charges nobody');
     case 'events':
       return { status: 'events', outcomes: outcome.outcomes.map((event) => toReply(event, ids)) as never };
     default:
@@ -196,7 +198,7 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
 
 type Told = Exclude<
   Outcome,
-  { readonly status: 'busy' | 'settled' | 'subscription-changed' | 'purchase-resolved' | 'events' }
+  { readonly status: 'busy' | 'settled' | 'subscription-changed' | 'purchase-resolved' | 'collecting' | 'events' }
 >;
 
 function toTold(outcome: Told, ids: Ids): Reply {
