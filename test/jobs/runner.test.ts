@@ -25,7 +25,8 @@ const sessions = (database: TestDatabase) =>
 const waiting = (database: TestDatabase) =>
   query<{ key: string; run_at: Date; locked: boolean }>(
     database,
-    'SELECT key, run_at, locked_at IS NOT NULL AS locked FROM graphile_worker.jobs ORDER BY id',
+    `SELECT key, run_at, locked_at IS NOT NULL AS locked FROM graphile_worker.jobs
+     WHERE key = 'settle-due-wallets' ORDER BY id`,
   );
 
 /** The only expiry of the wallet: how long after it was due it was posted, in milliseconds. */
@@ -76,8 +77,7 @@ describe('a gateway with jobs', () => {
     for (let look = 0; look < 20; look++) {
       const runs = (await waiting(gateway.database)).filter((run) => !run.locked);
       expect(runs.length).toBeLessThanOrEqual(1);
-      for (const { key, run_at } of runs) {
-        expect(key).toBe('settle-due-wallets');
+      for (const { run_at } of runs) {
         expect(run_at.getTime() - Date.now()).toBeLessThan(5_500);
       }
       expect((await sessions(gateway.database)).length).toBeLessThanOrEqual(2);
