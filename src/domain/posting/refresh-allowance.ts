@@ -1,11 +1,12 @@
 /**
  * The refresh of an allowance: what may be kept of the period that ended is carried into one lot, then the new period's
- * credits are granted. Periods that passed unseen grant nothing; with rollover the last of them counts as unspent.
+ * credits are granted. Periods that passed unseen grant nothing; with rollover the last of them counts as unspent, if it was
+ * paid.
  */
 import { systemActor } from '../actor.ts';
 import { type Micros, minus, smaller, sum, ZERO } from '../credits/micros.ts';
 import { type Period, refreshPeriod } from '../time/calendar.ts';
-import { type Instant, later } from '../time/instant.ts';
+import { type Instant, instant, later } from '../time/instant.ts';
 import type { AllowanceSnapshot, LotSource } from '../wallet/snapshot.ts';
 import { expireLot } from './expire-lot.ts';
 import type { DraftLot } from './lot-drafts.ts';
@@ -33,6 +34,10 @@ function currentPeriod(book: WalletBook, { interval, anchorDay }: AllowanceSnaps
   return refreshPeriod(interval, book.now, anchorDay, book.snapshot.timeZone);
 }
 
+function periodBefore(book: WalletBook, { interval, anchorDay }: AllowanceSnapshot, { start }: Period): Period {
+  return refreshPeriod(interval, instant(start - 1), anchorDay, book.snapshot.timeZone);
+}
+
 /** True for the lot of the period that ends as this allowance refreshes: it is carried over instead of expiring. */
 export function isCarriedBy(book: WalletBook, allowance: AllowanceSnapshot, lot: DraftLot): boolean {
   const { bucketId, effectiveAt, expiresAt } = lot.facts;
@@ -52,16 +57,16 @@ export function isCarriedBy(book: WalletBook, allowance: AllowanceSnapshot, lot:
 export function refresh(book: WalletBook, allowance: AllowanceSnapshot, ended: readonly DraftLot[] = []): void {
   const { end } = currentPeriod(book, allowance);
   const at = dueAt(book, allowance);
-  const isPaid = (book.subscription?.payment ?? null) === null;
-  if (allowance.rolloverLimit !== null) {
-    carryOver(book, { ...allowance, rolloverLimit: allowance.rolloverLimit }, { start: at, end }, ended, isPaid);
-  }
-  if (isPaid) {
+  if (allowance.rolloverLimit !== null) carryOver(book, allowance, allowance.rolloverLimit, { start: at, end }, ended);
+  if (unpaidSince(book) === null) {
     grantPeriod(book, allowance, at);
   } else {
     book.replaceAllowance({ ...allowance, lastRefreshedAt: null, nextRefreshAt: end });
   }
 }
+
+/** From when on nothing is paid; null where all is. */
+const unpaidSince = ({ subscription }: WalletBook): Instant | null => subscription?.payment?.since ?? null;
 
 /** Grants what a refresh before the payment has not: from the given instant, or from the start of the current period. */
 export function grantOwed(
@@ -94,17 +99,16 @@ export function grantPeriod(
 /** What nobody has pinned of the ended period's lots moves into one lot, up to the limit; the rest expires. */
 function carryOver(
   book: WalletBook,
-  allowance: AllowanceSnapshot & { readonly rolloverLimit: Micros },
+  allowance: AllowanceSnapshot,
+  limit: Micros,
   period: Period,
   ended: readonly DraftLot[],
-  isPaid: boolean,
 ): void {
-  const { rolloverLimit: limit } = allowance;
   const lot = newLot(book, allowance, period);
   const missedAPeriod = allowance.lastRefreshedAt !== null && allowance.nextRefreshAt < period.start;
   if (missedAPeriod) {
-    // Nobody has paid for the period that was missed.
-    if (!isPaid) return;
+    const unpaid = unpaidSince(book);
+    if (unpaid !== null && periodBefore(book, allowance, period).start >= unpaid) return;
     const amount = smaller(limit, allowance.amount);
     if (amount === ZERO) return;
     book.post(details('ROLLOVER', ROLLOVER, period.start), ({ grant }) =>

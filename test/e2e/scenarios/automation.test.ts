@@ -21,10 +21,12 @@ import {
   ledger,
   lots,
   nextChange,
+  periodsPaid,
   refund,
   selectPlan,
   spendDownTo,
   startScenario,
+  subscribeTo,
   wallet,
   watchBalance,
 } from './play.ts';
@@ -478,6 +480,19 @@ describe('the end of the free plan', () => {
       lines: [{ credits: '3', waivedCredits: '1' }],
     });
     expect(await wallet(customer)).toMatchObject({ totalAvailable: '0', balance: '0', debt: '0' });
+    await expectSoundBooks(gateway.database, customer.id);
+  });
+
+  it('is the beginning of the team plan: paid at a checkout, it renews by itself', async () => {
+    const customer = await aCustomer(gateway);
+    await spendDownTo(customer, '3');
+    await subscribeTo(customer, 'team');
+    // What was left of the free plan is replaced.
+    expect(await buckets(customer)).toMatchObject({ daily_free: '200', monthly_plan: '50000' });
+    await charged(customer.client, { usage: [{ meter: 'scrape', quantity: 1_000 }] });
+    await advanceTo(gateway, customer.id, '2040-05-10T00:00:01.000Z');
+    expect(await buckets(customer)).toMatchObject({ daily_free: '200', monthly_plan: '50000' });
+    expect(await periodsPaid(customer)).toEqual(['PAID 4900', 'PAID 4900', 'PAID 4900']);
     await expectSoundBooks(gateway.database, customer.id);
   });
 

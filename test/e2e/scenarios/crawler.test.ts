@@ -25,10 +25,12 @@ import {
   ledger,
   MORNING,
   nextChange,
+  periodsPaid,
   record,
   refund,
   released,
   startScenario,
+  subscribeTo,
   wallet,
   watchBalance,
 } from './play.ts';
@@ -473,7 +475,26 @@ describe('the pro plan', () => {
     await expectSoundBooks(gateway.database, customer.id);
   });
 
-  it('lets a job go on over midnight with the credits that it holds, while the rest of the day’s expire', async () => {
+  it('is paid at a checkout, carries what a day leaves into the next, and renews by itself', async () => {
+    const customer = await aCustomer(gateway);
+    await subscribeTo(customer, 'pro');
+    expect((await charged(customer.client, { usage: [fetched(10_000)] })).availableCredits).toBe('30000');
+    // 30,000 are carried over; a day later they end, and 50,000 of what that day left are.
+    await advanceTo(gateway, customer.id, MIDNIGHT);
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '80000' });
+    await advanceTo(gateway, customer.id, '2040-03-12T00:00:00.000Z');
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '100000' });
+    expect((await charged(customer.client, { usage: [fetched(45_000)] })).availableCredits).toBe('10000');
+    await advanceTo(gateway, customer.id, '2040-03-13T00:00:00.000Z');
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '60000' });
+
+    await advanceTo(gateway, customer.id, '2040-04-10T00:00:01.000Z');
+    expect(await periodsPaid(customer)).toEqual(['PAID 9900', 'PAID 9900']);
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '100000' });
+    await expectSoundBooks(gateway.database, customer.id);
+  });
+
+  it('lets a job go on over midnight with the credits that it holds, while the rest of the day’s is carried over', async () => {
     const customer = await aCustomer(gateway, { plan: 'pro' });
     const { client, id } = customer;
     await advanceTo(gateway, id, '2040-03-10T23:30:00.000Z');
@@ -483,22 +504,23 @@ describe('the pro plan', () => {
 
     await advanceTo(gateway, id, MIDNIGHT);
 
-    expect(await nextChange(live)).toMatchObject({ reasonCode: 'EXPIRY', change: '-49000', totalAvailable: '0' });
-    expect(await nextChange(live)).toMatchObject({ reasonCode: 'ALLOWANCE', change: '50000', totalAvailable: '50000' });
-    expect(await wallet(customer)).toMatchObject({ totalAvailable: '50000', held: '1000', balance: '51000' });
+    expect(await nextChange(live)).toMatchObject({ reasonCode: 'ROLLOVER', change: '0', totalAvailable: '49000' });
+    expect(await nextChange(live)).toMatchObject({ reasonCode: 'ALLOWANCE', change: '50000', totalAvailable: '99000' });
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '99000', held: '1000', balance: '100000' });
 
     expect(await captured(client, { holdId: hold.id, usage: [fetched(300)] })).toMatchObject({
       usage: { credits: '600' },
-      availableCredits: '50000',
+      availableCredits: '99000',
     });
     // What it did not use has expired with its day.
     expect(await history(customer, { from: MIDNIGHT })).toEqual([
-      ['EXPIRY', '-49000'],
+      ['ROLLOVER', '-49000'],
+      ['ROLLOVER', '49000'],
       ['ALLOWANCE', '50000'],
       ['USAGE', '-600'],
       ['EXPIRY', '-400'],
     ]);
-    expect(await wallet(customer)).toMatchObject({ totalAvailable: '50000', held: '0', balance: '50000' });
+    expect(await wallet(customer)).toMatchObject({ totalAvailable: '99000', held: '0', balance: '99000' });
     await expectSoundBooks(gateway.database, id);
   });
 });

@@ -7,6 +7,7 @@ import {
   BalanceChangedDocument,
   type BalanceChangedSubscription,
   type CaptureInput,
+  ChangePlanDocument,
   CreateOrganizationDocument,
   type DebitInput,
   LedgerDocument,
@@ -14,6 +15,7 @@ import {
   LotsDocument,
   OffersDocument,
   PurchasePackageDocument,
+  PurchasesDocument,
   type RecordUsageInput,
   ScenarioAuthorizeDocument,
   ScenarioCaptureDocument,
@@ -140,6 +142,21 @@ export async function buy(client: TestClient, packageKey: string): Promise<void>
   const begun = as('PurchasePayload', (await client.run(PurchasePackageDocument, { input })).purchasePackage);
   const paid = await fetch(`${begun.purchase?.checkoutUrl}/pay`, { method: 'POST' });
   if (paid.status !== 200) throw new Error(`the payment was answered with ${paid.status}`);
+}
+
+/** Selects a plan with a price and pays for it. */
+export async function subscribeTo({ client }: Pick<Given, 'client'>, planKey: string): Promise<void> {
+  const input = { planId: encodeId('Plan', planKey), idempotencyKey: aKey() };
+  const { purchase } = as('SelectPlanPayload', (await client.run(ChangePlanDocument, { input })).selectPlan);
+  const paid = await fetch(`${purchase?.checkoutUrl}/pay`, { method: 'POST' });
+  if (paid.status !== 200) throw new Error(`the payment was answered with ${paid.status}`);
+}
+
+/** What was paid for the periods of plans, newest first: status and price in minor units. */
+export async function periodsPaid({ client, slug }: Pick<Given, 'client' | 'slug'>): Promise<string[]> {
+  const { organization } = await client.run(PurchasesDocument, { slug, first: 50 });
+  const purchases = (organization?.purchases?.edges ?? []).map(({ node }) => node);
+  return purchases.flatMap(({ kind, status, price }) => (kind === 'PLAN' ? [`${status} ${price.amountMinor}`] : []));
 }
 
 export async function wallet({ client, slug }: Pick<Given, 'client' | 'slug'>) {
