@@ -12,6 +12,7 @@ import { type Command, type KeyedCommand, keyedCommands } from '../domain/postin
 import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
 import type { Subscription } from '../domain/subscriptions/subscription.ts';
+import { calendarWindow } from '../domain/time/calendar.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
 import type {
   AllowanceSnapshot,
@@ -23,6 +24,7 @@ import type {
   WalletSnapshot,
 } from '../domain/wallet/snapshot.ts';
 import { decodeAnswer } from './answer-codec.ts';
+import { AUTO_TOP_UP_COLUMNS, type AutoTopUpRow, autoTopUpOf, loadTopUpSpending } from './auto-top-ups.ts';
 import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
 import { loadOperationCounts, loadSpendCounts, loadTierCounts } from './load-counters.ts';
@@ -50,7 +52,7 @@ export interface LoadedBatch
 /** Counters that the catalog makes worth loading. */
 export type CounterNeeds = Pick<Policies, 'countsUnits' | 'countsSpending' | 'countsOperations'>;
 
-interface WalletRow {
+interface WalletRow extends AutoTopUpRow {
   id: string;
   organization_id: string;
   balance_micros: bigint;
@@ -211,6 +213,7 @@ async function load(
     spendCounts: groupBy(spendCounts, (row) => row.wallet_id),
     operationCounts: groupBy(operationCounts, (row) => row.wallet_id),
     tierCounts: groupBy(tierCounts, (row) => row.wallet_id),
+    topUpSpending: await topUpSpendingOf(sql, commands, wallets),
     limits,
   };
   return {
@@ -222,6 +225,21 @@ async function load(
     redemptions,
     catalogVersion: wallets[0]?.catalog_version ?? 0,
   };
+}
+
+/** This month's, where charges are collected from a wallet that tops itself up; else nothing is asked. */
+async function topUpSpendingOf(
+  sql: Queryable,
+  commands: readonly Command[],
+  wallets: readonly WalletRow[],
+): Promise<ReadonlyMap<string, bigint>> {
+  const collected = new Set(commands.flatMap(({ kind, walletId }) => (kind === 'collect' ? [walletId] : [])));
+  const wanted = wallets.filter((row) => row.top_up_enabled !== null && collected.has(row.id));
+  if (wanted.length === 0) return new Map();
+  return loadTopUpSpending(
+    sql,
+    wanted.map((row) => ({ walletId: row.id, since: calendarWindow('MONTH', nowOf(row), row.time_zone).start })),
+  );
 }
 
 const NO_COUNTS: readonly never[] = [];
@@ -236,13 +254,14 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
            w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.id AS subscription_id, s.status AS subscription_status,
            s.plan_key, s.anchor_day, s.current_period_start, s.current_period_end, s.trial_ends_at,
-           s.cancel_at_period_end, s.scheduled_plan_key,
+           s.cancel_at_period_end, s.scheduled_plan_key, ${AUTO_TOP_UP_COLUMNS},
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
              AS organization_clock,
            coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     LEFT JOIN plan_subscription s ON s.organization_id = w.organization_id
+    LEFT JOIN auto_top_up t ON t.wallet_id = w.id
     WHERE w.id = ANY(${walletIds}::uuid[])`;
 }
 
@@ -352,12 +371,13 @@ interface Assembly {
   readonly spendCounts: ReadonlyMap<string, readonly SpendCount[]>;
   readonly operationCounts: ReadonlyMap<string, readonly OperationCount[]>;
   readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
+  readonly topUpSpending: ReadonlyMap<string, bigint>;
   readonly limits: LoadLimits;
 }
 
 function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
-  const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts, limits } =
-    assembly;
+  const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts } = assembly;
+  const { topUpSpending, limits } = assembly;
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
   return {
@@ -373,6 +393,8 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     frozen: row.frozen,
     nextTransitionAt: row.next_transition_at,
     subscription: subscriptionOf(row),
+    autoTopUp: autoTopUpOf(row),
+    topUpSpentMinor: topUpSpending.get(row.id) ?? 0n,
     buckets: ofWallet.map((bucket) => bucketSnapshot(bucket, lots.get(bucket.id) ?? [], limits)),
     allowances: ofWallet.flatMap(allowanceSnapshot),
     grantedLots: (grantedLots.get(row.id) ?? []).map(lotSnapshot),

@@ -95,6 +95,8 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'membership_invitation',
         'membership_member',
         'organization_ahead',
+        'purchase_unanswered',
+        'wallet_next_charge',
         'wallet_settle',
       ],
       different: [],

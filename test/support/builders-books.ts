@@ -13,19 +13,24 @@ import type { SpendCount } from '../../src/domain/limits/spend-limit.ts';
 import type { Command } from '../../src/domain/posting/commands.ts';
 import { keyedCommands } from '../../src/domain/posting/commands.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
+import { nextChargeAt } from '../../src/domain/posting/decide-collect.ts';
 import type { ExpiredLotRefund, RefundableTransaction } from '../../src/domain/posting/decide-refund.ts';
 import { remainingOf } from '../../src/domain/posting/hold-drafts.ts';
 import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/idempotency.ts';
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
+import type { NewPurchase } from '../../src/domain/posting/new-purchase.ts';
 import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import type { PostedAudit, PostedChange, PostedEntry, PostedTransaction } from '../../src/domain/posting/records.ts';
 import type { Redemption, RedemptionCount } from '../../src/domain/posting/redemption-drafts.ts';
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
+import type { AutoTopUp } from '../../src/domain/purchases/auto-top-up.ts';
+import type { TopUpSales } from '../../src/domain/purchases/auto-top-up-offer.ts';
 import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
 import type { PlanOffer } from '../../src/domain/subscriptions/plan-offer.ts';
 import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions/subscription.ts';
+import { calendarWindow } from '../../src/domain/time/calendar.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import {
@@ -55,6 +60,7 @@ export interface PolicyOptions {
   readonly cappedOffers?: readonly CappedOffer[];
   readonly plansOnSale?: Readonly<Record<string, PlanOffer>>;
   readonly promoCodes?: readonly PromoCode[];
+  readonly topUpSales?: TopUpSales;
   readonly expiredLotRefund?: ExpiredLotRefund;
   readonly spentCredits?: 'REFUSE' | 'DEBT';
   readonly maxHoldSeconds?: number;
@@ -78,6 +84,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     plansOnSale: new Map(Object.entries(options.plansOnSale ?? {})),
     plansEverSold: new Map(Object.entries(options.plansOnSale ?? {})),
     promoCodes: new Map((options.promoCodes ?? []).map((promotion) => [promotion.code, promotion])),
+    topUpSales: options.topUpSales ?? { packages: new Map(), plans: new Map(), bucket: null },
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
     countsOperations: frequencyCaps.length > 0,
@@ -289,6 +296,10 @@ export class Books {
   /** Without an end of its period where a test does not give it one. */
   subscription: Subscription | null;
   frozen: boolean;
+  autoTopUp: AutoTopUp | null = null;
+  /** Purchases that decisions have begun. */
+  readonly begun: NewPurchase[] = [];
+  nextChargeAt: Instant | null = null;
   balance: Micros;
   sequence: bigint;
   version: bigint;
@@ -426,6 +437,8 @@ export class Books {
       frozen: this.frozen,
       nextTransitionAt: this.nextTransitionAt,
       subscription: this.subscription,
+      autoTopUp: this.autoTopUp,
+      topUpSpentMinor: this.#topUpSpent(),
       buckets: this.buckets.map((bucket) => {
         const lots = this.#spendableIn(bucket.id);
         const loaded = lots.slice(0, limits.lotsPerBucket);
@@ -560,6 +573,16 @@ export class Books {
     return { code, total, byOrganization: new Map([[ORGANIZATION, own]]) };
   }
 
+  /** This calendar month, as persistence sums it up. */
+  #topUpSpent(): bigint {
+    const { start } = calendarWindow('MONTH', this.now, this.opening.timeZone);
+    const counted = this.begun.filter(({ id, createdAt }) => {
+      const status = this.purchases.get(id)?.facts.status ?? '';
+      return createdAt >= start && ['PENDING', 'PAID', 'DISPUTED'].includes(status);
+    });
+    return counted.reduce((spent, { price }) => spent + price.amountMinor, 0n);
+  }
+
   #lot(id: string): StoredLot {
     const lot = this.lots.get(id);
     if (!lot) throw new Error(`there is no lot ${id}`);
@@ -648,6 +671,9 @@ export class Books {
     );
     this.spendCounts = merged(this.spendCounts, book.counters.changedSpend, ({ limitCode }) => limitCode);
     this.tierCounts = merged(this.tierCounts, book.counters.changedTiers, ({ meter, rate }) => `${meter} ${rate}`);
+    for (const begun of book.newPurchases) this.#writePurchase(begun);
+    this.autoTopUp = book.autoTopUp;
+    this.nextChargeAt = nextChargeAt(book);
     this.subscription = book.subscription;
     this.allowances = [...book.allowances];
     this.debt = book.debt;
@@ -656,6 +682,14 @@ export class Books {
     this.version = book.version;
     this.headHash = book.headHash;
     if (book.transitionsChanged) this.nextTransitionAt = this.#earliestTransition();
+  }
+
+  #writePurchase(begun: NewPurchase): void {
+    const { id, credits: bought, bonusCredits: bonus, bucketKey, expiresAfterDays, actor: buyer } = begun;
+    const nothing = { openDisputes: [], closedDisputes: [], paidAt: null, refundRequestedAt: null };
+    const facts = { id, walletId: WALLET, status: 'PENDING' as const, ...nothing };
+    this.begun.push(begun);
+    this.purchases.set(id, { facts: { ...facts, credits: bought, bonus, bucketKey, expiresAfterDays }, buyer });
   }
 
   #writeLot({ facts, remaining, pinned, inForce, closed, frozen, revoked }: DraftLot): void {

@@ -22,7 +22,7 @@ import { NO_ATTRIBUTION, type TransactionDetails, transactionDetails } from './r
 import type { WalletBook } from './wallet-book.ts';
 
 /** The reason code of lots that a dispute freezes or releases. */
-const DISPUTE = 'DISPUTE';
+export const DISPUTE = 'DISPUTE';
 
 /** What the catalog says about money that is given back. */
 export interface PurchasePolicies {
@@ -46,6 +46,8 @@ export interface DraftPurchase extends LoadedPurchase {
   refundRequestedAt: Instant | null;
   /** Who issues the receipt that the batch owes for it; null where it owes none. */
   receiptIssuer: string | null;
+  /** The provider's own id of a charge that it has answered; null where the news names none. */
+  reference: string | null;
   /** The lots that the batch has made for it. */
   readonly made: DraftLot[];
   changed: boolean;
@@ -54,7 +56,17 @@ export interface DraftPurchase extends LoadedPurchase {
 export function draftPurchase({ facts, buyer }: LoadedPurchase): DraftPurchase {
   const { status, openDisputes, closedDisputes, paidAt, refundRequestedAt } = facts;
   const state = { status, openDisputes, closedDisputes };
-  return { facts, buyer, state, paidAt, refundRequestedAt, receiptIssuer: null, made: [], changed: false };
+  return {
+    facts,
+    buyer,
+    state,
+    paidAt,
+    refundRequestedAt,
+    receiptIssuer: null,
+    reference: null,
+    made: [],
+    changed: false,
+  };
 }
 
 export function decideResolvePurchase(
@@ -71,7 +83,10 @@ export function decideResolvePurchase(
   if (!purchase || purchase.facts.walletId !== book.snapshot.id) return refused(notFound('purchase'), book.available);
   const { state, effects, changed } = resolvePurchase(purchase.state, command.news);
   purchase.state = state;
-  if (changed) purchase.changed = true;
+  if (changed) {
+    purchase.changed = true;
+    purchase.reference = command.reference ?? null;
+  }
   for (const effect of effects) take(effect, { book, purchase, actor: command.actor, policies });
   return { status: 'purchase-resolved', purchaseStatus: state.status, changed };
 }

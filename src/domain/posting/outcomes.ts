@@ -95,6 +95,11 @@ export interface Collecting {
   readonly purchaseIds: readonly string[];
 }
 
+/** What top-ups by themselves are to do was written down. */
+export interface AutoTopUpConfigured {
+  readonly status: 'auto-top-up-configured';
+}
+
 export interface Settled {
   readonly status: 'settled';
 }
@@ -115,6 +120,7 @@ export type Outcome =
   | Refused
   | PurchaseResolved
   | Collecting
+  | AutoTopUpConfigured
   | Settled
   | Busy;
 

@@ -165,6 +165,11 @@ describe('the policies that posting needs', () => {
         ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
       ]),
       promoCodes: new Map([['WELCOME', WELCOME]]),
+      topUpSales: {
+        packages: new Map(catalog.packages.map((offer) => [offer.key, offer])),
+        plans: new Map([['free', { name: 'Plan', topUp: null }]]),
+        bucket: { key: 'purchased', expiresAfterDays: null },
+      },
       countsUnits: false,
       countsSpending: true,
       countsOperations: false,

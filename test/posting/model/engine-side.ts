@@ -188,6 +188,7 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
     case 'purchase-resolved':
       return { status: outcome.status, purchaseStatus: outcome.purchaseStatus, changed: outcome.changed };
     case 'collecting':
+    case 'auto-top-up-configured':
       throw new Error('the model charges nobody');
     case 'events':
       return { status: 'events', outcomes: outcome.outcomes.map((event) => toReply(event, ids)) as never };
@@ -198,7 +199,16 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
 
 type Told = Exclude<
   Outcome,
-  { readonly status: 'busy' | 'settled' | 'subscription-changed' | 'purchase-resolved' | 'collecting' | 'events' }
+  {
+    readonly status:
+      | 'busy'
+      | 'settled'
+      | 'subscription-changed'
+      | 'purchase-resolved'
+      | 'collecting'
+      | 'auto-top-up-configured'
+      | 'events';
+  }
 >;
 
 function toTold(outcome: Told, ids: Ids): Reply {

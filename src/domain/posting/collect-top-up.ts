@@ -1,0 +1,117 @@
+/**
+ * Top-ups that begin by themselves, as the posting engine decides them: a posting that takes the wallet below its threshold
+ * only notes that one is wanted; collecting begins it, in a transaction of its own.
+ */
+import type { Actor } from '../actor.ts';
+import { ZERO } from '../credits/micros.ts';
+import { begin, beginsAt, isArmed, land, standDown, suspend, waitForMonth, want } from '../purchases/auto-top-up.ts';
+import { reasonUnsold, type TopUpOffer, type TopUpSales, topUpOffer } from '../purchases/auto-top-up-offer.ts';
+import { describeCredits } from '../purchases/describe-credits.ts';
+import { isRefusal } from '../refusals.ts';
+import { calendarWindow } from '../time/calendar.ts';
+import { maySpend } from '../wallet/snapshot.ts';
+import type { CollectCommand } from './commands.ts';
+import { DISPUTE, type DraftPurchase } from './decide-purchase.ts';
+import { REVOKE } from './expire-lot.ts';
+import type { Outcome } from './outcomes.ts';
+import type { WalletBook } from './wallet-book.ts';
+
+/** What the catalog says about it. */
+export interface TopUpPolicies {
+  readonly catalogVersion: number;
+  readonly topUpSales: TopUpSales;
+}
+
+/** What is taken back is not made up for with new money. */
+const TAKEN_BACK: ReadonlySet<string> = new Set([DISPUTE, REVOKE]);
+
+/**
+ * Wants a top-up where less than the threshold is left after a posting that took something, and after a charge that was
+ * refused for want of credits: who cannot spend any more would else never fall below it.
+ */
+export function watchThreshold(book: WalletBook, outcome?: Outcome): void {
+  const { autoTopUp } = book;
+  if (autoTopUp === null) return;
+  const since = book.changes.slice(book.watchedChanges);
+  book.watchedChanges = book.changes.length;
+  if (!isArmed(autoTopUp) || book.available >= autoTopUp.threshold) return;
+  const hasFallen = since.some(({ change, reasonCode }) => change < ZERO && !TAKEN_BACK.has(reasonCode));
+  if (hasFallen || (outcome !== undefined && lackedCredits(outcome))) book.autoTopUp = want(autoTopUp, book.now);
+}
+
+/** True for a charge that was refused now; an adjustment that is refused so is none. */
+function lackedCredits(outcome: Outcome): boolean {
+  if (outcome.status === 'events') return outcome.outcomes.some(lackedCredits);
+  if (outcome.status !== 'refused' || outcome.replayed) return false;
+  return outcome.refusal.code === 'INSUFFICIENT_CREDITS' && outcome.refusal.explanation !== null;
+}
+
+/** Begins the top-up that is due, if it is still needed, sold and within the month's ceiling. The purchase in flight, or null. */
+export function collectTopUp(
+  book: WalletBook,
+  { provider, actor }: CollectCommand,
+  { catalogVersion, topUpSales }: TopUpPolicies,
+  newId: () => string,
+): string | null {
+  const { autoTopUp, now, subscription, snapshot } = book;
+  if (autoTopUp === null) return null;
+  const dueAt = beginsAt(autoTopUp);
+  if (dueAt === null || dueAt > now) return autoTopUp.purchaseId;
+  if (book.available >= autoTopUp.threshold) {
+    book.autoTopUp = standDown(autoTopUp);
+    return null;
+  }
+  if (subscription === null || !maySpend(subscription.status)) {
+    book.autoTopUp = suspend(autoTopUp, 'there is no active subscription');
+    return null;
+  }
+  const offer = topUpOffer(autoTopUp.choice, subscription, topUpSales);
+  if (isRefusal(offer)) {
+    book.autoTopUp = suspend(autoTopUp, reasonUnsold(autoTopUp.choice, offer));
+    return null;
+  }
+  const { ceiling } = autoTopUp;
+  if (offer.price.currency !== ceiling.currency) {
+    book.autoTopUp = suspend(
+      autoTopUp,
+      `it is sold in ${offer.price.currency} now, and the ceiling is in ${ceiling.currency}`,
+    );
+    return null;
+  }
+  if (snapshot.topUpSpentMinor + offer.price.amountMinor > ceiling.amountMinor) {
+    book.autoTopUp = waitForMonth(autoTopUp, calendarWindow('MONTH', now, snapshot.timeZone).end);
+    return null;
+  }
+  const id = newId();
+  book.newPurchases.push(purchaseOf(book, { id, offer, catalogVersion, provider, actor }));
+  book.autoTopUp = begin(autoTopUp, id);
+  return id;
+}
+
+interface Beginning {
+  readonly id: string;
+  readonly offer: TopUpOffer;
+  readonly catalogVersion: number;
+  readonly provider: string;
+  readonly actor: Actor;
+}
+
+function purchaseOf({ snapshot, now }: WalletBook, { offer, ...begun }: Beginning): WalletBook['newPurchases'][number] {
+  const { name, ...sold } = offer;
+  return {
+    ...begun,
+    ...sold,
+    organizationId: snapshot.organizationId,
+    kind: 'AUTO_TOP_UP',
+    description: `${name}: ${describeCredits(offer.credits, offer.bonusCredits)}`,
+    isOffSession: true,
+    createdAt: now,
+  };
+}
+
+/** The news of a purchase ends the flight of the top-up that it is. */
+export function landTopUp(book: WalletBook, { facts, state }: DraftPurchase, declineCode: string | null): void {
+  const { autoTopUp } = book;
+  if (autoTopUp?.purchaseId !== facts.id || state.status === 'PENDING') return;
+  book.autoTopUp = land(autoTopUp, { status: state.status, declineCode }, book.now);
+}
