@@ -10,9 +10,8 @@ import { describeCredits } from '../purchases/describe-credits.ts';
 import { isRefusal } from '../refusals.ts';
 import { calendarWindow } from '../time/calendar.ts';
 import { maySpend } from '../wallet/snapshot.ts';
-import type { CollectCommand } from './commands.ts';
-import { DISPUTE, type DraftPurchase } from './decide-purchase.ts';
-import { REVOKE } from './expire-lot.ts';
+import type { CollectCommand, Command } from './commands.ts';
+import type { DraftPurchase } from './decide-purchase.ts';
 import type { Outcome } from './outcomes.ts';
 import type { WalletBook } from './wallet-book.ts';
 
@@ -22,28 +21,32 @@ export interface TopUpPolicies {
   readonly topUpSales: TopUpSales;
 }
 
-/** What is taken back is not made up for with new money. */
-const TAKEN_BACK: ReadonlySet<string> = new Set([DISPUTE, REVOKE]);
+/** Commands by which somebody spends. What expires or is taken back is not made up for while nobody needs it. */
+const SPENDING: ReadonlySet<Command['kind']> = new Set(['debit', 'events', 'authorize', 'capture']);
 
-/**
- * Wants a top-up where less than the threshold is left after a posting that took something, and after a charge that was
- * refused for want of credits: who cannot spend any more would else never fall below it.
- */
-export function watchThreshold(book: WalletBook, outcome?: Outcome): void {
-  const { autoTopUp } = book;
-  if (autoTopUp === null) return;
-  const since = book.changes.slice(book.watchedChanges);
-  book.watchedChanges = book.changes.length;
-  if (!isArmed(autoTopUp) || book.available >= autoTopUp.threshold) return;
-  const hasFallen = since.some(({ change, reasonCode }) => change < ZERO && !TAKEN_BACK.has(reasonCode));
-  if (hasFallen || (outcome !== undefined && lackedCredits(outcome))) book.autoTopUp = want(autoTopUp, book.now);
+/** What a command of a batch did: its outcome, and the changes of its wallet from this one on. */
+export interface Decided {
+  readonly command: Command;
+  readonly outcome: Outcome;
+  readonly firstChange: number;
 }
 
-/** True for a charge that was refused now; an adjustment that is refused so is none. */
+/**
+ * Wants a top-up where less than the threshold is left after a command that spent something, and after a charge that was
+ * refused for want of credits: who cannot spend any more would else never fall below it.
+ */
+export function watchThreshold(book: WalletBook, { command, outcome, firstChange }: Decided): void {
+  const { autoTopUp } = book;
+  if (autoTopUp === null || !SPENDING.has(command.kind) || !isArmed(autoTopUp)) return;
+  if (book.available >= autoTopUp.threshold) return;
+  const hasFallen = book.changes.slice(firstChange).some(({ change }) => change < ZERO);
+  if (hasFallen || lackedCredits(outcome)) book.autoTopUp = want(autoTopUp, book.now);
+}
+
+/** True for a charge that was refused now, not for a refusal given again. */
 function lackedCredits(outcome: Outcome): boolean {
   if (outcome.status === 'events') return outcome.outcomes.some(lackedCredits);
-  if (outcome.status !== 'refused' || outcome.replayed) return false;
-  return outcome.refusal.code === 'INSUFFICIENT_CREDITS' && outcome.refusal.explanation !== null;
+  return outcome.status === 'refused' && !outcome.replayed && outcome.refusal.code === 'INSUFFICIENT_CREDITS';
 }
 
 /** Begins the top-up that is due, if it is still needed, sold and within the month's ceiling. The purchase in flight, or null. */

@@ -171,7 +171,6 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
   const busy = new Set<string>();
   for (const book of books.values()) {
     if (!book.snapshot.frozen && !postDueTransitions(book, input.policies)) busy.add(book.snapshot.id);
-    watchThreshold(book);
   }
   const state: BatchState = {
     books,
@@ -189,8 +188,9 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
   };
   const outcomes = input.commands.map((command, index) => {
     const book = bookOf(state, command);
+    const firstChange = book.changes.length;
     const outcome = decideCommand(state, book, command, index);
-    watchThreshold(book, outcome);
+    watchThreshold(book, { command, outcome, firstChange });
     return outcome;
   });
   return {

@@ -22,7 +22,7 @@ import { NO_ATTRIBUTION, type TransactionDetails, transactionDetails } from './r
 import type { WalletBook } from './wallet-book.ts';
 
 /** The reason code of lots that a dispute freezes or releases. */
-export const DISPUTE = 'DISPUTE';
+const DISPUTE = 'DISPUTE';
 
 /** What the catalog says about money that is given back. */
 export interface PurchasePolicies {

@@ -96,8 +96,6 @@ export class WalletBook {
   subscription: Subscription | null;
   /** Null where nobody has configured it. */
   autoTopUp: AutoTopUp | null;
-  /** How many of the changes have been looked at for what they leave. */
-  watchedChanges = 0;
   /** True once other allowances have taken the place of all there were. */
   allowancesReplaced = false;
   /** True once lots, allowances or holds changed, so that the next transition must be looked up again. */

@@ -6,7 +6,7 @@ import { PackageRef } from './package.ts';
 
 export const AutoTopUpRef = builder.objectRef<AutoTopUpStatus>('AutoTopUp').implement({
   description:
-    'A purchase that begins by itself after a debit, hold or expiry leaves less than the threshold to spend, never inside of it and one at a time. After a decline the next attempt waits a minute, after the second in a row ten; the third suspends.',
+    'A purchase that begins by itself after a charge or hold leaves less than the threshold to spend, or is refused for want of credits while less is left: never inside of it, and one at a time. After a decline the next attempt waits a minute, after the second in a row ten; the third suspends.',
   fields: (t) => ({
     enabled: t.exposeBoolean('enabled', { description: 'False where it is switched off.' }),
     threshold: t.expose('threshold', {

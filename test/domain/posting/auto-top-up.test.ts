@@ -6,6 +6,7 @@ import { expectSound } from '../../support/builders-audit.ts';
 import { aWallet, type Books, policies, type WalletBuilder } from '../../support/builders-books.ts';
 import {
   type AutoTopUpOptions,
+  aCapture,
   aCollection,
   aDebit,
   aDebitOf,
@@ -123,13 +124,26 @@ describe('falling below the threshold', () => {
     expect(books.autoTopUp?.wantedAt).toBe(NOW);
   });
 
-  it('by an expiry counts', () => {
+  it('by an expiry is left to the next who spends', () => {
     const expiring = aWallet()
       .withLot('purchased', '10')
       .withLot('promotional', '90', { expiresAt: after(NOW, MINUTE) });
     const books = aToppedWallet({}, expiring);
     books.moveTo(after(NOW, MINUTE)).post(aSettlement());
+    expect(books.available).toBe(credits('10'));
+    expect(books.autoTopUp?.wantedAt).toBeNull();
+    books.post(aDebit('1'));
     expect(books.autoTopUp?.wantedAt).toBe(after(NOW, MINUTE));
+  });
+
+  it('by a capture beyond its hold counts, by one within it does not: the hold has counted', () => {
+    const books = aToppedWallet();
+    books.post(anAuthorization('10'));
+    books.post(aCapture([...books.holds.keys()][0] ?? '', { amount: '10' }));
+    expect(books.autoTopUp?.wantedAt).toBeNull();
+    books.post(anAuthorization('1'));
+    books.post(aCapture([...books.holds.keys()][1] ?? '', { amount: '45', overage: 'DEBT' }));
+    expect(books.autoTopUp?.wantedAt).toBe(NOW);
   });
 
   it('by what is taken back does not count', () => {
