@@ -575,6 +575,7 @@ export class Books {
 
   /** This calendar month, as persistence sums it up. */
   #topUpSpent(): bigint {
+    if (this.begun.length === 0) return 0n;
     const { start } = calendarWindow('MONTH', this.now, this.opening.timeZone);
     const counted = this.begun.filter(({ id, createdAt }) => {
       const status = this.purchases.get(id)?.facts.status ?? '';
