@@ -21,6 +21,7 @@ import './mutations/refund-purchase.ts';
 import './mutations/revoke-grant.ts';
 import './mutations/select-plan.ts';
 import './mutations/change-subscription.ts';
+import './mutations/configure-auto-top-up.ts';
 import './mutations/create-organization.ts';
 import './mutations/create-portal-session.ts';
 import './mutations/update-organization.ts';

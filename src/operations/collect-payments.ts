@@ -37,11 +37,15 @@ async function chargePurchase(
   if (purchase?.status !== 'PENDING' || purchase.reference !== null) return;
   const { status: _status, reference: _reference, ...request } = purchase;
   const answer = await payments.charge({ ...request, purchaseId, organizationId: tenant.organizationId });
-  if (answer.status !== 'DECLINED') await keepReference(sql, purchaseId, answer.reference);
   const news = newsOf(answer);
-  if (news === null) return;
+  if (news === null) {
+    if (answer.status === 'PENDING') await keepReference(sql, purchaseId, answer.reference);
+    return;
+  }
+  // The reference of what is paid is kept with its credits: what has none is asked for again, as after a crash here.
+  const reference = answer.status === 'PAID' ? { reference: answer.reference } : {};
   const actor = systemActor(payments.name);
-  await engine.execute({ kind: 'resolve-purchase', ...tenant, actor, purchaseId, news });
+  await engine.execute({ kind: 'resolve-purchase', ...tenant, actor, purchaseId, news, ...reference });
 }
 
 function newsOf(answer: Awaited<ReturnType<Services['payments']['charge']>>): PurchaseNews | null {

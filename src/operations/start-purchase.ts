@@ -7,10 +7,10 @@
  * provider's faults and the engine's.
  */
 import type { Money } from '../domain/catalog/catalog.ts';
-import { formatCredits, type Micros, plus, ZERO } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
+import { describeCredits } from '../domain/purchases/describe-credits.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import type { Queryable } from '../persistence/connection.ts';
 import { claimKey } from '../persistence/idempotency.ts';
@@ -102,10 +102,4 @@ class RefusedInTransaction extends Error {
     super('refused');
     this.refusal = refusal;
   }
-}
-
-/** "5500 credits, 500 of them bonus" */
-function describeCredits(credits: Micros, bonusCredits: Micros): string {
-  const total = `${formatCredits(plus(credits, bonusCredits))} credits`;
-  return bonusCredits > ZERO ? `${total}, ${formatCredits(bonusCredits)} of them bonus` : total;
 }

@@ -12,6 +12,7 @@ import { type Command, type KeyedCommand, keyedCommands } from '../domain/postin
 import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
 import type { PaymentDue, Subscription } from '../domain/subscriptions/subscription.ts';
+import { calendarWindow } from '../domain/time/calendar.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
 import type {
   AllowanceSnapshot,
@@ -23,6 +24,7 @@ import type {
   WalletSnapshot,
 } from '../domain/wallet/snapshot.ts';
 import { decodeAnswer } from './answer-codec.ts';
+import { AUTO_TOP_UP_COLUMNS, type AutoTopUpRow, autoTopUpOf, loadTopUpSpending } from './auto-top-ups.ts';
 import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
 import { loadOperationCounts, loadSpendCounts, loadTierCounts } from './load-counters.ts';
@@ -50,7 +52,7 @@ export interface LoadedBatch
 /** Counters that the catalog makes worth loading. */
 export type CounterNeeds = Pick<Policies, 'countsUnits' | 'countsSpending' | 'countsOperations'>;
 
-interface WalletRow {
+interface WalletRow extends AutoTopUpRow {
   id: string;
   organization_id: string;
   balance_micros: bigint;
@@ -70,8 +72,8 @@ interface WalletRow {
   scheduled_plan_key: string | null;
   payment_due_since: Instant | null;
   grace_ends_at: Instant | null;
-  failed_attempts: number;
-  next_attempt_at: Instant | null;
+  failed_renewals: number;
+  next_renewal_at: Instant | null;
   charging_purchase_id: string | null;
   paid_by: string | null;
   subscription_status: SubscriptionStatus | null;
@@ -224,6 +226,7 @@ async function load(
     spendCounts: groupBy(spendCounts, (row) => row.wallet_id),
     operationCounts: groupBy(operationCounts, (row) => row.wallet_id),
     tierCounts: groupBy(tierCounts, (row) => row.wallet_id),
+    topUpSpending: await topUpSpendingOf(sql, commands, wallets),
     limits,
   };
   return {
@@ -235,6 +238,21 @@ async function load(
     redemptions,
     catalogVersion: wallets[0]?.catalog_version ?? 0,
   };
+}
+
+/** This month's, where charges are collected from a wallet that tops itself up; else nothing is asked. */
+async function topUpSpendingOf(
+  sql: Queryable,
+  commands: readonly Command[],
+  wallets: readonly WalletRow[],
+): Promise<ReadonlyMap<string, bigint>> {
+  const collected = new Set(commands.flatMap(({ kind, walletId }) => (kind === 'collect' ? [walletId] : [])));
+  const wanted = wallets.filter((row) => row.top_up_enabled !== null && collected.has(row.id));
+  if (wanted.length === 0) return new Map();
+  return loadTopUpSpending(
+    sql,
+    wanted.map((row) => ({ walletId: row.id, since: calendarWindow('MONTH', nowOf(row), row.time_zone).start })),
+  );
 }
 
 const NO_COUNTS: readonly never[] = [];
@@ -249,14 +267,15 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
            w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.id AS subscription_id, s.status AS subscription_status,
            s.plan_key, s.anchor_day, s.current_period_start, s.current_period_end, s.trial_ends_at,
-           s.cancel_at_period_end, s.scheduled_plan_key, s.payment_due_since, s.grace_ends_at, s.failed_attempts,
-           s.next_attempt_at, s.charging_purchase_id, s.paid_by,
+           s.cancel_at_period_end, s.scheduled_plan_key, s.payment_due_since, s.grace_ends_at,
+           s.failed_attempts AS failed_renewals, s.next_attempt_at AS next_renewal_at, s.charging_purchase_id, s.paid_by, ${AUTO_TOP_UP_COLUMNS},
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
              AS organization_clock,
            coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     LEFT JOIN plan_subscription s ON s.organization_id = w.organization_id
+    LEFT JOIN auto_top_up t ON t.wallet_id = w.id
     WHERE w.id = ANY(${walletIds}::uuid[])`;
 }
 
@@ -366,12 +385,13 @@ interface Assembly {
   readonly spendCounts: ReadonlyMap<string, readonly SpendCount[]>;
   readonly operationCounts: ReadonlyMap<string, readonly OperationCount[]>;
   readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
+  readonly topUpSpending: ReadonlyMap<string, bigint>;
   readonly limits: LoadLimits;
 }
 
 function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
-  const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts, limits } =
-    assembly;
+  const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts } = assembly;
+  const { topUpSpending, limits } = assembly;
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
   return {
@@ -387,6 +407,8 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     frozen: row.frozen,
     nextTransitionAt: row.next_transition_at,
     subscription: subscriptionOf(row),
+    autoTopUp: autoTopUpOf(row),
+    topUpSpentMinor: topUpSpending.get(row.id) ?? 0n,
     buckets: ofWallet.map((bucket) => bucketSnapshot(bucket, lots.get(bucket.id) ?? [], limits)),
     allowances: ofWallet.flatMap(allowanceSnapshot),
     grantedLots: (grantedLots.get(row.id) ?? []).map(lotSnapshot),
@@ -423,8 +445,8 @@ function paymentOf(row: WalletRow): PaymentDue | null {
   return {
     since,
     graceEndsAt,
-    failedAttempts: row.failed_attempts,
-    nextAttemptAt: row.next_attempt_at,
+    failedAttempts: row.failed_renewals,
+    nextAttemptAt: row.next_renewal_at,
     purchaseId: row.charging_purchase_id,
   };
 }

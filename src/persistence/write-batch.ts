@@ -6,6 +6,7 @@ import type { BatchDecision } from '../domain/posting/decide-batch.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
+import { writeAutoTopUps } from './auto-top-ups.ts';
 import { amounts, instants, jsonOrNull } from './columns.ts';
 import { fragment, type Queryable } from './connection.ts';
 import { encodeLimits, encodeLines } from './line-codec.ts';
@@ -32,6 +33,8 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     updateBuckets(sql, books),
     writeAllowances(sql, books),
     ...writeRedemptions(sql, decision),
+    // After the purchases that they name.
+    writeAutoTopUps(sql, books),
     insertRecords(sql, decision),
     insertAudits(sql, decision),
     updateWallets(sql, books),
@@ -53,6 +56,7 @@ function hasChanged(book: WalletBook): boolean {
   return (
     book.active ||
     book.newPurchases.length > 0 ||
+    book.autoTopUp !== book.snapshot.autoTopUp ||
     book.transactions.length > 0 ||
     book.transitionsChanged ||
     book.changes.length > 0
@@ -275,8 +279,9 @@ function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecisi
         ${instants(rows.map((row) => row.paidAt))}::timestamptz[],
         ${instants(rows.map((row) => row.refundRequestedAt))}::timestamptz[],
         ${rows.map(({ state }) => JSON.stringify({ open: state.openDisputes, closed: state.closedDisputes }))}::jsonb[],
-        ${rows.map((row) => row.receiptIssuer)}::text[]
-      ) WITH ORDINALITY AS changed (id, status, paid_at, refund_requested_at, disputes, issuer, position)
+        ${rows.map((row) => row.receiptIssuer)}::text[],
+        ${rows.map((row) => row.reference)}::text[]
+      ) WITH ORDINALITY AS changed (id, status, paid_at, refund_requested_at, disputes, issuer, reference, position)
     ), counter AS (
       INSERT INTO receipt_counter (issuer, last_number)
       SELECT issuer, count(*) FROM changed WHERE issuer IS NOT NULL GROUP BY issuer
@@ -287,6 +292,7 @@ function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecisi
     SET status = changed.status, paid_at = changed.paid_at, refund_requested_at = changed.refund_requested_at,
         open_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'open')),
         closed_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'closed')),
+        provider_reference = coalesce(provider_reference, changed.reference),
         receipt_issuer = coalesce(changed.issuer, receipt_issuer),
         receipt_sequence = coalesce(counter.last_number - changed.behind, receipt_sequence)
     FROM changed LEFT JOIN counter ON counter.issuer = changed.issuer

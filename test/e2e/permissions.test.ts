@@ -102,6 +102,7 @@ beforeAll(async () => {
   await master.raw('mutation { createProject(input: { key: "p", name: "P" }) { __typename } }');
   await aHold('master key');
   ids = await idsOf(master, 'demo');
+  await answered('master key', (await sampleOf('Mutation.configureAutoTopUp')).document);
 });
 afterAll(() => gateway[Symbol.asyncDispose]());
 
@@ -196,6 +197,11 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
   'Mutation.topUp': async () => ({
     document: `mutation { topUp(input: { ${await onAPlanWithTopUps()}, ${fresh()}, credits: "10" }) { __typename } }`,
     payload: 'PurchasePayload',
+  }),
+  // Switched off, so that no charge of another check begins one.
+  'Mutation.configureAutoTopUp': () => ({
+    document: `mutation { configureAutoTopUp(input: { ${here()}, enabled: false, threshold: "1", packageId: "${ids.Package}" }) { __typename } }`,
+    payload: 'AutoTopUpPayload',
   }),
   'Mutation.createOrganization': () => ({
     document: `mutation { createOrganization(input: { slug: ${slug()}, name: "N" }) { __typename } }`,
@@ -610,6 +616,7 @@ describe('fields of an organization', () => {
     wallet: 'wallet { id }',
     subscription: 'subscription { id }',
     limits: 'limits { key }',
+    autoTopUp: 'autoTopUp { enabled }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(

@@ -207,6 +207,13 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
       ({ Organization }) => `organizationId: "${Organization}", credits: "10", idempotencyKey: "foreign"`,
     ),
   ],
+  'Mutation.configureAutoTopUp': [
+    inMutation(
+      'configureAutoTopUp',
+      ({ Organization }) =>
+        `organizationId: "${Organization}", enabled: true, threshold: "1", packageId: "${encodeId('Package', 'starter')}"`,
+    ),
+  ],
   'Mutation.createOrganization': [],
   'Mutation.createProject': [
     inMutation('createProject', ({ Organization }) => `organizationId: "${Organization}", key: "k", name: "N"`),
@@ -337,6 +344,7 @@ describe('what names something of another organization', () => {
       `recordUsage(input: { organizationId: "${organizationId}", events: [{ idempotencyKey: "k", usage: { meter: "search" } }] })`,
       `purchasePackage(input: { organizationId: "${organizationId}", idempotencyKey: "k", packageId: "${packageId}" })`,
       `topUp(input: { organizationId: "${organizationId}", idempotencyKey: "k", credits: "10" })`,
+      `configureAutoTopUp(input: { organizationId: "${organizationId}", enabled: true, threshold: "1", packageId: "${packageId}" })`,
       `createPortalSession(input: { organizationId: "${organizationId}" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
       `updateOrganization(input: { organizationId: "${organizationId}", name: "N" })`,
@@ -668,6 +676,7 @@ describe('a person', () => {
       `recordUsage(input: { organizationId: "${viewed.id}", events: [{ idempotencyKey: "v", usage: { meter: "search" } }] })`,
       `recordUsage(input: { organizationId: "${owned.id}", events: [{ organizationId: "${viewed.id}", idempotencyKey: "v", usage: { meter: "search" } }] })`,
       `purchasePackage(input: { organizationId: "${viewed.id}", idempotencyKey: "v", packageId: "${encodeId('Package', 'starter')}" })`,
+      `configureAutoTopUp(input: { organizationId: "${viewed.id}", enabled: true, threshold: "1", packageId: "${encodeId('Package', 'starter')}" })`,
       `createProject(input: { organizationId: "${viewed.id}", key: "k", name: "N" })`,
       `createApiKey(input: { organizationId: "${viewed.id}", name: "N", master: true })`,
       `revokeApiKey(input: { apiKeyId: "${(await idsOf(viewed.client, viewed.slug)).ApiKey}" })`,

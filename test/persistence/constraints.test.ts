@@ -64,6 +64,8 @@ const ROWS = `
     VALUES ('${ID.purchase}', '${ID.organization}', 'PACKAGE', 'PAID', 1, 10, 0, 'purchased', 1000, 'USD', 'sandbox', 'ref',
       'USER', 'ann', now(), now(), 'R', 1);
   INSERT INTO receipt_counter (issuer, last_number) VALUES ('R', 1);
+  INSERT INTO auto_top_up (wallet_id, enabled, threshold_micros, package_key, ceiling_minor, currency, purchase_id)
+    VALUES ('${ID.wallet}', true, 1, 'starter', 1000, 'USD', '${ID.purchase}');
   INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency)
     VALUES ('token', '${ID.purchase}', 'Starter', 1000, 'USD');
   INSERT INTO payment_customer (organization_id, provider, reference) VALUES ('${ID.organization}', 'stripe', 'cus_1');
@@ -239,6 +241,17 @@ describe('checks', () => {
     ['purchase_receipt', 'purchase', 'receipt_sequence = NULL'],
     ['purchase_receipt', 'purchase', `status = 'PENDING', paid_at = NULL`],
     ['receipt_counter_number', 'receipt_counter', 'last_number = 0'],
+    ['purchase_bucket', 'purchase', 'bucket_key = NULL'],
+    ['purchase_bucket', 'purchase', `kind = 'PLAN'`],
+    ['auto_top_up_threshold', 'auto_top_up', 'threshold_micros = 0'],
+    ['auto_top_up_choice', 'auto_top_up', 'package_key = NULL'],
+    ['auto_top_up_choice', 'auto_top_up', 'credits_micros = 1'],
+    ['auto_top_up_choice', 'auto_top_up', 'package_key = NULL, credits_micros = 0'],
+    ['auto_top_up_ceiling', 'auto_top_up', 'ceiling_minor = 0'],
+    ['auto_top_up_attempts', 'auto_top_up', 'failed_attempts = -1'],
+    ['auto_top_up_wanted', 'auto_top_up', 'wanted_at = now()'],
+    ['auto_top_up_wanted', 'auto_top_up', 'wanted_at = now(), purchase_id = NULL, enabled = false'],
+    ['auto_top_up_wanted', 'auto_top_up', `wanted_at = now(), purchase_id = NULL, suspended_reason = 'declined'`],
     ['purchase_disputed', 'purchase', 'open_disputes = NULL'],
     ['purchase_disputed', 'purchase', 'closed_disputes = NULL'],
     ['purchase_refunding', 'purchase', `status = 'REFUNDED', refund_requested_at = now()`],
@@ -407,6 +420,8 @@ describe('unique', () => {
     ['idempotency_record_pkey', 'idempotency_record', 'true', {}],
     ['purchase_pkey', 'purchase', 'true', { provider_reference: `'other'`, ...anotherReceipt }],
     ['receipt_counter_pkey', 'receipt_counter', 'true', {}],
+    ['auto_top_up_pkey', 'auto_top_up', 'true', { purchase_id: 'NULL' }],
+    ['auto_top_up_purchase_id_key', 'auto_top_up', 'true', { wallet_id: `'${ID.otherWallet}'` }],
     ['sandbox_checkout_pkey', 'sandbox_checkout', 'true', { purchase_id: 'gen_random_uuid()' }],
     ['catalog_version_pkey', 'catalog_version', 'true', {}],
     ['audit_record_pkey', 'audit_record', 'true', {}],

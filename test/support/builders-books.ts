@@ -24,9 +24,12 @@ import type { Redemption, RedemptionCount } from '../../src/domain/posting/redem
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
+import type { AutoTopUp } from '../../src/domain/purchases/auto-top-up.ts';
+import type { TopUpSales } from '../../src/domain/purchases/auto-top-up-offer.ts';
 import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
 import type { PlanOffer, RenewalPolicies } from '../../src/domain/subscriptions/plan-offer.ts';
 import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions/subscription.ts';
+import { calendarWindow } from '../../src/domain/time/calendar.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import {
@@ -57,6 +60,7 @@ export interface PolicyOptions {
   readonly plansOnSale?: Readonly<Record<string, PlanOffer>>;
   readonly renewals?: RenewalPolicies;
   readonly promoCodes?: readonly PromoCode[];
+  readonly topUpSales?: TopUpSales;
   readonly expiredLotRefund?: ExpiredLotRefund;
   readonly spentCredits?: 'REFUSE' | 'DEBT';
   readonly maxHoldSeconds?: number;
@@ -80,6 +84,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     plansOnSale: new Map(Object.entries(options.plansOnSale ?? {})),
     plansEverSold: new Map(Object.entries(options.plansOnSale ?? {})),
     promoCodes: new Map((options.promoCodes ?? []).map((promotion) => [promotion.code, promotion])),
+    topUpSales: options.topUpSales ?? { packages: new Map(), plans: new Map(), bucket: null },
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
     countsOperations: frequencyCaps.length > 0,
@@ -296,6 +301,10 @@ export class Books {
   /** Without an end of its period where a test does not give it one. */
   subscription: Subscription | null;
   frozen: boolean;
+  autoTopUp: AutoTopUp | null = null;
+  /** Purchases that decisions have begun. */
+  readonly begun: NewPurchase[] = [];
+  nextChargeAt: Instant | null = null;
   balance: Micros;
   sequence: bigint;
   version: bigint;
@@ -433,6 +442,8 @@ export class Books {
       frozen: this.frozen,
       nextTransitionAt: this.nextTransitionAt,
       subscription: this.subscription,
+      autoTopUp: this.autoTopUp,
+      topUpSpentMinor: this.#topUpSpent(),
       buckets: this.buckets.map((bucket) => {
         const lots = this.#spendableIn(bucket.id);
         const loaded = lots.slice(0, limits.lotsPerBucket);
@@ -567,6 +578,17 @@ export class Books {
     return { code, total, byOrganization: new Map([[ORGANIZATION, own]]) };
   }
 
+  /** This calendar month, as persistence sums it up. */
+  #topUpSpent(): bigint {
+    if (this.begun.length === 0) return 0n;
+    const { start } = calendarWindow('MONTH', this.now, this.opening.timeZone);
+    const counted = this.begun.filter(({ id, createdAt }) => {
+      const status = this.purchases.get(id)?.facts.status ?? '';
+      return createdAt >= start && ['PENDING', 'PAID', 'DISPUTED'].includes(status);
+    });
+    return counted.reduce((spent, { price }) => spent + price.amountMinor, 0n);
+  }
+
   #lot(id: string): StoredLot {
     const lot = this.lots.get(id);
     if (!lot) throw new Error(`there is no lot ${id}`);
@@ -618,21 +640,8 @@ export class Books {
     for (const { facts, buyer, state, paidAt, refundRequestedAt } of decision.changedPurchases) {
       this.purchases.set(facts.id, { facts: { ...facts, ...state, paidAt, refundRequestedAt }, buyer });
     }
-    for (const { newPurchases } of decision.books) for (const begun of newPurchases) this.#begin(begun);
     this.redemptions.push(...decision.redemptions);
     this.audits.push(...decision.audits);
-  }
-
-  #begin({ id, credits: bought, bonusCredits: bonus, bucketKey, expiresAfterDays, plan, actor }: NewPurchase): void {
-    const unpaid = {
-      status: 'PENDING',
-      openDisputes: [],
-      closedDisputes: [],
-      paidAt: null,
-      refundRequestedAt: null,
-    } as const;
-    const terms = { credits: bought, bonus, bucketKey, expiresAfterDays, plan, lastEffectiveAt: null };
-    this.purchases.set(id, { facts: { id, walletId: WALLET, ...unpaid, ...terms }, buyer: actor });
   }
 
   #writeBook(book: WalletBook): void {
@@ -668,6 +677,9 @@ export class Books {
     );
     this.spendCounts = merged(this.spendCounts, book.counters.changedSpend, ({ limitCode }) => limitCode);
     this.tierCounts = merged(this.tierCounts, book.counters.changedTiers, ({ meter, rate }) => `${meter} ${rate}`);
+    for (const begun of book.newPurchases) this.#writePurchase(begun);
+    this.autoTopUp = book.autoTopUp;
+    this.nextChargeAt = book.nextChargeAt;
     this.subscription = book.subscription;
     this.allowances = [...book.allowances];
     this.debt = book.debt;
@@ -676,6 +688,15 @@ export class Books {
     this.version = book.version;
     this.headHash = book.headHash;
     if (book.transitionsChanged) this.nextTransitionAt = this.#earliestTransition();
+  }
+
+  #writePurchase(begun: NewPurchase): void {
+    const { id, credits: bought, bonusCredits: bonus, bucketKey, expiresAfterDays, plan, actor: buyer } = begun;
+    const nothing = { openDisputes: [], closedDisputes: [], paidAt: null, refundRequestedAt: null };
+    const facts = { id, walletId: WALLET, status: 'PENDING' as const, ...nothing };
+    this.begun.push(begun);
+    const terms = { credits: bought, bonus, bucketKey, expiresAfterDays, plan, lastEffectiveAt: null };
+    this.purchases.set(id, { facts: { ...facts, ...terms }, buyer });
   }
 
   #writeLot({ facts, remaining, pinned, inForce, closed, frozen, revoked }: DraftLot): void {

@@ -1,5 +1,5 @@
 /** Commands to the posting engine, with everything that a test does not care about filled in. */
-import type { Actor } from '../../src/domain/actor.ts';
+import { type Actor, systemActor } from '../../src/domain/actor.ts';
 import { formatDecimal } from '../../src/domain/credits/decimal.ts';
 import { formatCredits } from '../../src/domain/credits/micros.ts';
 import type { JsonObject } from '../../src/domain/ledger/canonical.ts';
@@ -10,6 +10,8 @@ import type {
   CancelRefundCommand,
   CaptureCommand,
   Charge,
+  CollectCommand,
+  ConfigureAutoTopUpCommand,
   DebitCommand,
   EventsCommand,
   EventsMode,
@@ -274,6 +276,34 @@ export function aRevocation(lotId: string, key: string = freshKey()): RevokeGran
     lotId,
     description: 'a reason',
   };
+}
+
+export interface AutoTopUpOptions {
+  readonly enabled?: boolean;
+  readonly threshold?: string;
+  readonly packageKey?: string;
+  readonly credits?: string;
+  readonly monthlyCeilingMinor?: bigint;
+}
+
+/** As an owner configures it; enabled unless told. */
+export function aTopUpConfiguration(options: AutoTopUpOptions = {}): ConfigureAutoTopUpCommand {
+  const { enabled = true, threshold, packageKey, credits: bought, monthlyCeilingMinor = null } = options;
+  const ofCredits = bought === undefined ? null : { packageKey: null, credits: credits(bought) };
+  return {
+    kind: 'configure-auto-top-up',
+    ...target,
+    actor: A_KEY,
+    requestId: null,
+    enabled,
+    threshold: threshold === undefined ? null : credits(threshold),
+    choice: packageKey === undefined ? ofCredits : { packageKey, credits: null },
+    monthlyCeilingMinor,
+  };
+}
+
+export function aCollection(): CollectCommand {
+  return { kind: 'collect', ...target, actor: systemActor('purser'), provider: 'sandbox' };
 }
 
 export function aSettlement(): SettleCommand {

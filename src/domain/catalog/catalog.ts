@@ -148,7 +148,7 @@ export function bonusPercent(offer: Package): Decimal {
  * sale included.
  */
 export function postingPolicies(
-  { version, catalog: { buckets, plans: onSale, promoCodes, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
+  { version, catalog: { buckets, plans: onSale, packages, promoCodes, policies } }: Omit<CatalogVersion, 'effectiveAt'>,
   plans: readonly Plan[],
   rateCards: readonly RateCard[],
 ): Policies {
@@ -156,6 +156,7 @@ export function postingPolicies(
     days === null ? [] : [[key, days]],
   );
   const { holds, refunds } = policies;
+  const purchased = buckets.find(({ kind }) => kind === 'PURCHASED');
   return {
     catalogVersion: version,
     rateCards,
@@ -171,6 +172,11 @@ export function postingPolicies(
     plansOnSale: new Map(onSale.map((plan) => [plan.key, offerOf(plan)])),
     plansEverSold: new Map(plans.map((plan) => [plan.key, offerOf(plan)])),
     promoCodes: new Map(promoCodes.map((promotion) => [promotion.code, promotion])),
+    topUpSales: {
+      packages: new Map(packages.map((offer) => [offer.key, offer])),
+      plans: new Map(plans.map(({ key, name, topUp }) => [key, { name, topUp }])),
+      bucket: purchased ? { key: purchased.key, expiresAfterDays: purchased.expiresAfterDays } : null,
+    },
     countsUnits: rateCards.some((card) => card.rates.some(isCounted)),
     countsSpending: plans.some((plan) => plan.dailyCreditCap !== null),
     countsOperations: plans.some((plan) => frequencyCapsOf(plan).length > 0),

@@ -6,6 +6,7 @@ import type { Actor } from '../actor.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
+import type { TopUpChoice } from '../purchases/auto-top-up.ts';
 import type { PurchaseNews } from '../purchases/purchase.ts';
 import { isRefusal, type Refusal } from '../refusals.ts';
 import type { Instant } from '../time/instant.ts';
@@ -177,6 +178,17 @@ export interface ResolvePurchaseCommand extends OnWallet {
   readonly kind: 'resolve-purchase';
   readonly purchaseId: string;
   readonly news: PurchaseNews;
+  /** The provider's own id of the charge, where it has none yet. */
+  readonly reference?: string;
+}
+
+/** Says when top-ups begin by themselves, and what they buy; what is null stays as it was. */
+export interface ConfigureAutoTopUpCommand extends OnWallet, Audited {
+  readonly kind: 'configure-auto-top-up';
+  readonly enabled: boolean;
+  readonly threshold: Micros | null;
+  readonly choice: TopUpChoice | null;
+  readonly monthlyCeilingMinor: bigint | null;
 }
 
 /** Posts what is due on the wallet and nothing else. */
@@ -212,6 +224,7 @@ export type Command =
   | CancelRefundCommand
   | SubscriptionCommand
   | CollectCommand
+  | ConfigureAutoTopUpCommand
   | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {

@@ -7,17 +7,21 @@ import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
+import { landTopUp, type TopUpPolicies, watchThreshold } from './collect-top-up.ts';
 import {
   type Command,
+  type ConfigureAutoTopUpCommand,
   type EventsCommand,
   isKeyed,
   isUndoable,
   type KeyedCommand,
+  type ResolvePurchaseCommand,
   type SubscriptionCommand,
 } from './commands.ts';
 import { decideSubscriptionChange } from './decide-cancel.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { decideCollect, nextChargeAt } from './decide-collect.ts';
+import { decideConfigureAutoTopUp, describeSettings } from './decide-configure-top-up.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
 import {
   checkLife,
@@ -58,6 +62,7 @@ export interface Policies
     RefundPolicies,
     SubscriptionPolicies,
     PromotionPolicies,
+    TopUpPolicies,
     PurchasePolicies {}
 
 export interface BatchInput {
@@ -178,7 +183,13 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     busy,
     policies: input.policies,
   };
-  const outcomes = input.commands.map((command, index) => decideCommand(state, command, index));
+  const outcomes = input.commands.map((command, index) => {
+    const book = bookOf(state, command);
+    const firstChange = book.changes.length;
+    const outcome = decideCommand(state, book, command, index);
+    watchThreshold(book, { command, outcome, firstChange });
+    return outcome;
+  });
   for (const book of books.values()) book.nextChargeAt = nextChargeAt(book, input.policies);
   return {
     kind: 'decided',
@@ -191,9 +202,13 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
   };
 }
 
-function decideCommand(state: BatchState, command: Command, index: number): Outcome {
-  const book = state.books.get(command.walletId);
-  if (!book) throw new Error(`wallet ${command.walletId} was not loaded`);
+function bookOf({ books }: BatchState, { walletId }: Command): WalletBook {
+  const book = books.get(walletId);
+  if (!book) throw new Error(`wallet ${walletId} was not loaded`);
+  return book;
+}
+
+function decideCommand(state: BatchState, book: WalletBook, command: Command, index: number): Outcome {
   if (isKeyed(command)) return decideOnce(state, book, command);
   if (state.busy.has(command.walletId)) return { status: 'busy' };
   switch (command.kind) {
@@ -204,9 +219,11 @@ function decideCommand(state: BatchState, command: Command, index: number): Outc
     case 'cancel-refund':
       return decideCancelRefund(book, state.purchases.get(command.purchaseId), state.policies);
     case 'resolve-purchase':
-      return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId), state.policies, state.newId);
+      return resolvePurchase(state, book, command);
     case 'collect':
       return decideCollect(book, command, state.policies, state.newId);
+    case 'configure-auto-top-up':
+      return configureAutoTopUp(state, book, command);
     case 'cancel-subscription':
     case 'resume-subscription':
       return changeSubscription(state, book, command);
@@ -215,6 +232,27 @@ function decideCommand(state: BatchState, command: Command, index: number): Outc
       throw new Error(`unknown command ${JSON.stringify(never)}`);
     }
   }
+}
+
+/** The news also ends the flight of a top-up that began by itself. */
+function resolvePurchase(state: BatchState, book: WalletBook, command: ResolvePurchaseCommand): Outcome {
+  const purchase = state.purchases.get(command.purchaseId);
+  const outcome = decideResolvePurchase(book, command, purchase, state.policies, state.newId);
+  const { news } = command;
+  if (purchase && outcome.status === 'purchase-resolved') {
+    landTopUp(book, purchase, news.kind === 'FAILED' ? (news.declineCode ?? null) : null);
+  }
+  return outcome;
+}
+
+function configureAutoTopUp(state: BatchState, book: WalletBook, command: ConfigureAutoTopUpCommand): Outcome {
+  const outcome = decideConfigureAutoTopUp(book, command, state.policies);
+  if (outcome.status !== 'auto-top-up-configured' || !book.autoTopUp) return outcome;
+  const { requestId } = command;
+  const after = describeSettings(book.autoTopUp);
+  state.audits.push(auditRecord(state, book, command, { action: 'configureAutoTopUp', after, requestId }));
+  book.active = true;
+  return outcome;
 }
 
 function changeSubscription(state: BatchState, book: WalletBook, command: SubscriptionCommand): Outcome {

@@ -51,13 +51,15 @@ export interface DraftPurchase extends LoadedPurchase {
   refundRequestedAt: Instant | null;
   /** Who issues the receipt that the batch owes for it; null where it owes none. */
   receiptIssuer: string | null;
+  /** The provider's own id of a charge that it has answered; null where the news names none. */
+  reference: string | null;
   changed: boolean;
 }
 
 export function draftPurchase({ facts, buyer }: LoadedPurchase): DraftPurchase {
   const { status, openDisputes, closedDisputes, paidAt, refundRequestedAt } = facts;
   const state = { status, openDisputes, closedDisputes };
-  return { facts, buyer, state, paidAt, refundRequestedAt, receiptIssuer: null, changed: false };
+  return { facts, buyer, state, paidAt, refundRequestedAt, receiptIssuer: null, reference: null, changed: false };
 }
 
 export function decideResolvePurchase(
@@ -75,7 +77,10 @@ export function decideResolvePurchase(
   if (!purchase || purchase.facts.walletId !== book.snapshot.id) return refused(notFound('purchase'), book.available);
   const { state, effects, changed } = resolvePurchase(purchase.state, command.news);
   purchase.state = state;
-  if (changed) purchase.changed = true;
+  if (changed) {
+    purchase.changed = true;
+    purchase.reference = command.reference ?? null;
+  }
   for (const effect of effects) take(effect, { book, purchase, actor: command.actor, policies, newId });
   if (state.status === 'FAILED' && changed) decline(book, purchase, policies);
   return { status: 'purchase-resolved', purchaseStatus: state.status, changed };

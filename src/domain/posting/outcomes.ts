@@ -102,6 +102,11 @@ export interface Collecting {
   readonly status: 'collecting';
 }
 
+/** What top-ups by themselves are to do was written down. */
+export interface AutoTopUpConfigured {
+  readonly status: 'auto-top-up-configured';
+}
+
 export interface Settled {
   readonly status: 'settled';
 }
@@ -123,6 +128,7 @@ export type Outcome =
   | Refused
   | PurchaseResolved
   | Collecting
+  | AutoTopUpConfigured
   | Settled
   | Busy;
 

@@ -137,6 +137,7 @@ export interface PostedAudit {
     | 'revokeGrant'
     | 'refundPurchase'
     | 'cancelSubscription'
+    | 'configureAutoTopUp'
     | 'resumeSubscription';
   readonly actor: Actor;
   readonly after: JsonObject;

@@ -7,6 +7,7 @@ import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '..
 import type { HoldFacts } from '../holds/hold.ts';
 import type { LimitWindow } from '../limits/plan-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
+import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
@@ -95,6 +96,8 @@ export class WalletBook {
   subscription: Subscription | null;
   /** When the next charge is due while nobody is there to pay; null where none is. */
   nextChargeAt: Instant | null = null;
+  /** Null where nobody has configured it. */
+  autoTopUp: AutoTopUp | null;
   /** True once other allowances have taken the place of all there were. */
   allowancesReplaced = false;
   /** True once lots, allowances or holds changed, so that the next transition must be looked up again. */
@@ -119,6 +122,7 @@ export class WalletBook {
     this.counters = new CounterDrafts(snapshot);
     this.operations = new OperationDrafts(snapshot.operationCounts);
     this.subscription = snapshot.subscription;
+    this.autoTopUp = snapshot.autoTopUp;
     this.windows = new Windows(snapshot, anchorDayOf(snapshot.subscription));
     this.#log = new EntryLog(snapshot);
     this.#announced = this.#spendableState();

@@ -8,6 +8,7 @@ import type { Micros } from '../credits/micros.ts';
 import type { HoldSnapshot } from '../holds/hold.ts';
 import type { OperationCount } from '../limits/frequency-cap.ts';
 import type { SpendCount } from '../limits/spend-limit.ts';
+import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Instant } from '../time/instant.ts';
 
@@ -93,6 +94,10 @@ export interface WalletSnapshot {
   readonly nextTransitionAt: Instant | null;
   /** As it is or was last; null where there never was one. */
   readonly subscription: Subscription | null;
+  /** Null where nobody has configured it. */
+  readonly autoTopUp: AutoTopUp | null;
+  /** What it has spent this month, in minor units of its ceiling's currency; loaded where charges are collected, else 0. */
+  readonly topUpSpentMinor: bigint;
   readonly buckets: readonly BucketSnapshot[];
   readonly allowances: readonly AllowanceSnapshot[];
   /** What allowances have granted for periods that may still run; loaded where a plan is selected. */

@@ -67,6 +67,7 @@ export const ruleTree = {
     refund: writesBilling,
     purchasePackage: writesBilling,
     topUp: writesBilling,
+    configureAutoTopUp: writesBilling,
     selectPlan: writesBilling,
     cancelSubscription: writesBilling,
     resumeSubscription: writesBilling,

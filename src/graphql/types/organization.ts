@@ -6,6 +6,7 @@ import type { Prisma } from '../../persistence/prisma.ts';
 import { type BuilderTypes, builder } from '../builder.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
+import { loadAutoTopUp } from '../loading/auto-top-ups.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { loadPlanLimits } from '../loading/plan-limits.ts';
 import { loadSubscription } from '../loading/subscriptions.ts';
@@ -15,6 +16,7 @@ import { type Connection, type Page, readPage } from '../pages.ts';
 import { readSpendOf, readUsageQuery } from '../usage-arguments.ts';
 import { ApiKeyConnection } from './api-key.ts';
 import { AuditConnection } from './audit-record.ts';
+import { AutoTopUpRef } from './auto-top-up.ts';
 import { UsageDimensionEnum } from './enums.ts';
 import { MembershipConnection } from './membership.ts';
 import { NodeRef } from './node.ts';
@@ -210,6 +212,13 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         description:
           'What its plan limits and how much of it is used. To a person also what limits them: how many organizations they own and have joined, in any. Without a subscription, or with a canceled one, the limits of the cheapest plan apply. Null to those without billing:read.',
         resolve: ({ id }, _args, context, info) => loadPlanLimits(context, info, id),
+      }),
+      autoTopUp: t.field({
+        type: AutoTopUpRef,
+        nullable: true,
+        description:
+          'Its top-ups by themselves; null where it never configured them and to those without billing:read.',
+        resolve: ({ id }, _args, context, info) => loadAutoTopUp(context, info, id),
       }),
       apiKeys: list({
         type: ApiKeyConnection,

@@ -193,6 +193,11 @@ describe('the policies that posting needs', () => {
         ],
       ]),
       promoCodes: new Map([['WELCOME', WELCOME]]),
+      topUpSales: {
+        packages: new Map(catalog.packages.map((offer) => [offer.key, offer])),
+        plans: new Map([['free', { name: 'Plan', topUp: null }]]),
+        bucket: { key: 'purchased', expiresAfterDays: null },
+      },
       countsUnits: false,
       countsSpending: true,
       countsOperations: false,

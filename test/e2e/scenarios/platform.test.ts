@@ -3,9 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId, encodeId } from '../../../src/graphql/ids.ts';
+import { collectPayments } from '../../../src/jobs/collect-payments.ts';
 import {
   AdjustBalanceDocument,
+  AutoTopUpStateDocument,
   BeginPurchaseDocument,
+  ConfigureAutoTopUpDocument,
   OffersDocument,
   PurchaseDetailDocument,
   type UsageInput,
@@ -81,6 +84,38 @@ describe('a checkout', () => {
         { direction: 'CREDIT', amount: '20000', actor: { __typename: 'User', email: 'demo-owner@demo.example' } },
         { direction: 'CREDIT', amount: '4000' },
       ],
+    });
+    await expectSoundBooks(gateway.database, customer.id);
+  });
+});
+
+describe('auto top-up', () => {
+  it('buys the package by itself once usage leaves less than the threshold, and nothing before or after', async () => {
+    const customer = await aCustomer(gateway);
+    const { configureAutoTopUp } = await customer.client.run(ConfigureAutoTopUpDocument, {
+      input: { enabled: true, threshold: '100', packageId: encodeId('Package', 'growth'), monthlyCeilingMinor: 10_000 },
+    });
+    expect(as('AutoTopUpPayload', configureAutoTopUp).autoTopUp).toMatchObject({
+      enabled: true,
+      suspendedReason: null,
+    });
+    const collect = () => collectPayments(gateway.gateway.services).run(new AbortController().signal);
+    // 510 come with the plan.
+    await charged(customer.client, { usage: [{ meter: 'compute.seconds', quantity: 80_000 }] });
+    await collect();
+    expect((await wallet(customer)).totalAvailable).toBe('110');
+    await charged(customer.client, { usage: [tokens('input', 'large', 10_000)] });
+    expect((await wallet(customer)).totalAvailable).toBe('90');
+    await collect();
+    await collect();
+    const { organization } = await customer.client.run(AutoTopUpStateDocument, { slug: customer.slug });
+    expect(organization).toMatchObject({
+      wallet: { totalAvailable: '5590', purchasedCredits: '5500' },
+      autoTopUp: {
+        spentThisMonth: { amountMinor: 4_500, currency: 'USD' },
+        monthlyCeiling: { amountMinor: 10_000, currency: 'USD' },
+      },
+      purchases: { edges: [{ node: { kind: 'AUTO_TOP_UP', status: 'PAID', credits: '5000', bonusCredits: '500' } }] },
     });
     await expectSoundBooks(gateway.database, customer.id);
   });

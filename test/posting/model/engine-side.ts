@@ -197,6 +197,7 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
       return { status: outcome.status, purchaseStatus: outcome.purchaseStatus, changed: outcome.changed };
     case 'collecting':
     case 'plan-purchase-begun':
+    case 'auto-top-up-configured':
       throw new Error('the model charges nobody');
     case 'events':
       return { status: 'events', outcomes: outcome.outcomes.map((event) => toReply(event, ids)) as never };
@@ -215,6 +216,7 @@ type Told = Exclude<
       | 'purchase-resolved'
       | 'collecting'
       | 'plan-purchase-begun'
+      | 'auto-top-up-configured'
       | 'events';
   }
 >;
