@@ -8,7 +8,9 @@
 import { systemActor } from '../domain/actor.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { PurchaseNews } from '../domain/purchases/purchase.ts';
-import { findOffSession, keepReference } from '../persistence/purchases.ts';
+import type { ChargeAnswer } from '../payments/provider.ts';
+import type { Queryable } from '../persistence/connection.ts';
+import { attachCheckout, findOffSession, keepReference } from '../persistence/purchases.ts';
 import { WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
 
@@ -34,14 +36,25 @@ async function chargePurchase(
   if (purchase?.status !== 'PENDING' || purchase.reference !== null) return;
   const { status: _status, reference: _reference, ...request } = purchase;
   const answer = await payments.charge({ ...request, purchaseId, organizationId: tenant.organizationId });
-  if (answer.status !== 'DECLINED') await keepReference(sql, purchaseId, answer.reference);
+  await keepAnswer(sql, purchaseId, answer);
   const news = newsOf(answer);
   if (news === null) return;
   const actor = systemActor(payments.name);
   await engine.execute({ kind: 'resolve-purchase', ...tenant, actor, purchaseId, news });
 }
 
-function newsOf(answer: Awaited<ReturnType<Services['payments']['charge']>>): PurchaseNews | null {
+/** What is under way may have a page where somebody can do something about it. */
+async function keepAnswer(sql: Queryable, purchaseId: string, answer: ChargeAnswer): Promise<void> {
+  if (answer.status === 'DECLINED') return;
+  const { reference } = answer;
+  if (answer.status === 'PENDING' && answer.url !== null) {
+    await attachCheckout(sql, purchaseId, { reference, url: answer.url });
+  } else {
+    await keepReference(sql, purchaseId, reference);
+  }
+}
+
+function newsOf(answer: ChargeAnswer): PurchaseNews | null {
   switch (answer.status) {
     case 'PAID':
       return { kind: 'PAID' };

@@ -283,7 +283,8 @@ function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecisi
         open_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'open')),
         closed_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'closed')),
         receipt_issuer = coalesce(changed.issuer, receipt_issuer),
-        receipt_sequence = coalesce(counter.last_number - changed.behind, receipt_sequence)
+        receipt_sequence = coalesce(counter.last_number - changed.behind, receipt_sequence),
+        check_at = DEFAULT, checks = DEFAULT
     FROM changed LEFT JOIN counter ON counter.issuer = changed.issuer
     WHERE purchase.id = changed.id`;
 }

@@ -66,6 +66,7 @@ const ROWS = `
   INSERT INTO receipt_counter (issuer, last_number) VALUES ('R', 1);
   INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency)
     VALUES ('token', '${ID.purchase}', 'Starter', 1000, 'USD');
+  INSERT INTO sandbox_card (organization_id, card) VALUES ('${ID.organization}', 'success');
   INSERT INTO payment_customer (organization_id, provider, reference) VALUES ('${ID.organization}', 'stripe', 'cus_1');
   INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, paid, effective_at, in_force,
       purchase_id, created_at) VALUES
@@ -219,6 +220,11 @@ describe('checks', () => {
       'purchase',
       `status = 'FAILED', paid_at = NULL, receipt_issuer = NULL, receipt_sequence = NULL, refund_requested_at = now()`,
     ],
+    ['purchase_checks', 'purchase', 'checks = -1'],
+    ['sandbox_card_card', 'sandbox_card', `card = 'stolen'`],
+    ['sandbox_checkout_stage', 'sandbox_checkout', `stage = 'LOST', card = 'delayed'`],
+    ['sandbox_checkout_stage', 'sandbox_checkout', `stage = 'UNDER_WAY'`],
+    ['sandbox_checkout_off_session', 'sandbox_checkout', 'off_session = true'],
     ['lot_revoked', 'lot', 'revoked = true'],
     ['lot_revoked', 'lot', 'revoked = true, in_force = false, frozen = true'],
     ['membership_person', 'membership', 'user_id = NULL, invited_email = NULL'],
@@ -263,6 +269,7 @@ describe('checks', () => {
     ['allowance', 'amount_micros = 0, anchor_day = 31'],
     ['purchase', `paid_at = NULL, status = 'PENDING', receipt_issuer = NULL, receipt_sequence = NULL`],
     ['purchase', `status = 'DISPUTED', open_disputes = '{dispute}', refund_requested_at = now()`],
+    ['sandbox_checkout', `stage = 'CONFIRMING', card = 'requires_action'`],
     ['lot', 'revoked = true, in_force = false'],
     // An empty hold may stay open, and one that was exceeded has captured more than it held.
     ['hold', `remaining_micros = 0, captured_micros = amount_micros + 1, expires_at = created_at + interval '1 ms'`],
@@ -372,6 +379,7 @@ describe('unique', () => {
     ['purchase_pkey', 'purchase', 'true', { provider_reference: `'other'`, ...anotherReceipt }],
     ['receipt_counter_pkey', 'receipt_counter', 'true', {}],
     ['sandbox_checkout_pkey', 'sandbox_checkout', 'true', { purchase_id: 'gen_random_uuid()' }],
+    ['sandbox_card_pkey', 'sandbox_card', 'true', {}],
     ['catalog_version_pkey', 'catalog_version', 'true', {}],
     ['audit_record_pkey', 'audit_record', 'true', {}],
     ['installation_secret_pkey', 'installation_secret', 'true', {}],
