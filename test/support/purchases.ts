@@ -77,9 +77,11 @@ export async function askOnly(services: Services, tenant: Tenant, purchaseId: st
   });
 }
 
-/** Lets the time pass after which a purchase is next asked about. */
-export async function comeDue(database: TestDatabase, purchaseId: string): Promise<void> {
-  await query(database, `UPDATE purchase SET check_at = clock_timestamp() - interval '1 ms' WHERE id = $1`, [
-    decodeId('Purchase', purchaseId),
-  ]);
+/** Lets the time pass after which a purchase is next asked about, before all others; it was asked so often by then. */
+export async function comeDue(database: TestDatabase, purchaseId: string, checks = 0): Promise<void> {
+  await query(
+    database,
+    `UPDATE purchase SET check_at = clock_timestamp() - interval '1 day', checks = $2 WHERE id = $1`,
+    [decodeId('Purchase', purchaseId), checks],
+  );
 }
