@@ -11,7 +11,7 @@ import { keepReference } from '../../src/persistence/purchases.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anOrganization, type Given } from '../support/given.ts';
-import { tenantOf } from '../support/process-posting.ts';
+import { openSession, tenantOf } from '../support/process-posting.ts';
 import { aDueCharge, askOnly, begun, comeDue, purchaseOf, walletOf } from '../support/purchases.ts';
 
 let gateway: TestGateway;
@@ -208,6 +208,32 @@ describe('the provider is asked', () => {
     while ((await reconcile({ payments })).unfinished);
     const ids = purchases.map(({ id }) => decodeId('Purchase', id) ?? '');
     expect(asked.filter((id) => ids.includes(id)).toSorted()).toEqual(ids.toSorted());
+  });
+
+  it('about what an index of nothing else names, however much was sold before', async () => {
+    const buyer = await anOrganization(gateway);
+    await begun(buyer);
+    await query(
+      gateway.database,
+      `INSERT INTO purchase (id, organization_id, kind, status, catalog_version, credits_micros, bonus_micros, bucket_key,
+         price_minor, currency, provider, provider_reference, actor_kind, actor_id, created_at, check_at)
+       SELECT gen_random_uuid(), $1, 'PACKAGE', 'EXPIRED', 1, 1, 0, 'purchased', 1, 'USD', 'sandbox', 'sold-' || n, 'SYSTEM',
+         'test', now(), now() - interval '1 day'
+       FROM generate_series(1, 5000) AS n`,
+      [decodeId('Organization', buyer.id)],
+    );
+    await query(gateway.database, 'ANALYZE purchase');
+    gateway.statements.length = 0;
+    await reconcile();
+    const taking = gateway.statements.find((sql) => sql.includes('check_at')) ?? '';
+    await using session = await openSession(gateway.database);
+    await session.client.query(`PREPARE taking AS ${taking}`);
+    const { rows } = await session.client.query<{ 'QUERY PLAN': string }>(
+      `EXPLAIN EXECUTE taking ('sandbox', 20, 5000, 21600000)`,
+    );
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    expect(plan).toContain('Index Scan using purchase_to_check');
+    expect(plan).not.toContain('Seq Scan on purchase');
   });
 
   it('again later about what it did not answer; that keeps nobody else from their credits', async () => {

@@ -221,6 +221,7 @@ describe('checks', () => {
       `status = 'FAILED', paid_at = NULL, receipt_issuer = NULL, receipt_sequence = NULL, refund_requested_at = now()`,
     ],
     ['purchase_checks', 'purchase', 'checks = -1'],
+    ['purchase_bucket', 'purchase', `kind = 'TOP_UP', bucket_key = NULL`],
     ['sandbox_card_card', 'sandbox_card', `card = 'stolen'`],
     ['sandbox_checkout_stage', 'sandbox_checkout', `stage = 'LOST', card = 'delayed'`],
     ['sandbox_checkout_stage', 'sandbox_checkout', `stage = 'UNDER_WAY'`],
@@ -346,7 +347,7 @@ describe('unique', () => {
     ['api_key_secret_hash_key', 'api_key', 'true', fresh],
     ['wallet_organization_id_key', 'wallet', 'true', fresh],
     ['bucket_wallet_id_key_key', 'bucket', 'true', fresh],
-    ['lot_purchase_id_source_key', 'lot', 'purchase_id IS NOT NULL', fresh],
+    ['lot_purchase_id_bucket_id_source_key', 'lot', 'purchase_id IS NOT NULL', fresh],
     ['plan_subscription_organization_id_key', 'plan_subscription', 'true', fresh],
     ['purchase_provider_provider_reference_key', 'purchase', 'true', { ...fresh, ...anotherReceipt }],
     [
