@@ -30,7 +30,8 @@ function receiptBody(receipt: Receipt, title: string): string {
   const { organization, description, credits, bonusCredits, entries } = receipt;
   const total = formatMoney(receipt);
   const lines = [
-    [`${formatCredits(credits)} credits`, total],
+    // What is bought is a plan where it names no credits of its own.
+    [credits > ZERO ? `${formatCredits(credits)} credits` : description, total],
     ...(bonusCredits > ZERO ? [[`${formatCredits(bonusCredits)} bonus credits`, 'free']] : []),
   ];
   return `<p class="brand">Receipt</p>

@@ -9,6 +9,7 @@ import { systemActor } from '../domain/actor.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { PurchaseNews } from '../domain/purchases/purchase.ts';
 import type { ChargeAnswer } from '../payments/provider.ts';
+import { unansweredCharges } from '../persistence/charges.ts';
 import type { Queryable } from '../persistence/connection.ts';
 import { attachCheckout, findOffSession, keepReference } from '../persistence/purchases.ts';
 import { WalletBusy } from './outcome.ts';
@@ -17,12 +18,14 @@ import type { Services } from './services.ts';
 type Collecting = Pick<Services, 'engine' | 'payments' | 'sql'>;
 
 export async function collectPayments(services: Collecting, tenant: Tenant): Promise<void> {
-  const { engine, payments } = services;
+  const { engine, payments, sql } = services;
   const actor = systemActor('purser');
   const outcome = await engine.execute({ kind: 'collect', ...tenant, actor, provider: payments.name });
   if (outcome.status === 'busy') throw new WalletBusy();
   if (outcome.status !== 'collecting') throw new Error(`a collection was answered with ${outcome.status}`);
-  for (const purchaseId of outcome.purchaseIds) await chargePurchase(services, tenant, purchaseId);
+  for (const purchaseId of await unansweredCharges(sql, tenant.organizationId, payments.name)) {
+    await chargePurchase(services, tenant, purchaseId);
+  }
 }
 
 /** Asks the provider once for the money of a purchase, and posts what it says. */

@@ -6,6 +6,7 @@ import { frequencyCapsOf, isSameCap } from '../domain/limits/frequency-cap.ts';
 import {
   allowedBy,
   allowedToPerson,
+  checkFit,
   checkPlanLimit,
   limitingPlan,
   ORGANIZATION_LIMITS,
@@ -55,6 +56,20 @@ export async function checkSeat(
   const use = await useOfOrganization(tx, organizationId);
   const counts = { ...use.counts, seats: use.members };
   return firstReached(catalog, organizationUses(catalog, { ...use, counts }, ['seats']));
+}
+
+/** What of an organization is more than another plan allows; null where nothing is, and for the plan that it has. */
+export async function checkPlanFits(
+  { catalogs, sql }: Pick<Services, 'catalogs' | 'sql'>,
+  organizationId: string,
+  planKey: string,
+): Promise<PlanLimitReached | null> {
+  const catalog = plansOf(await catalogs.refresh(sql));
+  const plan = catalog.planByKey(planKey);
+  const { subscribed, counts } = await useOfOrganization(sql, organizationId);
+  if (!plan || limitingPlan(catalog, subscribed) === plan) return null;
+  const exceeded = ORGANIZATION_LIMITS.map((key) => checkFit(catalog, plan, { key, current: counts[key] }));
+  return exceeded.find((refusal) => refusal !== null) ?? null;
 }
 
 /** Why a person cannot have one more; null where they can. Locks them: an organization is locked before its people. */

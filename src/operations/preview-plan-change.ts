@@ -15,11 +15,11 @@ import type { Services } from './services.ts';
 export async function previewPlanChange(
   services: Pick<Services, 'sql' | 'engine'>,
   caller: SignedInCaller,
-  { organizationId, planKey, when = null }: Omit<SelectPlanInput, 'idempotencyKey'>,
+  { organizationId, planKey, when = null, prorationAt = null }: Omit<SelectPlanInput, 'idempotencyKey'>,
 ): Promise<PlanChangePreview | NotFound | InvalidInput> {
   const tenant = await tenantFor(services, caller, 'billing:read', organizationId);
   if (isRefusal(tenant)) return tenant;
-  const preview = await services.engine.preview(tenant.walletId, { planKey, when });
+  const preview = await services.engine.preview(tenant.walletId, { planKey, when, prorationAt });
   if (preview === null) throw new WalletBusy();
   return preview;
 }

@@ -1,17 +1,24 @@
 /**
- * Selects a free plan. A first one is active at once, with its allowances granted, or on trial where it has one. Another one
- * takes its place now or at the end of the period. Selecting the present plan again takes back a change that was to follow.
+ * Selects a plan. What costs nothing is done at once: a free plan, the trial of one with a price, a change that follows at the
+ * end of the period or gives no more for the money that was paid. Everything else is a PENDING purchase with a checkout at the
+ * payment provider, and the plan begins once that is paid. Selecting the present plan takes back a change that was to
+ * follow, or pays what is due for it.
  *
- * Refusals: InvalidInput, NotFound (organization, plan), IdempotencyKeyReused, WalletFrozen, Conflict (subscribed to this plan
- * already; the subscription is past due or ends with its period).
- * Throws Forbidden, and the engine's faults.
+ * Refusals: InvalidInput, NotFound (organization, plan), IdempotencyKeyReused, WalletFrozen, PlanLimitReached (the organization
+ * has more than the plan allows), Conflict (subscribed to this plan already; the subscription ends with its period, or is to
+ * be paid), PaymentFailed (the provider opens no checkout: a new key tries again).
+ * Throws Forbidden, the provider's faults and the engine's.
  */
-import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { isRefusal, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type PlanLimitReached, type Refusal } from '../domain/refusals.ts';
+import { formatInstant, type Instant } from '../domain/time/instant.ts';
+import { isKeyUsed } from '../persistence/idempotency.ts';
 import { tenantFor } from './authorize.ts';
 import { checkIdempotencyKey } from './input-rules.ts';
-import { WalletBusy } from './outcome.ts';
+import { openCheckout } from './open-checkout.ts';
+import { refusalOf } from './outcome.ts';
+import { checkPlanFits } from './plan-limits.ts';
 import type { Services } from './services.ts';
 
 export interface SelectPlanInput {
@@ -19,11 +26,14 @@ export interface SelectPlanInput {
   readonly planKey: string;
   readonly idempotencyKey: string;
   readonly when?: 'NOW' | 'PERIOD_END' | null | undefined;
+  /** The instant of a preview whose price is asked for. */
+  readonly prorationAt?: Instant | null | undefined;
 }
 
 export interface SelectedPlan {
   readonly organizationId: string;
-  readonly subscriptionId: string;
+  /** What is to be paid first; null where nothing is. */
+  readonly purchaseId: string | null;
   readonly replayed: boolean;
 }
 
@@ -36,29 +46,55 @@ export async function selectPlan(
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
-  const { idempotencyKey, planKey, when = null } = input;
+  const selected = (await checkLimits(services, tenant, input)) ?? (await select(services, caller, tenant, input));
+  if (isRefusal(selected) || selected.purchaseId === null) return selected;
+  return (await openCheckout(services, caller, tenant, selected.purchaseId)) ?? selected;
+}
+
+async function select(
+  { engine, payments, requestId }: Services,
+  caller: SignedInCaller,
+  tenant: Tenant,
+  { idempotencyKey, planKey, when = null, prorationAt = null }: SelectPlanInput,
+): Promise<SelectedPlan | Refusal> {
   const { organizationId } = tenant;
-  const outcome = await services.engine.execute({
+  const input = {
+    planKey,
+    ...(when === null ? {} : { when }),
+    ...(prorationAt === null ? {} : { prorationAt: formatInstant(prorationAt) }),
+  };
+  const outcome = await engine.execute({
     kind: 'subscribe',
     ...tenant,
     actor: actorOf(caller),
-    requestId: services.requestId,
+    requestId,
     idempotencyKey,
-    requestHash: requestHash('selectPlan', organizationId, when === null ? { planKey } : { planKey, when }),
+    requestHash: requestHash('selectPlan', organizationId, input),
     planKey,
     when,
+    prorationAt,
+    provider: payments.name,
   });
   switch (outcome.status) {
     case 'subscribed':
-      return { organizationId, subscriptionId: outcome.subscriptionId, replayed: false };
-    case 'replayed':
-      if (!('subscriptionId' in outcome.answer)) throw new Error('a stored answer names no subscription');
-      return { organizationId, subscriptionId: outcome.answer.subscriptionId, replayed: true };
-    case 'refused':
-      return outcome.refusal;
-    case 'busy':
-      throw new WalletBusy();
+      return { organizationId, purchaseId: null, replayed: false };
+    case 'plan-purchase-begun':
+      return { organizationId, purchaseId: outcome.purchaseId, replayed: false };
+    case 'replayed': {
+      const purchaseId = 'purchaseId' in outcome.answer ? outcome.answer.purchaseId : null;
+      return { organizationId, purchaseId, replayed: true };
+    }
     default:
-      throw new Error(`a change of plan was answered with ${outcome.status}`);
+      return refusalOf(outcome);
   }
+}
+
+/** Whatever was answered under the key is answered again, however much there is by now. */
+async function checkLimits(
+  services: Services,
+  { organizationId }: Tenant,
+  { idempotencyKey, planKey }: SelectPlanInput,
+): Promise<PlanLimitReached | null> {
+  const refusal = await checkPlanFits(services, organizationId, planKey);
+  return refusal && !(await isKeyUsed(services.sql, organizationId, idempotencyKey)) ? refusal : null;
 }

@@ -14,15 +14,9 @@ import { requestHash } from '../domain/posting/request-hash.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import type { Queryable } from '../persistence/connection.ts';
 import { claimKey } from '../persistence/idempotency.ts';
-import {
-  attachCheckout,
-  findUnopened,
-  insertPurchase,
-  isWalletFrozen,
-  type NewPurchase,
-} from '../persistence/purchases.ts';
+import { insertPurchase, isWalletFrozen, type NewPurchase } from '../persistence/purchases.ts';
 import { audit } from './audit.ts';
-import { refusalOf } from './outcome.ts';
+import { openCheckout } from './open-checkout.ts';
 import type { Services } from './services.ts';
 
 export interface StartedPurchase {
@@ -108,34 +102,6 @@ class RefusedInTransaction extends Error {
     super('refused');
     this.refusal = refusal;
   }
-}
-
-/** The provider answers the same checkout for the same purchase, so that this may run again after a crash. */
-async function openCheckout(
-  { engine, payments, sql }: Services,
-  caller: SignedInCaller,
-  tenant: Tenant,
-  purchaseId: string,
-): Promise<Refusal | null> {
-  const purchase = await findUnopened(sql, purchaseId, payments.name);
-  if (!purchase) return null;
-  const { status, ...request } = purchase;
-  // The provider has refused it before, under this key.
-  if (status === 'FAILED') return { code: 'PAYMENT_FAILED', declineCode: null };
-  const checkout = await payments.createCheckout({ ...request, purchaseId, organizationId: tenant.organizationId });
-  if (checkout.status === 'OPEN') {
-    await attachCheckout(sql, purchaseId, checkout);
-    return null;
-  }
-  const outcome = await engine.execute({
-    kind: 'resolve-purchase',
-    ...tenant,
-    actor: actorOf(caller),
-    purchaseId,
-    news: { kind: 'FAILED' },
-  });
-  if (outcome.status !== 'purchase-resolved') return refusalOf(outcome);
-  return { code: 'PAYMENT_FAILED', declineCode: checkout.code };
 }
 
 /** "5500 credits, 500 of them bonus" */

@@ -34,3 +34,13 @@ export async function upcomingCharge(sql: Queryable, organizationId: string): Pr
     SELECT next_charge_at FROM wallet WHERE organization_id = ${organizationId} AND frozen_at IS NULL`;
   return row?.next_charge_at ?? null;
 }
+
+/** The organization's purchases that nobody is there to pay and the provider has not answered for, oldest first. */
+export async function unansweredCharges(sql: Queryable, organizationId: string, provider: string): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    SELECT id FROM purchase
+    WHERE organization_id = ${organizationId} AND off_session AND status = 'PENDING' AND provider_reference IS NULL
+      AND provider = ${provider}
+    ORDER BY id`;
+  return rows.map((row) => row.id);
+}

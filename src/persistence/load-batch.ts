@@ -11,7 +11,7 @@ import type { SpendCount } from '../domain/limits/spend-limit.ts';
 import { type Command, type KeyedCommand, keyedCommands } from '../domain/posting/commands.ts';
 import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
-import type { Subscription } from '../domain/subscriptions/subscription.ts';
+import type { PaymentDue, Subscription } from '../domain/subscriptions/subscription.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
 import type {
   AllowanceSnapshot,
@@ -68,6 +68,12 @@ interface WalletRow {
   trial_ends_at: Instant | null;
   cancel_at_period_end: boolean;
   scheduled_plan_key: string | null;
+  payment_due_since: Instant | null;
+  grace_ends_at: Instant | null;
+  failed_attempts: number;
+  next_attempt_at: Instant | null;
+  charging_purchase_id: string | null;
+  paid_by: string | null;
   subscription_status: SubscriptionStatus | null;
   plan_key: string | null;
   anchor_day: number | null;
@@ -101,6 +107,13 @@ interface RecordRow {
   created_at: Instant;
 }
 
+/** A plan begins when it is selected, or when its payment is known. */
+const BEGIN_PLANS: ReadonlySet<Command['kind']> = new Set<Command['kind']>([
+  'subscribe',
+  'resolve-purchase',
+  'collect',
+]);
+
 /** Begins the transaction, locks and loads. The caller commits or rolls back. */
 export function beginAndLoad(
   sql: Queryable,
@@ -110,7 +123,7 @@ export function beginAndLoad(
 ): Promise<LoadedBatch> {
   const walletIds = [...new Set(commands.map((command) => command.walletId))].sort();
   // A subscription that is begun while a catalog is applied must get what that catalog gives to the plan's subscribers.
-  const selecting = commands.flatMap((command) => (command.kind === 'subscribe' ? [command.walletId] : []));
+  const selecting = commands.flatMap((command) => (BEGIN_PLANS.has(command.kind) ? [command.walletId] : []));
   const locking = [
     sql`BEGIN ISOLATION LEVEL READ COMMITTED`,
     ...(selecting.length > 0 ? [holdCatalogs(sql)] : []),
@@ -141,7 +154,7 @@ interface Wanted {
   /** What begins the transaction. */
   readonly locking: readonly Promise<unknown>[];
   readonly walletIds: readonly string[];
-  /** Those on which a plan is selected. */
+  /** Those on which a plan may begin. */
   readonly selecting: readonly string[];
   readonly commands: readonly Command[];
 }
@@ -236,7 +249,8 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
            w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.id AS subscription_id, s.status AS subscription_status,
            s.plan_key, s.anchor_day, s.current_period_start, s.current_period_end, s.trial_ends_at,
-           s.cancel_at_period_end, s.scheduled_plan_key,
+           s.cancel_at_period_end, s.scheduled_plan_key, s.payment_due_since, s.grace_ends_at, s.failed_attempts,
+           s.next_attempt_at, s.charging_purchase_id, s.paid_by,
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
              AS organization_clock,
            coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
@@ -398,6 +412,20 @@ function subscriptionOf(row: WalletRow): Subscription | null {
     trialEndsAt: row.trial_ends_at,
     cancelAtPeriodEnd: row.cancel_at_period_end,
     scheduledPlanKey: row.scheduled_plan_key,
+    payment: paymentOf(row),
+    paidBy: row.paid_by,
+  };
+}
+
+function paymentOf(row: WalletRow): PaymentDue | null {
+  const { payment_due_since: since, grace_ends_at: graceEndsAt } = row;
+  if (since === null || graceEndsAt === null) return null;
+  return {
+    since,
+    graceEndsAt,
+    failedAttempts: row.failed_attempts,
+    nextAttemptAt: row.next_attempt_at,
+    purchaseId: row.charging_purchase_id,
   };
 }
 

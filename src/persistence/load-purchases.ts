@@ -2,9 +2,8 @@
 import type { ActorKind } from '../domain/actor.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
-import type { LoadedPurchase } from '../domain/posting/decide-purchase.ts';
-import { EXPIRY } from '../domain/posting/expire-lot.ts';
-import type { PurchaseLot, PurchaseStatus } from '../domain/purchases/purchase.ts';
+import { type LoadedPurchase, UNSPENT } from '../domain/posting/decide-purchase.ts';
+import type { PlanSale, PurchaseLot, PurchaseStatus } from '../domain/purchases/purchase.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { Queryable } from './connection.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
@@ -21,6 +20,11 @@ interface PurchaseRow {
   bonus_micros: bigint;
   bucket_key: string | null;
   expires_after_days: number | null;
+  plan_key: string | null;
+  plan_purpose: PlanSale['purpose'] | null;
+  from_plan_key: string | null;
+  plan_period_start: Instant | null;
+  last_effective_at: Instant | null;
   actor_kind: ActorKind;
   actor_id: string;
 }
@@ -40,7 +44,10 @@ export async function loadPurchases(
     sql<PurchaseRow[]>`
       SELECT p.id, w.id AS wallet_id, p.status, to_jsonb(p.open_disputes) AS open_disputes,
              to_jsonb(p.closed_disputes) AS closed_disputes, p.paid_at, p.refund_requested_at, p.credits_micros,
-             p.bonus_micros, p.bucket_key, p.expires_after_days, p.actor_kind, p.actor_id
+             p.bonus_micros, p.bucket_key, p.expires_after_days, p.plan_key, p.plan_purpose, p.from_plan_key,
+             p.plan_period_start, p.actor_kind, p.actor_id,
+             (SELECT e.effective_at FROM ledger_entry e WHERE e.wallet_id = w.id ORDER BY e.sequence DESC LIMIT 1)
+               AS last_effective_at
       FROM purchase p
       JOIN wallet w ON w.organization_id = p.organization_id
       WHERE p.id = ANY(${ids}::uuid[]) AND w.id = ANY(${walletIds}::uuid[])`,
@@ -48,8 +55,8 @@ export async function loadPurchases(
     sql<PurchaseLotRow[]>`
       SELECT ${LOT_COLUMNS}, (
         SELECT coalesce(sum(e.amount_micros), 0) FROM ledger_entry e
-        WHERE e.wallet_id = lot.wallet_id AND e.reason_code = ${EXPIRY} AND e.reason_code <> 'USAGE'
-          AND e.lot_id = lot.id)::bigint AS expired_micros
+        WHERE e.wallet_id = lot.wallet_id AND e.reason_code = ANY(${[...UNSPENT]}::text[]) AND e.reason_code <> 'USAGE'
+          AND e.lot_id = lot.id AND e.direction = 'DEBIT')::bigint AS expired_micros
       FROM lot
       WHERE lot.purchase_id = ANY(${ids}::uuid[]) AND lot.wallet_id = ANY(${walletIds}::uuid[])
       ORDER BY lot.id`,
@@ -68,10 +75,17 @@ export async function loadPurchases(
       bonus: micros(row.bonus_micros),
       bucketKey: row.bucket_key,
       expiresAfterDays: row.expires_after_days,
+      plan: planSale(row),
+      lastEffectiveAt: row.last_effective_at,
       lots: (lotsOf.get(row.id) ?? []).map(purchaseLot),
     },
     buyer: { kind: row.actor_kind, id: row.actor_id },
   }));
+}
+
+function planSale({ plan_key: planKey, plan_purpose: purpose, ...row }: PurchaseRow): PlanSale | null {
+  if (planKey === null || purpose === null) return null;
+  return { planKey, purpose, fromPlanKey: row.from_plan_key, periodStart: row.plan_period_start };
 }
 
 const purchaseLot = (row: PurchaseLotRow): PurchaseLot => ({

@@ -3,7 +3,6 @@
  * If one of them fails PostgreSQL refuses the rest and the COMMIT rolls back; the caller learns of the first failure.
  */
 import type { BatchDecision } from '../domain/posting/decide-batch.ts';
-import { nextChargeAt } from '../domain/posting/decide-collect.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
@@ -19,6 +18,7 @@ import { writeAllowances, writeSubscriptions } from './write-subscriptions.ts';
 export async function writeAndCommit(sql: Queryable, decision: BatchDecision): Promise<void> {
   const books = decision.books.filter(hasChanged);
   const statements = [
+    insertPurchases(sql, books),
     insertTransactions(sql, books),
     insertLots(sql, books),
     updateLots(sql, books),
@@ -32,7 +32,6 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     updateBuckets(sql, books),
     writeAllowances(sql, books),
     ...writeRedemptions(sql, decision),
-    insertPurchases(sql, books),
     insertRecords(sql, decision),
     insertAudits(sql, decision),
     updateWallets(sql, books),
@@ -232,10 +231,11 @@ function insertPurchases(sql: Queryable, books: readonly WalletBook[]) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO purchase (id, organization_id, kind, status, description, package_key, catalog_version, credits_micros,
-      bonus_micros, bucket_key, expires_after_days, price_minor, currency, provider, off_session, actor_kind, actor_id,
-      created_at)
+      bonus_micros, bucket_key, expires_after_days, plan_key, plan_purpose, from_plan_key, plan_period_start, price_minor,
+      currency, provider, off_session, actor_kind, actor_id, created_at)
     SELECT id, organization_id, kind, 'PENDING', description, package_key, catalog_version, credits, bonus, bucket_key,
-      expires_after_days, price, currency, provider, off_session, actor_kind, actor_id, created_at
+      expires_after_days, plan_key, purpose, from_plan_key, period_start, price, currency, provider, off_session,
+      actor_kind, actor_id, created_at
     FROM unnest(
       ${rows.map((row) => row.id)}::uuid[],
       ${rows.map((row) => row.organizationId)}::uuid[],
@@ -247,6 +247,10 @@ function insertPurchases(sql: Queryable, books: readonly WalletBook[]) {
       ${amounts(rows.map((row) => row.bonusCredits))}::bigint[],
       ${rows.map((row) => row.bucketKey)}::text[],
       ${rows.map((row) => row.expiresAfterDays)}::int[],
+      ${rows.map(({ plan }) => plan?.planKey ?? null)}::text[],
+      ${rows.map(({ plan }) => plan?.purpose ?? null)}::text[],
+      ${rows.map(({ plan }) => plan?.fromPlanKey ?? null)}::text[],
+      ${instants(rows.map(({ plan }) => plan?.periodStart ?? null))}::timestamptz[],
       ${amounts(rows.map((row) => row.price.amountMinor))}::bigint[],
       ${rows.map((row) => row.price.currency)}::text[],
       ${rows.map((row) => row.provider)}::text[],
@@ -255,7 +259,8 @@ function insertPurchases(sql: Queryable, books: readonly WalletBook[]) {
       ${rows.map((row) => row.actor.id)}::text[],
       ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
     ) AS begun (id, organization_id, kind, description, package_key, catalog_version, credits, bonus, bucket_key,
-      expires_after_days, price, currency, provider, off_session, actor_kind, actor_id, created_at)`;
+      expires_after_days, plan_key, purpose, from_plan_key, period_start, price, currency, provider, off_session,
+      actor_kind, actor_id, created_at)`;
 }
 
 /** Purchases that were paid get the next numbers of their issuer, in the order of the batch. */
@@ -324,10 +329,12 @@ const NEXT_LAPSE = fragment`(
 
 /** As `upcomingEvent` of domain/subscriptions says. */
 const NEXT_OF_SUBSCRIPTION = fragment`(
-          SELECT least(s.current_period_end, CASE WHEN s.status = 'TRIALING' THEN s.trial_ends_at END)
+          SELECT coalesce(s.grace_ends_at,
+            least(s.current_period_end, CASE WHEN s.status = 'TRIALING' THEN s.trial_ends_at END))
           FROM plan_subscription s
           WHERE s.organization_id = wallet.organization_id
-            AND (s.status IN ('TRIALING', 'ACTIVE') OR (s.status = 'PAST_DUE' AND s.cancel_at_period_end)))`;
+            AND (s.status IN ('TRIALING', 'ACTIVE') OR s.grace_ends_at IS NOT NULL
+              OR (s.status = 'PAST_DUE' AND s.cancel_at_period_end)))`;
 
 /** The next transition is looked up again only where one was posted or a lot, hold or allowance has changed. */
 function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
@@ -358,7 +365,7 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
       ${instants(books.map((book) => book.now))}::timestamptz[],
       ${books.map((book) => book.active)}::boolean[],
       ${books.map((book) => book.transitionsChanged)}::boolean[],
-      ${instants(books.map((book) => nextChargeAt(book)))}::timestamptz[]
+      ${instants(books.map((book) => book.nextChargeAt))}::timestamptz[]
     ) AS changed (id, balance, debt, sequence, version, head_hash, posted_at, active, transitions, next_charge_at)
     WHERE wallet.id = changed.id`;
 }

@@ -21,7 +21,8 @@ function upsertSubscriptions(sql: Queryable, books: readonly WalletBook[]) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start,
-      current_period_end, trial_ends_at, cancel_at_period_end, scheduled_plan_key)
+      current_period_end, trial_ends_at, cancel_at_period_end, scheduled_plan_key, payment_due_since, grace_ends_at,
+      failed_attempts, next_attempt_at, charging_purchase_id, paid_by)
     SELECT * FROM unnest(
       ${rows.map((row) => row.id)}::uuid[],
       ${rows.map((row) => row.organizationId)}::uuid[],
@@ -32,12 +33,21 @@ function upsertSubscriptions(sql: Queryable, books: readonly WalletBook[]) {
       ${instants(rows.map((row) => row.period.end))}::timestamptz[],
       ${instants(rows.map((row) => row.trialEndsAt))}::timestamptz[],
       ${rows.map((row) => row.cancelAtPeriodEnd)}::boolean[],
-      ${rows.map((row) => row.scheduledPlanKey)}::text[])
+      ${rows.map((row) => row.scheduledPlanKey)}::text[],
+      ${instants(rows.map(({ payment }) => payment?.since ?? null))}::timestamptz[],
+      ${instants(rows.map(({ payment }) => payment?.graceEndsAt ?? null))}::timestamptz[],
+      ${rows.map(({ payment }) => payment?.failedAttempts ?? 0)}::int[],
+      ${instants(rows.map(({ payment }) => payment?.nextAttemptAt ?? null))}::timestamptz[],
+      ${rows.map(({ payment }) => payment?.purchaseId ?? null)}::uuid[],
+      ${rows.map((row) => row.paidBy)}::uuid[])
     ON CONFLICT (organization_id) DO UPDATE
     SET plan_key = excluded.plan_key, status = excluded.status, anchor_day = excluded.anchor_day,
         current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
         trial_ends_at = excluded.trial_ends_at, cancel_at_period_end = excluded.cancel_at_period_end,
-        scheduled_plan_key = excluded.scheduled_plan_key`;
+        scheduled_plan_key = excluded.scheduled_plan_key, payment_due_since = excluded.payment_due_since,
+        grace_ends_at = excluded.grace_ends_at, failed_attempts = excluded.failed_attempts,
+        next_attempt_at = excluded.next_attempt_at, charging_purchase_id = excluded.charging_purchase_id,
+        paid_by = excluded.paid_by`;
 }
 
 export function writeAllowances(sql: Queryable, books: readonly WalletBook[]) {

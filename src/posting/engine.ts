@@ -8,8 +8,9 @@
  */
 import { type Command, weightOf } from '../domain/posting/commands.ts';
 import type { Estimate } from '../domain/posting/decide-estimate.ts';
+import type { Selection } from '../domain/posting/decide-subscribe.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
-import type { PlanChangePreview, Selection } from '../domain/posting/preview-plan-change.ts';
+import type { PlanChangePreview } from '../domain/posting/preview-plan-change.ts';
 import type { UsageQuantity } from '../domain/pricing/price.ts';
 import type { InvalidInput, NotFound, UnknownMeter } from '../domain/refusals.ts';
 import { isConnectionLoss, isUnavailable } from '../persistence/errors.ts';

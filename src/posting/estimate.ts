@@ -2,7 +2,8 @@
 
 import type { Policies } from '../domain/posting/decide-batch.ts';
 import { decideEstimate, type Estimate, type Undecided } from '../domain/posting/decide-estimate.ts';
-import { type PlanChangePreview, previewPlanChange, type Selection } from '../domain/posting/preview-plan-change.ts';
+import type { Selection } from '../domain/posting/decide-subscribe.ts';
+import { type PlanChangePreview, previewPlanChange } from '../domain/posting/preview-plan-change.ts';
 import type { UsageQuantity } from '../domain/pricing/price.ts';
 import type { InvalidInput, NotFound, UnknownMeter } from '../domain/refusals.ts';
 import type { WalletSnapshot } from '../domain/wallet/snapshot.ts';

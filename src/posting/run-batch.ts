@@ -110,6 +110,7 @@ function isAnswerOf(decided: Outcome, answer: GivenAnswer): boolean {
       );
     case 'subscribed':
       return 'subscriptionId' in answer && answer.subscriptionId === decided.subscriptionId;
+    case 'plan-purchase-begun':
     case 'refund-begun':
       return 'purchaseId' in answer && answer.purchaseId === decided.purchaseId;
     default:

@@ -220,7 +220,7 @@ describe('a charge while nobody is there', () => {
     const buyer = await anOrganization(gateway);
     await leaveCard(buyer, card);
     const id = await aDueCharge(gateway, buyer);
-    for (const _again of [1, 2]) await charge(gateway, buyer, id);
+    for (const _again of [1, 2]) await charge(gateway, buyer);
     expect(await purchaseOf(buyer, id)).toMatchObject({ status, checkoutUrl: null, kind: 'AUTO_TOP_UP' });
     expect(await walletOf(buyer)).toMatchObject({ totalAvailable });
     await expectSoundBooks(gateway.database, buyer.id);
@@ -229,7 +229,7 @@ describe('a charge while nobody is there', () => {
   it('is paid where the organization has never left a card', async () => {
     const buyer = await anOrganization(gateway);
     const id = await aDueCharge(gateway, buyer);
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'PAID', receiptNumber: expect.any(String) });
   });
 
@@ -240,7 +240,7 @@ describe('a charge while nobody is there', () => {
     const buyer = await anOrganization(gateway);
     await leaveCard(buyer, 'delayed');
     const id = await aDueCharge(gateway, buyer);
-    for (const _again of [1, 2]) await charge(gateway, buyer, id);
+    for (const _again of [1, 2]) await charge(gateway, buyer);
     const { checkoutUrl, ...pending } = await purchaseOf(buyer, id);
     expect(pending).toMatchObject({ status: 'PENDING', receiptNumber: null });
     const { html } = await page(checkoutUrl);
@@ -275,7 +275,7 @@ describe('a charge while nobody is there', () => {
     const buyer = await anOrganization(gateway);
     await leaveCard(buyer, 'delayed');
     const id = await aDueCharge(gateway, buyer);
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     await leaveCard(buyer, 'declined_later');
     await press((await purchaseOf(buyer, id)).checkoutUrl, 'settle');
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'PAID' });
@@ -285,7 +285,7 @@ describe('a charge while nobody is there', () => {
   it('is refunded and disputed like a checkout', async () => {
     const buyer = await anOrganization(gateway);
     const [refunded, disputed] = [await aDueCharge(gateway, buyer), await aDueCharge(gateway, buyer)];
-    for (const id of [refunded, disputed]) await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     const input = { purchaseId: refunded, idempotencyKey: aKey() };
     const operator = gateway.as(gateway.demo.tokens.operator);
     expect((await operator.run(RefundPurchaseDocument, { input })).refundPurchase).toMatchObject({
@@ -313,7 +313,7 @@ describe('a charge while nobody is there', () => {
     const url = 'url' in portal.createPortalSession ? portal.createPortalSession.url : '';
     await press(url, 'card', { card: 'delayed' });
     const purchaseId = await aDueCharge(gateway, owner);
-    await charge(gateway, owner, purchaseId);
+    await charge(gateway, owner);
     expect((await purchaseOf(owner, purchaseId)).checkoutUrl).toContain('/checkout/sandbox/');
     for (const token of [tokens.admin, tokens.editor, tokens.viewer, tokens.readKey]) {
       expect((await purchaseOf({ ...owner, client: gateway.as(token) }, purchaseId)).checkoutUrl).toBeNull();

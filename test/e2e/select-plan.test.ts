@@ -123,7 +123,6 @@ describe('selecting a free plan', () => {
   });
 
   it.each<[string, Partial<SelectPlanInput>, object]>([
-    ['a plan that costs something', { planId: encodeId('Plan', 'team') }, { path: ['planId'] }],
     ['the end of a period that there is not', { when: 'PERIOD_END' }, { path: ['when'] }],
     ['a plan that is not on sale', { planId: encodeId('Plan', 'gold') }, { __typename: 'NotFound' }],
     ['something that is no plan', { planId: encodeId('Package', 'starter') }, { __typename: 'NotFound' }],

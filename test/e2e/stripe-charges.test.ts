@@ -58,7 +58,7 @@ describe('a charge', () => {
     const { buyer, customer } = await aCustomer('declined');
     stripe.leave(customer, 'pays');
     const id = await aDueCharge(gateway, buyer);
-    for (const _again of [1, 2]) await charge(gateway, buyer, id);
+    for (const _again of [1, 2]) await charge(gateway, buyer);
     const payment = chargeOf(id);
     const asked = stripe.asked.filter(
       ({ method, path, form }) =>
@@ -93,7 +93,7 @@ describe('a charge', () => {
     expect(await ask(buyer, id)).toEqual({ status: 'DECLINED', code });
     const payment = chargeOf(id);
     expect(payment).toMatchObject({ paid: false, status: 'canceled' });
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'FAILED', checkoutUrl: null });
     expect(await tell(stripe.intentEvent('payment_failed', payment))).toBe(200);
     expect(await tell(stripe.intentEvent('canceled', payment))).toBe(200);
@@ -106,7 +106,7 @@ describe('a charge', () => {
     const buyer = await anOrganization(gateway);
     const id = await aDueCharge(gateway, buyer);
     expect(await ask(buyer, id)).toEqual({ status: 'DECLINED', code: 'no_payment_method' });
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'FAILED' });
     expect(chargesOf(id)).toEqual([]);
   });
@@ -120,7 +120,7 @@ describe('a charge', () => {
     async (news, status, credits) => {
       const { buyer } = await aCustomer('processing');
       const id = await aDueCharge(gateway, buyer);
-      for (const _again of [1, 2]) await charge(gateway, buyer, id);
+      for (const _again of [1, 2]) await charge(gateway, buyer);
       const payment = chargeOf(id);
       expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'PENDING', checkoutUrl: null });
       expect(await walletOf(buyer)).toMatchObject({ totalAvailable: '5500' });
@@ -140,11 +140,11 @@ describe('a charge', () => {
     const { buyer, customer } = await aCustomer('pays');
     const id = await aDueCharge(gateway, buyer);
     stripe.unanswered = 'POST /v1/payment_intents';
-    await expect(charge(gateway, buyer, id)).rejects.toThrow('Stripe did not charge a customer');
+    await expect(charge(gateway, buyer)).rejects.toThrow('Stripe did not charge a customer');
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'PENDING' });
     stripe.unanswered = null;
     meanwhile(customer);
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     expect(chargesOf(id)).toHaveLength(1);
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'PAID' });
     expect(await walletOf(buyer)).toMatchObject({ totalAvailable: '5600' });
@@ -154,10 +154,10 @@ describe('a charge', () => {
     const { buyer } = await aCustomer('declined');
     const id = await aDueCharge(gateway, buyer);
     stripe.unanswered = 'POST /v1/payment_intents';
-    await expect(charge(gateway, buyer, id)).rejects.toThrow('Stripe did not charge a customer');
+    await expect(charge(gateway, buyer)).rejects.toThrow('Stripe did not charge a customer');
     expect(chargeOf(id)).toMatchObject({ status: 'requires_payment_method' });
     stripe.unanswered = null;
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     expect(chargeOf(id)).toMatchObject({ status: 'canceled' });
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'FAILED' });
   });
@@ -165,7 +165,7 @@ describe('a charge', () => {
   it('is given back by an operator’s refund', async () => {
     const { buyer } = await aCustomer('pays');
     const id = await aDueCharge(gateway, buyer);
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     const input = { purchaseId: id, idempotencyKey: aKey() };
     const operator = gateway.as(gateway.demo.tokens.operator);
     expect((await operator.run(RefundPurchaseDocument, { input })).refundPurchase).toMatchObject({
@@ -180,7 +180,7 @@ describe('a charge', () => {
   it('can be disputed', async () => {
     const { buyer } = await aCustomer('pays');
     const id = await aDueCharge(gateway, buyer);
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     expect(await tell(stripe.disputeEvent('created', chargeOf(id), `dp_${aKey()}`, 'needs_response'))).toBe(200);
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'DISPUTED' });
     expect(await walletOf(buyer)).toMatchObject({ totalAvailable: '5500', frozenCredits: '100' });
@@ -261,7 +261,7 @@ describe('Stripe is asked about a charge that it has told nothing of', () => {
   ] as const)('and that is %s: %s', async (found, status, totalAvailable) => {
     const { buyer } = await aCustomer('processing');
     const id = await aDueCharge(gateway, buyer);
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     const payment = chargeOf(id);
     if (found === 'succeeded') payment.paid = true;
     else payment.status = found;
@@ -274,7 +274,7 @@ describe('Stripe is asked about a charge that it has told nothing of', () => {
   it('whose refund a crash has cut short: the money goes back, once', async () => {
     const { buyer } = await aCustomer('pays');
     const id = await aDueCharge(gateway, buyer);
-    await charge(gateway, buyer, id);
+    await charge(gateway, buyer);
     const operator = gateway.as(gateway.demo.tokens.operator);
     stripe.mood = 'MUTE';
     const input = { purchaseId: id, idempotencyKey: aKey() };

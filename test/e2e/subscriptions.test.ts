@@ -490,7 +490,6 @@ describe('the preview of a change of plan', () => {
   it('is refused for what cannot be selected', async () => {
     const account = await subscribed('rolling', NOW);
     expect(await preview(account, 'rolling')).toMatchObject({ __typename: 'InvalidInput', path: ['planId'] });
-    expect(await preview(account, 'team')).toMatchObject({ __typename: 'InvalidInput', path: ['planId'] });
     expect(await preview(account, 'none')).toMatchObject({ __typename: 'NotFound' });
     const none = await anAccount(NOW);
     expect(await preview(none, 'rolling', 'PERIOD_END')).toMatchObject({ __typename: 'InvalidInput', path: ['when'] });

@@ -22,12 +22,11 @@ const sessions = (database: TestDatabase) =>
     `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'purser-jobs'`,
   );
 
-const JOBS = ['settle-due-wallets', 'collect-payments', 'reconcile-purchases'];
-
 const waiting = (database: TestDatabase) =>
   query<{ key: string; run_at: Date; locked: boolean }>(
     database,
-    'SELECT key, run_at, locked_at IS NOT NULL AS locked FROM graphile_worker.jobs ORDER BY id',
+    `SELECT key, run_at, locked_at IS NOT NULL AS locked FROM graphile_worker.jobs
+     WHERE key = 'settle-due-wallets' ORDER BY id`,
   );
 
 /** The only expiry of the wallet: how long after it was due it was posted, in milliseconds. */
@@ -74,12 +73,11 @@ describe('a gateway with jobs', () => {
     expect(await lateness(gateway.database, tenant, expiresAt)).toBeLessThan(7_000);
   });
 
-  it('has one run of each job waiting, for five seconds at most, and two sessions at most', async () => {
+  it('has one run waiting, for five seconds at most, and two sessions at most', async () => {
     for (let look = 0; look < 20; look++) {
       const runs = (await waiting(gateway.database)).filter((run) => !run.locked);
-      expect(new Set(runs.map(({ key }) => key)).size).toBe(runs.length);
-      for (const { key, run_at } of runs) {
-        expect(JOBS).toContain(key);
+      expect(runs.length).toBeLessThanOrEqual(1);
+      for (const { run_at } of runs) {
         expect(run_at.getTime() - Date.now()).toBeLessThan(5_500);
       }
       expect((await sessions(gateway.database)).length).toBeLessThanOrEqual(2);
@@ -104,7 +102,7 @@ describe('a gateway with jobs', () => {
       other.database,
       `UPDATE graphile_worker._private_jobs SET locked_at = now(), locked_by = 'pool-of-the-dead'`,
     );
-    expect(await waiting(other.database)).toEqual(JOBS.map(() => expect.objectContaining({ locked: true })));
+    expect(await waiting(other.database)).toEqual([expect.objectContaining({ locked: true })]);
     await using again = await startTestGateway({ env: { PURSER_JOBS: 'on' }, database: other.database });
     const { tenants } = await expiringWallets(again.gateway.services, 1, 1_500);
     await vi.waitFor(
@@ -118,7 +116,7 @@ describe('a gateway with jobs', () => {
     await eventually(async () => (await sessions(other.database)).length === 2, 'jobs run');
     await other.gateway.stop();
     await eventually(async () => (await sessions(other.database)).length === 0, 'its sessions end', 2);
-    expect(await waiting(other.database)).toEqual(JOBS.map(() => expect.objectContaining({ locked: false })));
+    expect(await waiting(other.database)).toEqual([expect.objectContaining({ locked: false })]);
   });
 
   it('stops while it is still starting', async () => {

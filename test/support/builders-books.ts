@@ -17,6 +17,7 @@ import type { ExpiredLotRefund, RefundableTransaction } from '../../src/domain/p
 import { remainingOf } from '../../src/domain/posting/hold-drafts.ts';
 import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/idempotency.ts';
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
+import type { NewPurchase } from '../../src/domain/posting/new-purchase.ts';
 import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import type { PostedAudit, PostedChange, PostedEntry, PostedTransaction } from '../../src/domain/posting/records.ts';
 import type { Redemption, RedemptionCount } from '../../src/domain/posting/redemption-drafts.ts';
@@ -24,7 +25,7 @@ import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
 import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
-import type { PlanOffer } from '../../src/domain/subscriptions/plan-offer.ts';
+import type { PlanOffer, RenewalPolicies } from '../../src/domain/subscriptions/plan-offer.ts';
 import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions/subscription.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
@@ -54,6 +55,7 @@ export interface PolicyOptions {
   /** The plans on sale by what they cap, cheapest first. */
   readonly cappedOffers?: readonly CappedOffer[];
   readonly plansOnSale?: Readonly<Record<string, PlanOffer>>;
+  readonly renewals?: RenewalPolicies;
   readonly promoCodes?: readonly PromoCode[];
   readonly expiredLotRefund?: ExpiredLotRefund;
   readonly spentCredits?: 'REFUSE' | 'DEBT';
@@ -83,6 +85,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     countsOperations: frequencyCaps.length > 0,
     cappedOffers: options.cappedOffers ?? [],
     holds: { defaultLife: 900_000, maxLife: maxHoldSeconds * 1_000, heldGrace: heldGraceSeconds * 1_000 },
+    renewals: options.renewals ?? { retryDays: [1, 2, 3], graceDays: 7 },
     frozenGraceDays: 30,
     receiptIssuer: 'R',
     spentCredits: options.spentCredits ?? 'REFUSE',
@@ -256,6 +259,8 @@ export class WalletBuilder {
         bonus: ZERO,
         bucketKey: 'purchased',
         expiresAfterDays: null,
+        plan: null,
+        lastEffectiveAt: null,
         ...facts,
       },
       buyer: buyer ?? { kind: 'USER', id: 'user-1' },
@@ -282,6 +287,8 @@ const A_SUBSCRIPTION: Subscription = {
   trialEndsAt: null,
   cancelAtPeriodEnd: false,
   scheduledPlanKey: null,
+  payment: null,
+  paidBy: null,
 };
 
 export class Books {
@@ -611,8 +618,21 @@ export class Books {
     for (const { facts, buyer, state, paidAt, refundRequestedAt } of decision.changedPurchases) {
       this.purchases.set(facts.id, { facts: { ...facts, ...state, paidAt, refundRequestedAt }, buyer });
     }
+    for (const { newPurchases } of decision.books) for (const begun of newPurchases) this.#begin(begun);
     this.redemptions.push(...decision.redemptions);
     this.audits.push(...decision.audits);
+  }
+
+  #begin({ id, credits: bought, bonusCredits: bonus, bucketKey, expiresAfterDays, plan, actor }: NewPurchase): void {
+    const unpaid = {
+      status: 'PENDING',
+      openDisputes: [],
+      closedDisputes: [],
+      paidAt: null,
+      refundRequestedAt: null,
+    } as const;
+    const terms = { credits: bought, bonus, bucketKey, expiresAfterDays, plan, lastEffectiveAt: null };
+    this.purchases.set(id, { facts: { id, walletId: WALLET, ...unpaid, ...terms }, buyer: actor });
   }
 
   #writeBook(book: WalletBook): void {

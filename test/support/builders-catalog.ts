@@ -94,6 +94,7 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
       commandCeiling: credits,
       latenessDays: fc.nat(9),
       holds: fc.record({ defaultSeconds: fc.nat(9), maxSeconds: fc.nat(9), graceSeconds: fc.nat(9) }),
+      renewals: fc.constantFrom({ retryDays: [1, 2, 3], graceDays: 7 }, { retryDays: [], graceDays: 1 }),
       receipts: fc.record({ issuer: fc.constantFrom('R', 'A-1') }),
       refunds: fc.record({
         expiredLots: fc.constantFrom('NEW_LOT', 'FORFEIT'),

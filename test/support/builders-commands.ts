@@ -188,6 +188,8 @@ export function aSubscription(
     requestHash: hash,
     planKey,
     when,
+    prorationAt: null,
+    provider: 'sandbox',
   };
 }
 

@@ -1,10 +1,8 @@
 /** Purchases that tests begin, and charges that nobody is there to pay. */
 import type { Tenant } from '../../src/domain/identity/caller.ts';
-import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { collectPayments } from '../../src/operations/collect-payments.ts';
 import type { Services } from '../../src/operations/services.ts';
-import type { Poster } from '../../src/posting/engine.ts';
 import {
   BoughtAndKeptDocument,
   PurchasePackageDocument,
@@ -52,19 +50,10 @@ export async function aDueCharge({ gateway, database }: TestGateway, { id }: Giv
   return encodeId('Purchase', purchaseId);
 }
 
-/** Charges what the engine would name. */
-export async function charge({ gateway, database }: TestGateway, { id }: Given, purchaseId: string): Promise<void> {
-  const { services } = gateway;
-  const named = decodeId('Purchase', purchaseId) ?? '';
-  await collectPayments({ ...services, engine: naming(services.engine, [named]) }, await tenantOf(database, id));
+/** Charges what waits for it. */
+export async function charge({ gateway, database }: TestGateway, { id }: Given): Promise<void> {
+  await collectPayments(gateway.services, await tenantOf(database, id));
 }
-
-const naming = (engine: Poster, purchaseIds: readonly string[]): Poster => ({
-  estimate: (...usage) => engine.estimate(...usage),
-  preview: (...selection) => engine.preview(...selection),
-  execute: async (command): Promise<Outcome> =>
-    command.kind === 'collect' ? { status: 'collecting', purchaseIds } : engine.execute(command),
-});
 
 /** Asks the provider for what a purchase is to be charged, and posts nothing of what it answers. */
 export async function askOnly(services: Services, tenant: Tenant, purchaseId: string) {

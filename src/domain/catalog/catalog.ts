@@ -10,7 +10,7 @@ import type { Policies } from '../posting/decide-batch.ts';
 import { isCounted, type Rate, type RateCard } from '../pricing/rate-card.ts';
 import type { PromoCode } from '../promotions/promo-code.ts';
 import type { TopUpTerms } from '../purchases/top-up.ts';
-import type { PlanOffer } from '../subscriptions/plan-offer.ts';
+import type { PlanOffer, RenewalPolicies } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../wallet/snapshot.ts';
 
@@ -88,6 +88,7 @@ export interface Catalog {
       /** How long after a pinned lot's expiry a hold may be extended. */
       readonly graceSeconds: number;
     };
+    readonly renewals: RenewalPolicies;
     readonly receipts: {
       /** Begins the numbers of receipts, which have no gaps per issuer. */
       readonly issuer: string;
@@ -179,6 +180,7 @@ export function postingPolicies(
       maxLife: holds.maxSeconds * MILLISECONDS_PER_SECOND,
       heldGrace: holds.graceSeconds * MILLISECONDS_PER_SECOND,
     },
+    renewals: policies.renewals,
     receiptIssuer: policies.receipts.issuer,
     frozenGraceDays: refunds.graceDays,
     spentCredits: refunds.spentCredits,
@@ -187,7 +189,8 @@ export function postingPolicies(
   };
 }
 
-const offerOf = ({ price, interval, trialDays, allowances }: Plan): PlanOffer => ({
+const offerOf = ({ name, price, interval, trialDays, allowances }: Plan): PlanOffer => ({
+  name,
   price,
   interval,
   trialDays,

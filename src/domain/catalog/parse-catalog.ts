@@ -240,6 +240,16 @@ const document = z.strictObject({
           message: 'must not be more than maxSeconds',
         })
         .prefault({}),
+      renewals: z
+        .strictObject({
+          retryDays: z.array(days).max(10).default([1, 2, 3]),
+          graceDays: days.default(7),
+        })
+        .refine((renewals) => renewals.retryDays.reduce((sum, gap) => sum + gap, 0) < renewals.graceDays, {
+          path: ['retryDays'],
+          message: 'must come to less than graceDays in all',
+        })
+        .prefault({}),
       receipts: z
         .strictObject({
           issuer: z

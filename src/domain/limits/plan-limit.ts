@@ -88,8 +88,21 @@ export function checkPlanLimit(
   { onSale }: Pick<PlanCatalog, 'onSale'>,
   { key, max, current }: PlanLimitUse,
 ): PlanLimitReached | null {
-  if (current < max) return null;
-  const allowing = onSale.filter((plan) => (allowedBy(plan, key) ?? Number.POSITIVE_INFINITY) > current);
+  return current < max ? null : reached(onSale, { key, max, current }, current + 1);
+}
+
+/** Why a plan does not allow what there is; null where it does. */
+export function checkFit(
+  { onSale }: Pick<PlanCatalog, 'onSale'>,
+  plan: Plan,
+  { key, current }: Pick<PlanLimitUse, 'key' | 'current'>,
+): PlanLimitReached | null {
+  const max = allowedBy(plan, key);
+  return max === null || current <= max ? null : reached(onSale, { key, max, current }, current);
+}
+
+function reached(onSale: readonly Plan[], { key, max, current }: PlanLimitUse, needed: number): PlanLimitReached {
+  const allowing = onSale.filter((plan) => (allowedBy(plan, key) ?? Number.POSITIVE_INFINITY) >= needed);
   const upgradePlanKeys = cheapestFirst(allowing).map((plan) => plan.key);
   return { code: 'PLAN_LIMIT_REACHED', key, limit: max, current, resetsAt: null, upgradePlanKeys, explanation: null };
 }

@@ -100,6 +100,10 @@ export interface SubscribeCommand extends OnWallet, Keyed, Audited {
   readonly planKey: string;
   /** Null lets an upgrade begin now and everything else at the end of the period. */
   readonly when: 'NOW' | 'PERIOD_END' | null;
+  /** The instant of a preview whose price is asked for; null for now. */
+  readonly prorationAt: Instant | null;
+  /** The payment provider that is asked for what the plan costs. */
+  readonly provider: string;
 }
 
 /** Ends the subscription, now or with its period. */

@@ -17,7 +17,7 @@ import {
 } from './commands.ts';
 import { decideSubscriptionChange } from './decide-cancel.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
-import { decideCollect } from './decide-collect.ts';
+import { decideCollect, nextChargeAt } from './decide-collect.ts';
 import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
 import {
   checkLife,
@@ -58,10 +58,7 @@ export interface Policies
     RefundPolicies,
     SubscriptionPolicies,
     PromotionPolicies,
-    PurchasePolicies {
-  /** The version of the catalog that they are of. */
-  readonly catalogVersion: number;
-}
+    PurchasePolicies {}
 
 export interface BatchInput {
   readonly commands: readonly Command[];
@@ -182,6 +179,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     policies: input.policies,
   };
   const outcomes = input.commands.map((command, index) => decideCommand(state, command, index));
+  for (const book of books.values()) book.nextChargeAt = nextChargeAt(book, input.policies);
   return {
     kind: 'decided',
     outcomes,
@@ -206,9 +204,9 @@ function decideCommand(state: BatchState, command: Command, index: number): Outc
     case 'cancel-refund':
       return decideCancelRefund(book, state.purchases.get(command.purchaseId), state.policies);
     case 'resolve-purchase':
-      return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId), state.policies);
+      return decideResolvePurchase(book, command, state.purchases.get(command.purchaseId), state.policies, state.newId);
     case 'collect':
-      return decideCollect(book, command);
+      return decideCollect(book, command, state.policies, state.newId);
     case 'cancel-subscription':
     case 'resume-subscription':
       return changeSubscription(state, book, command);
@@ -252,6 +250,7 @@ function isRecordable(outcome: Outcome): outcome is Recordable {
     case 'posted':
     case 'held':
     case 'subscribed':
+    case 'plan-purchase-begun':
     case 'refund-begun':
       return true;
     case 'refused':
@@ -413,9 +412,14 @@ function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
       return { action: 'redeemPromoCode', after, requestId: command.requestId };
     }
     case 'subscribe': {
-      if (outcome.status !== 'subscribed') return null;
       const { planKey, when } = command;
-      const after = { subscriptionId: outcome.subscriptionId, planKey, ...(when === null ? {} : { when }) };
+      const selected = when === null ? { planKey } : { planKey, when };
+      if (outcome.status === 'plan-purchase-begun') {
+        const after = { purchaseId: outcome.purchaseId, ...selected };
+        return { action: 'selectPlan', after, requestId: command.requestId };
+      }
+      if (outcome.status !== 'subscribed') return null;
+      const after = { subscriptionId: outcome.subscriptionId, ...selected };
       return { action: 'selectPlan', after, requestId: command.requestId };
     }
     default:

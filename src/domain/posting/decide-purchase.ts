@@ -11,14 +11,19 @@ import {
   resolvePurchase,
 } from '../purchases/purchase.ts';
 import { notFound } from '../refusals.ts';
+import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import { subscriptionAfter } from '../subscriptions/subscription.ts';
 import { addDays } from '../time/calendar.ts';
-import type { Instant } from '../time/instant.ts';
+import { type Instant, later } from '../time/instant.ts';
 import type { ResolvePurchaseCommand } from './commands.ts';
 import { takeFromHolds } from './decide-hold.ts';
 import { EXPIRY, expireLeftovers, REVOKE } from './expire-lot.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import { type Outcome, refused } from './outcomes.ts';
 import { NO_ATTRIBUTION, type TransactionDetails, transactionDetails } from './records.ts';
+import { ROLLOVER } from './refresh-allowance.ts';
+import { applyPlanSale, failRenewal } from './sell-plan.ts';
+import { PLAN_CHANGE } from './take-up-plan.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** The reason code of lots that a dispute freezes or releases. */
@@ -46,22 +51,21 @@ export interface DraftPurchase extends LoadedPurchase {
   refundRequestedAt: Instant | null;
   /** Who issues the receipt that the batch owes for it; null where it owes none. */
   receiptIssuer: string | null;
-  /** The lots that the batch has made for it. */
-  readonly made: DraftLot[];
   changed: boolean;
 }
 
 export function draftPurchase({ facts, buyer }: LoadedPurchase): DraftPurchase {
   const { status, openDisputes, closedDisputes, paidAt, refundRequestedAt } = facts;
   const state = { status, openDisputes, closedDisputes };
-  return { facts, buyer, state, paidAt, refundRequestedAt, receiptIssuer: null, made: [], changed: false };
+  return { facts, buyer, state, paidAt, refundRequestedAt, receiptIssuer: null, changed: false };
 }
 
 export function decideResolvePurchase(
   book: WalletBook,
   command: ResolvePurchaseCommand,
   purchase: DraftPurchase | undefined,
-  policies: PurchasePolicies,
+  policies: Policies,
+  newId: () => string,
 ): Outcome {
   const { kind } = command.news;
   // A checkout that ended without payment ends on a frozen wallet too: that moves no credits.
@@ -72,7 +76,8 @@ export function decideResolvePurchase(
   const { state, effects, changed } = resolvePurchase(purchase.state, command.news);
   purchase.state = state;
   if (changed) purchase.changed = true;
-  for (const effect of effects) take(effect, { book, purchase, actor: command.actor, policies });
+  for (const effect of effects) take(effect, { book, purchase, actor: command.actor, policies, newId });
+  if (state.status === 'FAILED' && changed) decline(book, purchase, policies);
   return { status: 'purchase-resolved', purchaseStatus: state.status, changed };
 }
 
@@ -80,14 +85,19 @@ interface Taking {
   readonly book: WalletBook;
   readonly purchase: DraftPurchase;
   readonly actor: Actor;
-  readonly policies: PurchasePolicies;
+  readonly policies: Policies;
+  readonly newId: () => string;
 }
 
-function take(effect: PurchaseEffect, { book, purchase, actor, policies }: Taking): void {
+type Policies = PurchasePolicies & SubscriptionPolicies;
+
+function take(effect: PurchaseEffect, taking: Taking): void {
+  const { book, purchase, actor, policies } = taking;
   switch (effect) {
     case 'FULFIL':
       purchase.receiptIssuer = policies.receiptIssuer;
-      fulfil(book, purchase);
+      purchase.paidAt = book.now;
+      fulfil(taking);
       break;
     case 'FREEZE':
       book.freeze(lotsOf(book, purchase), DISPUTE);
@@ -98,6 +108,7 @@ function take(effect: PurchaseEffect, { book, purchase, actor, policies }: Takin
       break;
     case 'REVOKE':
       revokeLots(book, purchase, actor);
+      endPaidPlan(book, purchase);
       break;
     default: {
       const never: never = effect;
@@ -106,14 +117,50 @@ function take(effect: PurchaseEffect, { book, purchase, actor, policies }: Takin
   }
 }
 
-export const lotsOf = (book: WalletBook, { facts, made }: DraftPurchase): readonly DraftLot[] => [
+/** The lots that a purchase has made, those of the batch included. */
+export const lotsOf = (book: WalletBook, { facts }: DraftPurchase): readonly DraftLot[] => [
   ...facts.lots.map(({ lot }) => book.lot(lot)),
-  ...made,
+  ...book.newLots.filter((lot) => lot.facts.purchaseId === facts.id),
 ];
 
-function fulfil(book: WalletBook, purchase: DraftPurchase): void {
-  const { facts, buyer, made } = purchase;
-  purchase.paidAt = book.now;
+/** The money of a plan that can no longer begin goes back. */
+function fulfil({ book, purchase, policies, newId }: Taking): void {
+  const { facts, buyer: actor } = purchase;
+  if (facts.plan === null) {
+    grantBought(book, purchase);
+    return;
+  }
+  const { id: purchaseId, plan: sale, lastEffectiveAt } = facts;
+  const isDone = applyPlanSale(
+    book,
+    { sale, purchaseId, actor, lastEffectiveAt: lastEffective(book, lastEffectiveAt) },
+    policies,
+    newId,
+  );
+  if (!isDone) purchase.refundRequestedAt = book.now;
+}
+
+/** When the newest entry counts, those of the batch included. */
+function lastEffective({ transactions }: WalletBook, before: Instant | null): Instant | null {
+  const newest = transactions.at(-1)?.effectiveAt;
+  return newest === undefined ? before : later(newest, before ?? newest);
+}
+
+/** A renewal that is declined is tried again; what else is declined leaves the subscription as it is. */
+function decline(book: WalletBook, { facts }: DraftPurchase, policies: SubscriptionPolicies): void {
+  if (book.subscription?.payment?.purchaseId === facts.id) failRenewal(book, policies);
+}
+
+/** A plan whose money went back ends. */
+function endPaidPlan(book: WalletBook, { facts }: DraftPurchase): void {
+  const { subscription } = book;
+  const ended = subscription?.paidBy === facts.id ? subscriptionAfter(subscription, 'CANCEL_NOW') : null;
+  if (!ended) return;
+  book.changeSubscription(ended);
+  book.replaceAllowances([]);
+}
+
+function grantBought(book: WalletBook, { facts, buyer }: DraftPurchase): void {
   if (facts.bucketKey === null) throw new Error(`the purchase ${facts.id} fills no bucket`);
   const bucket = book.requireBucket(facts.bucketKey);
   const { expiresAfterDays: days } = facts;
@@ -134,9 +181,8 @@ function fulfil(book: WalletBook, purchase: DraftPurchase): void {
       purchaseId: facts.id,
     }),
     ({ grant }) => {
-      made.push(grant({ ...lot, source: 'PURCHASE', amount: facts.credits, paid: true }, 'PURCHASE'));
-      if (facts.bonus === ZERO) return;
-      made.push(grant({ ...lot, source: 'BONUS', amount: facts.bonus, paid: false }, 'BONUS'));
+      grant({ ...lot, source: 'PURCHASE', amount: facts.credits, paid: true }, 'PURCHASE');
+      if (facts.bonus > ZERO) grant({ ...lot, source: 'BONUS', amount: facts.bonus, paid: false }, 'BONUS');
     },
   );
 }
@@ -183,10 +229,13 @@ export const revocation = (
 ): TransactionDetails =>
   transactionDetails({ ...details, kind: 'REVERSAL', reasonCode: REVOKE, effectiveAt: book.now });
 
-/** What of a lot has left it in any way but by its expiry, held credits not counted. */
+/** The reason codes by which credits leave a lot unspent. */
+export const UNSPENT: ReadonlySet<string> = new Set([EXPIRY, ROLLOVER, PLAN_CHANGE]);
+
+/** What of a lot was spent, held credits not counted. */
 export function spentOf(book: WalletBook, { facts }: DraftPurchase, lot: DraftLot): Micros {
   const before = facts.lots.find((loaded) => loaded.lot.id === lot.facts.id)?.expired ?? ZERO;
-  const now = book.entries.filter(({ lotId, reasonCode }) => lotId === lot.facts.id && reasonCode === EXPIRY);
+  const now = book.entries.filter(({ lotId, reasonCode }) => lotId === lot.facts.id && UNSPENT.has(reasonCode));
   const expired = plus(before, sum(now.map((entry) => entry.amount)));
   return minus(minus(lot.facts.granted, lot.remaining), expired);
 }

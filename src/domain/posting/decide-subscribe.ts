@@ -1,28 +1,53 @@
 /**
- * Selecting a plan: the first one, or another in its place, now or at the end of the period. What is decided here moves no
- * money: only free plans can be selected.
+ * Selecting a plan: the first one, or another in its place, now or at the end of the period. What costs nothing now is done at
+ * once; what is to be paid first is a purchase, and `sell-plan.ts` does it once that is paid.
  */
+import type { Money } from '../catalog/catalog.ts';
+import type { PlanSale } from '../purchases/purchase.ts';
 import { type Conflict, type InvalidInput, invalidInput, type NotFound, notFound } from '../refusals.ts';
-import { isFree, isUpgrade, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import { isFree, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import { prorate } from '../subscriptions/proration.ts';
 import { type Subscription, stateAfter, stateOf } from '../subscriptions/subscription.ts';
-import { addDays, billingPeriod, dayOfMonth, type Period } from '../time/calendar.ts';
+import { addDays, dayOfMonth } from '../time/calendar.ts';
+import type { Instant } from '../time/instant.ts';
 import type { SubscribeCommand } from './commands.ts';
 import { type Outcome, refused } from './outcomes.ts';
-import { type TakeUp, takeUpPlan } from './take-up-plan.ts';
+import { beginPlanPurchase, changeNow, isUpgradeOf, periodUnder } from './sell-plan.ts';
+import { takeUpPlan } from './take-up-plan.ts';
 import type { WalletBook } from './wallet-book.ts';
+
+/** How long the price of a preview holds. */
+const PREVIEW_HOLDS_MILLISECONDS = 10 * 60_000;
+
+export type Selection = Pick<SubscribeCommand, 'planKey' | 'when' | 'prorationAt'>;
 
 /** What of the command only the books and the catalog in force can tell to be impossible. */
 export function checkPlan(
   book: WalletBook,
-  { planKey, when }: Pick<SubscribeCommand, 'planKey' | 'when'>,
-  { plansOnSale }: SubscriptionPolicies,
+  { planKey, when, prorationAt }: Selection,
+  policies: SubscriptionPolicies,
 ): NotFound | InvalidInput | null {
-  const plan = plansOnSale.get(planKey);
-  if (!plan) return notFound('plan');
-  if (!isFree(plan)) return invalidInput(['planId'], 'has a price: only free plans can be selected');
-  return when === 'PERIOD_END' && !isLive(book.subscription)
-    ? invalidInput(['when'], 'must be NOW: a first plan begins at once')
+  if (!offerFor(book, planKey, policies)) return notFound('plan');
+  if (when === 'PERIOD_END' && !isLive(book.subscription)) {
+    return invalidInput(['when'], 'must be NOW: a first plan begins at once');
+  }
+  return prorationAt === null ? null : checkProration(book, prorationAt);
+}
+
+function checkProration({ now, subscription }: WalletBook, prorationAt: Instant): InvalidInput | null {
+  if (prorationAt > now) return invalidInput(['prorationAt'], 'lies ahead: it is the instant of a preview');
+  const isOld = now - prorationAt > PREVIEW_HOLDS_MILLISECONDS;
+  const isOfEarlierPeriod = subscription !== null && prorationAt < subscription.period.start;
+  return isOld || isOfEarlierPeriod
+    ? invalidInput(['prorationAt'], 'no longer holds: a preview does for 10 minutes of its period; ask for another')
     : null;
+}
+
+/** A plan on sale, or the present one while its next period is to be paid: that can be paid though it is no longer sold. */
+function offerFor({ subscription }: WalletBook, planKey: string, policies: SubscriptionPolicies) {
+  const { plansOnSale, plansEverSold } = policies;
+  const isOwed = isLive(subscription) && subscription.payment !== null && subscription.planKey === planKey;
+  return plansOnSale.get(planKey) ?? (isOwed ? plansEverSold.get(planKey) : undefined);
 }
 
 const isLive = (subscription: Subscription | null): subscription is Subscription =>
@@ -34,73 +59,134 @@ export function decideSubscribe(
   policies: SubscriptionPolicies,
   newId: () => string,
 ): Outcome {
-  const refusal = selectPlan(book, command, policies, newId);
-  if (refusal) return refused(refusal, book.available);
-  if (!book.subscription) throw new Error('a plan was selected and there is no subscription');
+  const selected = selectPlan(book, command, policies, newId);
   const { available } = book;
+  if (selected.kind === 'forbidden') return refused(selected.conflict, available);
+  if (selected.kind === 'to-pay') {
+    const { id: purchaseId } = beginPlanPurchase(
+      book,
+      { ...command, ...selected, isOffSession: false },
+      policies,
+      newId,
+    );
+    return { status: 'plan-purchase-begun', purchaseId, available, availableNow: available };
+  }
+  if (!book.subscription) throw new Error('a plan was selected and there is no subscription');
   return { status: 'subscribed', subscriptionId: book.subscription.id, available, availableNow: available };
 }
 
-/** Changes the subscription as the command asks; the conflict where its state forbids that. */
+/** What selecting a plan comes to: it is done, it is to be paid first, or the subscription's state forbids it. */
+export type Selected =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'to-pay'; readonly sale: PlanSale; readonly price: Money; readonly creditedMinor: bigint }
+  | { readonly kind: 'forbidden'; readonly conflict: Conflict };
+
+const DONE: Selected = { kind: 'done' };
+
+const forbidden = (currentState: string, reason: string): Selected => ({
+  kind: 'forbidden',
+  conflict: { code: 'CONFLICT', currentState, reason },
+});
+
+const fullPrice = (plan: PlanOffer, sale: Pick<PlanSale, 'planKey' | 'purpose'> & Partial<PlanSale>): Selected => ({
+  kind: 'to-pay',
+  sale: { fromPlanKey: null, periodStart: null, ...sale },
+  price: plan.price,
+  creditedMinor: 0n,
+});
+
+/** Changes the subscription as the command asks, or says what keeps it from that. */
 export function selectPlan(
   book: WalletBook,
-  command: Pick<SubscribeCommand, 'planKey' | 'when' | 'actor'>,
+  command: Selection & Pick<SubscribeCommand, 'actor'>,
   policies: SubscriptionPolicies,
   newId: () => string,
-): Conflict | null {
-  const { planKey } = command;
-  const plan = policies.plansOnSale.get(planKey);
+): Selected {
+  const { planKey, when } = command;
+  const plan = offerFor(book, planKey, policies);
   if (!plan) throw new Error(`the plan ${planKey} is not on sale`);
   const { subscription } = book;
   if (!isLive(subscription)) {
+    const isTrial = subscription === null && plan.trialDays > 0;
+    if (!isFree(plan) && !isTrial) return fullPrice(plan, { planKey, purpose: 'BEGINNING' });
     begin(book, subscription, { ...command, plan }, policies, newId);
-    return null;
+    return DONE;
   }
   const state = stateOf(subscription);
+  if (subscription.payment !== null && subscription.planKey === planKey) {
+    return fullPrice(plan, { planKey, purpose: 'RENEWAL', periodStart: subscription.payment.since });
+  }
   if (stateAfter(state, 'CHANGE_PLAN') === null) {
-    return { code: 'CONFLICT', currentState: state, reason: 'the plan of this subscription cannot be changed' };
+    const due = 'the plan of this subscription is to be paid: pay it by selecting it, or cancel';
+    return forbidden(state, subscription.payment ? due : 'the plan of this subscription cannot be changed');
   }
-  if (subscription.planKey === planKey) {
-    if (subscription.scheduledPlanKey === null) {
-      return { code: 'CONFLICT', currentState: state, reason: 'there is a subscription to this plan' };
-    }
-    book.changeSubscription({ ...subscription, scheduledPlanKey: null });
-    return null;
-  }
-  if (timeOfChange(subscription, { ...command, plan }, policies) === 'PERIOD_END') {
+  if (subscription.planKey === planKey) return selectAgain(book, subscription, plan);
+  if ((when ?? defaultTime(subscription, plan, policies)) === 'PERIOD_END') {
     book.changeSubscription({ ...subscription, scheduledPlanKey: planKey });
-  } else {
-    changeNow(book, subscription, { ...command, plan }, policies);
+    return DONE;
   }
-  return null;
+  return selectNow(book, subscription, { ...command, plan }, policies);
 }
 
-interface Selection extends Pick<SubscribeCommand, 'planKey' | 'when' | 'actor'> {
+/** The present plan takes back a change that was to follow; a trial of it can be paid before it ends. */
+function selectAgain(book: WalletBook, subscription: Subscription, plan: PlanOffer): Selected {
+  const { planKey, scheduledPlanKey, status } = subscription;
+  if (scheduledPlanKey !== null) {
+    book.changeSubscription({ ...subscription, scheduledPlanKey: null });
+    return DONE;
+  }
+  if (status === 'TRIALING' && !isFree(plan)) return fullPrice(plan, { planKey, purpose: 'BEGINNING' });
+  return forbidden(status, 'there is a subscription to this plan');
+}
+
+/** An upgrade begins now and everything else at the end of the period, unless the caller says when. */
+const defaultTime = (subscription: Subscription, plan: PlanOffer, policies: SubscriptionPolicies) =>
+  isUpgradeOf(subscription, plan, policies) ? 'NOW' : 'PERIOD_END';
+
+interface Chosen extends Selection, Pick<SubscribeCommand, 'actor'> {
   readonly plan: PlanOffer;
 }
 
-const upgrades = ({ planKey }: Subscription, plan: PlanOffer, { plansEverSold }: SubscriptionPolicies): boolean => {
-  const current = plansEverSold.get(planKey);
-  return current === undefined || isUpgrade(current, plan);
-};
-
-/** An upgrade begins now and everything else at the end of the period, unless the caller says when. */
-function timeOfChange(
+/** A plan with a price is paid in full from a free one, and for the rest of the period from another with a price. */
+function selectNow(
+  book: WalletBook,
   subscription: Subscription,
-  { when, plan }: Selection,
+  { planKey, plan, prorationAt, actor }: Chosen,
   policies: SubscriptionPolicies,
-): 'NOW' | 'PERIOD_END' {
-  return when ?? (upgrades(subscription, plan, policies) ? 'NOW' : 'PERIOD_END');
+): Selected {
+  const change = { planKey, plan, actor, purchaseId: null };
+  const isTrial = subscription.status === 'TRIALING';
+  if (isFree(plan) || (isTrial && plan.trialDays > 0)) {
+    changeNow(book, subscription, change, policies);
+    return DONE;
+  }
+  const current = policies.plansEverSold.get(subscription.planKey);
+  if (isTrial || !current || isFree(current)) return fullPrice(plan, { planKey, purpose: 'BEGINNING' });
+  if (current.price.currency !== plan.price.currency) {
+    return forbidden('OTHER_CURRENCY', 'the plan is priced in another currency: change at the end of the period');
+  }
+  const { period, planKey: fromPlanKey } = subscription;
+  const { dueNow, credited: creditedMinor } = prorate(current, plan, period, prorationAt ?? book.now);
+  if (dueNow === 0n) {
+    changeNow(book, subscription, change, policies);
+    return DONE;
+  }
+  return {
+    kind: 'to-pay',
+    sale: { planKey, purpose: 'CHANGE', fromPlanKey, periodStart: period.start },
+    price: { amountMinor: dueNow, currency: plan.price.currency },
+    creditedMinor,
+  };
 }
 
 /**
- * A subscription that was canceled and begins again within its last period goes on with that period and its anchor, so that
- * nothing is granted twice. There is one trial, with the first plan.
+ * A free plan, or the trial of one with a price. A subscription that was canceled and begins again within its last period goes
+ * on with that period and its anchor, so that nothing is granted twice. There is one trial, with the first plan.
  */
 function begin(
   book: WalletBook,
   earlier: Subscription | null,
-  { planKey, plan, actor }: Selection,
+  { planKey, plan, actor }: Chosen,
   policies: SubscriptionPolicies,
   newId: () => string,
 ): void {
@@ -119,29 +205,8 @@ function begin(
     trialEndsAt: isTrial ? addDays(now, plan.trialDays, snapshot.timeZone) : null,
     cancelAtPeriodEnd: false,
     scheduledPlanKey: null,
+    payment: null,
+    paidBy: null,
   });
-  takeUpPlan(book, { plan, anchorDay, isUpgrade: false, actor });
-}
-
-function changeNow(
-  book: WalletBook,
-  subscription: Subscription,
-  { planKey, plan, actor }: Selection,
-  policies: SubscriptionPolicies,
-): void {
-  const { anchorDay } = subscription;
-  const period = periodUnder(book, subscription, { plan, anchorDay }, policies);
-  book.changeSubscription({ ...subscription, planKey, period, scheduledPlanKey: null });
-  takeUpPlan(book, { plan, anchorDay, isUpgrade: upgrades(subscription, plan, policies), actor });
-}
-
-/** A running period goes on; where the plans are billed at different intervals a new one begins, with the same anchor. */
-function periodUnder(
-  { now, snapshot }: WalletBook,
-  running: Subscription | null,
-  { plan, anchorDay }: Pick<TakeUp, 'plan' | 'anchorDay'>,
-  { plansEverSold }: SubscriptionPolicies,
-): Period {
-  if (running && plansEverSold.get(running.planKey)?.interval === plan.interval) return running.period;
-  return { start: now, end: billingPeriod(plan.interval, now, anchorDay, snapshot.timeZone).end };
+  takeUpPlan(book, { plan, anchorDay, isUpgrade: false, purchaseId: null, actor });
 }

@@ -10,6 +10,7 @@ import type { Keyed, KeyedCommand } from './commands.ts';
 import {
   type Held,
   type HoldView,
+  type PlanPurchaseBegun,
   type Posted,
   type RefundBegun,
   type Refused,
@@ -64,7 +65,7 @@ export function answerAgain(record: IdempotencyRecord, command: KeyedCommand, bo
 }
 
 /** What may be answered again: everything that was done, and refusals that stick. */
-export type Recordable = Posted | Held | Subscribed | RefundBegun | Refused;
+export type Recordable = Posted | Held | Subscribed | PlanPurchaseBegun | RefundBegun | Refused;
 
 export function recordOf(command: KeyedCommand, outcome: Recordable, createdAt: Instant): IdempotencyRecord {
   const { organizationId, idempotencyKey, requestHash, kind: operation } = command;
@@ -91,6 +92,7 @@ function answered(outcome: Recordable): GivenAnswer | { readonly refusal: Refusa
       return { hold: answeredHold(outcome.hold) };
     case 'subscribed':
       return { subscriptionId: outcome.subscriptionId };
+    case 'plan-purchase-begun':
     case 'refund-begun':
       return { purchaseId: outcome.purchaseId };
     case 'refused':

@@ -2,6 +2,7 @@
 import type { Actor } from '../actor.ts';
 import type { Money } from '../catalog/catalog.ts';
 import type { Micros } from '../credits/micros.ts';
+import type { PlanSale } from '../purchases/purchase.ts';
 import type { Instant } from '../time/instant.ts';
 
 export type PurchaseKind = 'PACKAGE' | 'TOP_UP' | 'AUTO_TOP_UP' | 'PLAN';
@@ -25,6 +26,8 @@ export interface NewPurchase {
   readonly provider: string;
   /** True for what is charged while nobody is there; false for what is paid at a checkout. */
   readonly isOffSession: boolean;
+  /** Null for what is no plan. */
+  readonly plan: PlanSale | null;
   readonly actor: Actor;
   readonly createdAt: Instant;
 }

@@ -44,6 +44,14 @@ export interface Subscribed {
   readonly availableNow: Micros;
 }
 
+/** A plan was selected that is to be paid first: the purchase waits for its checkout. */
+export interface PlanPurchaseBegun {
+  readonly status: 'plan-purchase-begun';
+  readonly purchaseId: string;
+  readonly available: Micros;
+  readonly availableNow: Micros;
+}
+
 /** The refund of a purchase was begun: the provider is to be asked. */
 export interface RefundBegun {
   readonly status: 'refund-begun';
@@ -89,10 +97,9 @@ export interface PurchaseResolved {
   readonly changed: boolean;
 }
 
-/** The purchases that are to be charged: begun now, or begun before and not known to be paid or declined. */
+/** What is due was begun: the purchases wait for their charge. */
 export interface Collecting {
   readonly status: 'collecting';
-  readonly purchaseIds: readonly string[];
 }
 
 export interface Settled {
@@ -108,6 +115,7 @@ export type Outcome =
   | Posted
   | Held
   | Subscribed
+  | PlanPurchaseBegun
   | RefundBegun
   | SubscriptionChanged
   | EventsDecided

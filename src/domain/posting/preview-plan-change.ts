@@ -8,10 +8,10 @@ import { type InvalidInput, invalidInput, type NotFound } from '../refusals.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
-import type { SubscribeCommand } from './commands.ts';
 import type { Undecided } from './decide-estimate.ts';
-import { checkPlan, selectPlan } from './decide-subscribe.ts';
+import { checkPlan, type Selection, selectPlan } from './decide-subscribe.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
+import { applyPlanSale } from './sell-plan.ts';
 import { PLAN_CHANGE } from './take-up-plan.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
@@ -20,14 +20,16 @@ export interface PlanChangePreview {
   /** The instant that it was worked out for. */
   readonly at: Instant;
   readonly effectiveAt: Instant;
+  /** What is to be paid for it to begin. */
+  readonly dueNow: Money;
+  /** What the rest of the present plan's period counts towards it. */
+  readonly credited: Money;
   /** The price of the plan, paid at each renewal. */
   readonly renewal: Money;
   readonly nextRenewalAt: Instant;
   readonly creditsGranted: Micros;
   readonly creditsForfeited: Micros;
 }
-
-export type Selection = Pick<SubscribeCommand, 'planKey' | 'when'>;
 
 export function previewPlanChange(
   snapshot: WalletSnapshot,
@@ -53,18 +55,28 @@ function preview(
   const invalid = checkPlan(book, selection, policies);
   if (invalid) return invalid;
   const posted = book.entries.length;
-  const conflict = selectPlan(book, { ...selection, actor: systemActor('purser') }, policies, newId);
-  if (conflict) return invalidInput(['planId'], `cannot be selected: ${conflict.reason}`);
-  const plan = policies.plansOnSale.get(selection.planKey);
+  const actor = systemActor('purser');
+  const selected = selectPlan(book, { ...selection, actor }, policies, newId);
+  if (selected.kind === 'forbidden') {
+    return invalidInput(['planId'], `cannot be selected: ${selected.conflict.reason}`);
+  }
+  const toPay = selected.kind === 'to-pay' ? selected : null;
+  if (toPay) {
+    applyPlanSale(book, { sale: toPay.sale, purchaseId: newId(), actor, lastEffectiveAt: null }, policies, newId);
+  }
+  const plan = policies.plansEverSold.get(selection.planKey);
   const { subscription, now } = book;
   if (!plan || !subscription) throw new Error('a plan was selected and there is no subscription');
+  const nothing = { amountMinor: 0n, currency: plan.price.currency };
   const entries = book.entries.slice(posted);
   const follows = subscription.scheduledPlanKey !== null;
   const amounts = (direction: 'CREDIT' | 'DEBIT', isMeant: (reasonCode: string) => boolean): Micros =>
     sum(entries.flatMap((entry) => (entry.direction === direction && isMeant(entry.reasonCode) ? [entry.amount] : [])));
   return {
-    at: now,
+    at: selection.prorationAt ?? now,
     effectiveAt: follows ? subscription.period.end : now,
+    dueNow: toPay?.price ?? nothing,
+    credited: { amountMinor: toPay?.creditedMinor ?? 0n, currency: plan.price.currency },
     renewal: plan.price,
     nextRenewalAt: subscription.period.end,
     // What a plan that follows grants as it begins: its period starts with a new period of every allowance.

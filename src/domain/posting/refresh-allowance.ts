@@ -12,6 +12,9 @@ import type { DraftLot } from './lot-drafts.ts';
 import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
 
+/** The reason code of what is carried into the next period. */
+export const ROLLOVER = 'ROLLOVER';
+
 /** The sources of lots that allowances grant. */
 const GRANTED: ReadonlySet<LotSource> = new Set<LotSource>(['ALLOWANCE', 'PLAN_GRANT']);
 
@@ -42,16 +45,48 @@ export function isCarriedBy(book: WalletBook, allowance: AllowanceSnapshot, lot:
   );
 }
 
-/** Grants the current period's allowance as a lot that lives until the period ends. `ended` are lots that it carries over. */
+/**
+ * The period ends and the current one begins: what may be kept is carried over, and the new period's credits are granted
+ * unless they are to be paid first. `ended` are the lots that are carried over.
+ */
 export function refresh(book: WalletBook, allowance: AllowanceSnapshot, ended: readonly DraftLot[] = []): void {
   const { end } = currentPeriod(book, allowance);
   const at = dueAt(book, allowance);
-  if (allowance.rolloverLimit !== null) carryOver(book, allowance, allowance.rolloverLimit, { start: at, end }, ended);
+  const isPaid = (book.subscription?.payment ?? null) === null;
+  if (allowance.rolloverLimit !== null) {
+    carryOver(book, { ...allowance, rolloverLimit: allowance.rolloverLimit }, { start: at, end }, ended, isPaid);
+  }
+  if (isPaid) {
+    grantPeriod(book, allowance, at);
+  } else {
+    book.replaceAllowance({ ...allowance, lastRefreshedAt: null, nextRefreshAt: end });
+  }
+}
+
+/** Grants what a refresh before the payment has not: from the given instant, or from the start of the current period. */
+export function grantOwed(
+  book: WalletBook,
+  allowance: AllowanceSnapshot,
+  from: Instant,
+  purchaseId: string | null,
+): void {
+  grantPeriod(book, allowance, later(currentPeriod(book, allowance).start, from), purchaseId);
+}
+
+/** Grants the current period's allowance as a lot that lives from the given instant until the period ends. */
+export function grantPeriod(
+  book: WalletBook,
+  allowance: AllowanceSnapshot,
+  at: Instant,
+  purchaseId: string | null = null,
+): void {
+  const { end } = currentPeriod(book, allowance);
   const source = book.bucketById(allowance.bucketId).facts.kind === 'PLAN' ? 'PLAN_GRANT' : 'ALLOWANCE';
   if (allowance.amount > ZERO) {
-    book.post(details('GRANT', source, at), ({ grant }) =>
-      grant({ ...newLot(book, allowance, { start: at, end }), source, amount: allowance.amount }, source),
-    );
+    book.post({ ...details('GRANT', source, at), purchaseId }, ({ grant }) => {
+      const lot = newLot(book, allowance, { start: at, end });
+      grant({ ...lot, source, amount: allowance.amount, purchaseId }, source);
+    });
   }
   book.replaceAllowance({ ...allowance, lastRefreshedAt: at, nextRefreshAt: end });
 }
@@ -59,28 +94,31 @@ export function refresh(book: WalletBook, allowance: AllowanceSnapshot, ended: r
 /** What nobody has pinned of the ended period's lots moves into one lot, up to the limit; the rest expires. */
 function carryOver(
   book: WalletBook,
-  allowance: AllowanceSnapshot,
-  limit: Micros,
+  allowance: AllowanceSnapshot & { readonly rolloverLimit: Micros },
   period: Period,
   ended: readonly DraftLot[],
+  isPaid: boolean,
 ): void {
+  const { rolloverLimit: limit } = allowance;
   const lot = newLot(book, allowance, period);
   const missedAPeriod = allowance.lastRefreshedAt !== null && allowance.nextRefreshAt < period.start;
   if (missedAPeriod) {
+    // Nobody has paid for the period that was missed.
+    if (!isPaid) return;
     const amount = smaller(limit, allowance.amount);
     if (amount === ZERO) return;
-    book.post(details('ROLLOVER', 'ROLLOVER', period.start), ({ grant }) =>
-      grant({ ...lot, source: 'ROLLOVER', amount }, 'ROLLOVER'),
+    book.post(details('ROLLOVER', ROLLOVER, period.start), ({ grant }) =>
+      grant({ ...lot, source: 'ROLLOVER', amount }, ROLLOVER),
     );
     return;
   }
   const parts = partsOf(ended, limit);
   if (parts.length > 0) {
     const amount = sum(parts.map((part) => part.amount));
-    book.post(details('ROLLOVER', 'ROLLOVER', period.start), ({ debitLot, grant }) => {
-      for (const part of parts) debitLot(part.lot, part.amount, 'ROLLOVER');
+    book.post(details('ROLLOVER', ROLLOVER, period.start), ({ debitLot, grant }) => {
+      for (const part of parts) debitLot(part.lot, part.amount, ROLLOVER);
       // The credits were there before: they repay no debt.
-      grant({ ...lot, source: 'ROLLOVER', amount, repaysDebt: false }, 'ROLLOVER');
+      grant({ ...lot, source: 'ROLLOVER', amount, repaysDebt: false }, ROLLOVER);
     });
   }
   for (const old of ended) expireLot(book, old, period.start);

@@ -1,44 +1,103 @@
-/** What the passing of time does to a subscription: its trial ends, its period ends. No credits move by that alone. */
-import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
-import { type Subscription, subscriptionAfter, type UpcomingEvent } from '../subscriptions/subscription.ts';
-import { billingPeriodSince } from '../time/calendar.ts';
-import { later } from '../time/instant.ts';
+/**
+ * What the passing of time does to a subscription: its trial ends, its period ends, a payment that is due is given up. No
+ * credits move by that alone. A period that costs something begins once it is paid.
+ */
+import { isFree, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import {
+  type PaymentDue,
+  type Subscription,
+  type SubscriptionEvent,
+  stateOf,
+  subscriptionAfter,
+  type UpcomingEvent,
+  upcomingEvent,
+} from '../subscriptions/subscription.ts';
+import { addDays, billingPeriodSince } from '../time/calendar.ts';
+import { type Instant, later } from '../time/instant.ts';
 import type { AllowanceSnapshot } from '../wallet/snapshot.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** A plan that no catalog knows any more is billed by the month. */
 const DEFAULT_INTERVAL = 'MONTH';
 
-export function postSubscriptionEvent(
-  book: WalletBook,
-  { event }: UpcomingEvent,
-  policies: SubscriptionPolicies,
-): void {
+export function postSubscriptionEvent(book: WalletBook, upcoming: UpcomingEvent, policies: SubscriptionPolicies): void {
   const before = book.subscription;
-  const after = before && subscriptionAfter(before, event);
+  const event = before && eventOf(before, upcoming, policies);
+  const payment = event === 'PAYMENT_DUE' ? paymentDue(book, upcoming.at, policies) : undefined;
+  const after = event && subscriptionAfter(before, event, payment);
   if (!after) throw new Error(`nothing is due on the subscription of wallet ${book.snapshot.id}`);
-  if (event === 'TRIAL_ENDS') {
-    book.changeSubscription(after);
-  } else if (after.status === 'CANCELED') {
+  if (after.status === 'CANCELED') {
     book.changeSubscription(after);
     book.replaceAllowances([]);
-  } else {
+  } else if (event === 'PAYMENT_DUE') {
+    fallDue(book, after, upcoming, policies);
+  } else if (event === 'PERIOD_ENDS') {
     renew(book, after, policies);
+  } else {
+    book.changeSubscription(after);
   }
+}
+
+/** It is charged at once, and given up after the days of grace, both counted from when somebody noticed. */
+function paymentDue({ now, snapshot }: WalletBook, since: Instant, { renewals }: SubscriptionPolicies): PaymentDue {
+  const graceEndsAt = addDays(now, renewals.graceDays, snapshot.timeZone);
+  return { since, graceEndsAt, failedAttempts: 0, nextAttemptAt: now, purchaseId: null };
+}
+
+/** When the next payment comes due by the passing of time; null where none does. */
+export function paymentDueAt(subscription: Subscription, policies: SubscriptionPolicies): Instant | null {
+  const upcoming = upcomingEvent(subscription);
+  if (!upcoming || subscription.cancelAtPeriodEnd) return null;
+  return eventOf(subscription, upcoming, policies) === 'PAYMENT_DUE' ? upcoming.at : null;
+}
+
+/** The end of a trial, or of a period that was not on trial, is a payment due where the plan that follows has a price. */
+function eventOf(
+  subscription: Subscription,
+  { event }: UpcomingEvent,
+  policies: SubscriptionPolicies,
+): SubscriptionEvent {
+  const plan = nextPlan(subscription, policies);
+  const costs = plan !== undefined && !isFree(plan);
+  const isPaidFor = event === 'TRIAL_ENDS' || (event === 'PERIOD_ENDS' && stateOf(subscription) === 'ACTIVE');
+  return costs && isPaidFor ? 'PAYMENT_DUE' : event;
+}
+
+const nextPlan = (
+  { scheduledPlanKey, planKey }: Subscription,
+  { plansEverSold }: SubscriptionPolicies,
+): PlanOffer | undefined => plansEverSold.get(scheduledPlanKey ?? planKey);
+
+/** Until it is paid nothing is granted; what rolls over does so now. */
+function fallDue(
+  book: WalletBook,
+  subscription: Subscription,
+  { at: since, event }: UpcomingEvent,
+  policies: SubscriptionPolicies,
+): void {
+  const { scheduledPlanKey, planKey, anchorDay } = subscription;
+  book.changeSubscription({ ...subscription, planKey: scheduledPlanKey ?? planKey, scheduledPlanKey: null });
+  if (scheduledPlanKey === null || event !== 'PERIOD_ENDS') return;
+  followBy(book, nextPlan(subscription, policies), since, anchorDay);
 }
 
 /**
  * The period that contains now begins, that of the plan which was to follow if there is one. Periods that passed unseen are
  * skipped: nobody paid for them and nothing was granted.
  */
-function renew(book: WalletBook, subscription: Subscription, { plansEverSold }: SubscriptionPolicies): void {
+function renew(book: WalletBook, subscription: Subscription, policies: SubscriptionPolicies): void {
   const { scheduledPlanKey, period: ended, anchorDay } = subscription;
-  const planKey = scheduledPlanKey ?? subscription.planKey;
-  const plan = plansEverSold.get(planKey);
+  const plan = nextPlan(subscription, policies);
   const interval = plan?.interval ?? DEFAULT_INTERVAL;
   const period = billingPeriodSince(interval, ended, book.now, anchorDay, book.snapshot.timeZone);
-  book.changeSubscription({ ...subscription, planKey, scheduledPlanKey: null, period });
-  if (scheduledPlanKey === null || !plan) return;
+  const planKey = scheduledPlanKey ?? subscription.planKey;
+  book.changeSubscription({ ...subscription, planKey, scheduledPlanKey: null, period, paidBy: null });
+  if (scheduledPlanKey !== null) followBy(book, plan, ended.end, anchorDay);
+}
+
+/** The allowances of a plan that follows take the place of those before, from the period that begins now. */
+function followBy(book: WalletBook, plan: PlanOffer | undefined, begins: Instant, anchorDay: number): void {
+  if (!plan) return;
   const allowances = plan.allowances.map(({ bucketKey, interval, credits, rolloverLimit }): AllowanceSnapshot => {
     const bucketId = book.requireBucket(bucketKey).facts.id;
     const before = book.allowances.find((allowance) => allowance.bucketId === bucketId);
@@ -50,7 +109,7 @@ function renew(book: WalletBook, subscription: Subscription, { plansEverSold }: 
       anchorDay,
       // The lot of the period that ends is still known by it, so that the new plan carries over what its limit lets it.
       lastRefreshedAt: before?.lastRefreshedAt ?? null,
-      nextRefreshAt: later(ended.end, before?.nextRefreshAt ?? ended.end),
+      nextRefreshAt: later(begins, before?.nextRefreshAt ?? begins),
     };
   });
   book.replaceAllowances(allowances);

@@ -1,17 +1,17 @@
 /**
- * A plan takes effect: its allowances take the place of those before. A bucket is filled once in a period: a free plan that is
- * selected again, or another free one, leaves what the running period has granted as it is, unless it gives more than the
- * highest amount that period has seen. Then, or where the plan was paid for, what is unspent is replaced. Credits that were
- * bought, given or rolled over are not touched, nor are those that holds have pinned.
+ * A plan takes effect: its allowances take the place of those before. A bucket is filled once in a period: a plan for which
+ * nothing is paid leaves what the running period has granted as it is, unless it gives more than the highest amount that
+ * period has seen. Then, or where it was paid for, what is unspent is replaced. Credits that were bought, given or rolled
+ * over are not touched, nor are those that holds have pinned or a dispute has frozen.
  */
 import type { Actor } from '../actor.ts';
 import { minus, ZERO } from '../credits/micros.ts';
-import { isFree, type PlanOffer } from '../subscriptions/plan-offer.ts';
+import type { PlanOffer } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AllowanceSnapshot } from '../wallet/snapshot.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import { transactionDetails } from './records.ts';
-import { isGranted, refresh } from './refresh-allowance.ts';
+import { grantPeriod, isGranted } from './refresh-allowance.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** The reason code of unspent plan credits that another plan's replace. */
@@ -22,10 +22,12 @@ export interface TakeUp {
   readonly anchorDay: number;
   /** True where buckets that the plan does not fill lose what the plan before granted. */
   readonly isUpgrade: boolean;
+  /** What has paid for it; null where it costs nothing. */
+  readonly purchaseId: string | null;
   readonly actor: Actor;
 }
 
-export function takeUpPlan(book: WalletBook, { plan, anchorDay, isUpgrade, actor }: TakeUp): void {
+export function takeUpPlan(book: WalletBook, { plan, anchorDay, isUpgrade, purchaseId, actor }: TakeUp): void {
   const running = runningLots(book);
   const replaced: DraftLot[] = [];
   const due: AllowanceSnapshot[] = [];
@@ -34,7 +36,7 @@ export function takeUpPlan(book: WalletBook, { plan, anchorDay, isUpgrade, actor
     const lots = running.filter(({ facts }) => facts.bucketId === bucketId);
     const [newest] = lots.toSorted((a, b) => b.expiresAt - a.expiresAt || b.facts.effectiveAt - a.facts.effectiveAt);
     const terms = { bucketId, interval, amount: credits, rolloverLimit, anchorDay };
-    if (newest && isFree(plan) && lots.some(({ facts }) => facts.granted >= credits)) {
+    if (newest && purchaseId === null && lots.some(({ facts }) => facts.granted >= credits)) {
       return { ...terms, lastRefreshedAt: newest.facts.effectiveAt, nextRefreshAt: newest.expiresAt };
     }
     replaced.push(...lots.map(({ lot }) => lot));
@@ -48,7 +50,7 @@ export function takeUpPlan(book: WalletBook, { plan, anchorDay, isUpgrade, actor
   }
   forfeit(book, replaced, actor);
   book.replaceAllowances(allowances);
-  for (const allowance of due) refresh(book, allowance);
+  for (const allowance of due) grantPeriod(book, allowance, book.now, purchaseId);
 }
 
 interface RunningLot {
@@ -68,7 +70,7 @@ function runningLots(book: WalletBook): RunningLot[] {
 
 function forfeit(book: WalletBook, lots: readonly DraftLot[], actor: Actor): void {
   const parts = lots
-    .map((lot) => ({ lot, amount: minus(lot.remaining, lot.pinned) }))
+    .map((lot) => ({ lot, amount: lot.frozen ? ZERO : minus(lot.remaining, lot.pinned) }))
     .filter(({ amount }) => amount > ZERO);
   if (parts.length === 0) return;
   const details = transactionDetails({ kind: 'EXPIRY', reasonCode: PLAN_CHANGE, actor, effectiveAt: book.now });

@@ -93,6 +93,8 @@ export class WalletBook {
   allowances: readonly AllowanceSnapshot[];
   windows: Windows;
   subscription: Subscription | null;
+  /** When the next charge is due while nobody is there to pay; null where none is. */
+  nextChargeAt: Instant | null = null;
   /** True once other allowances have taken the place of all there were. */
   allowancesReplaced = false;
   /** True once lots, allowances or holds changed, so that the next transition must be looked up again. */

@@ -21,6 +21,17 @@ export type NewsKind = PurchaseNews['kind'];
 /** What happens to a purchase's credits, in this order: they are given, kept from being spent, free again, taken back. */
 export type PurchaseEffect = 'FULFIL' | 'FREEZE' | 'RELEASE' | 'REVOKE';
 
+/** What a purchase of a plan pays for. */
+export interface PlanSale {
+  readonly planKey: string;
+  /** A subscription's first period, another plan for the rest of a period, or the period that follows. */
+  readonly purpose: 'BEGINNING' | 'CHANGE' | 'RENEWAL';
+  /** The plan that a change takes the place of. */
+  readonly fromPlanKey: string | null;
+  /** The start of the period that is changed in, or the instant at which the renewal came due: it holds for that alone. */
+  readonly periodStart: Instant | null;
+}
+
 /** Everything that later news depends on. */
 export interface PurchaseState {
   readonly status: PurchaseStatus;
@@ -32,7 +43,7 @@ export interface PurchaseState {
 
 export interface PurchaseLot {
   readonly lot: LotSnapshot;
-  /** What of it has expired unspent. */
+  /** What of it has left unspent: by its expiry, or as the plan changed or its period ended. */
   readonly expired: Micros;
 }
 
@@ -47,6 +58,10 @@ export interface PurchaseSnapshot extends PurchaseState {
   /** The bucket that its lots go to; null for plans, which fill buckets by their allowances. */
   readonly bucketKey: string | null;
   readonly expiresAfterDays: number | null;
+  /** Null for what is no plan. */
+  readonly plan: PlanSale | null;
+  /** When the wallet's newest entry counts; nothing is posted to count before it. */
+  readonly lastEffectiveAt: Instant | null;
   /** The lots that it has made. */
   readonly lots: readonly PurchaseLot[];
 }

@@ -1,14 +1,25 @@
 /** A plan as it is subscribed to, and how two of them compare. */
 import type { Plan } from '../catalog/catalog.ts';
 
-export type PlanOffer = Pick<Plan, 'price' | 'interval' | 'trialDays' | 'allowances'>;
+export type PlanOffer = Pick<Plan, 'name' | 'price' | 'interval' | 'trialDays' | 'allowances'>;
 
 /** What the catalog says about subscribing. */
 export interface SubscriptionPolicies {
+  /** The version of the catalog that they are of. */
+  readonly catalogVersion: number;
   /** By key. */
   readonly plansOnSale: ReadonlyMap<string, PlanOffer>;
   /** All that were ever on sale, in their newest form: subscriptions outlive the plans on sale. */
   readonly plansEverSold: ReadonlyMap<string, PlanOffer>;
+  readonly renewals: RenewalPolicies;
+}
+
+/** What happens where a renewal is not paid. */
+export interface RenewalPolicies {
+  /** How many days after one attempt that failed the next one follows; none after the last. */
+  readonly retryDays: readonly number[];
+  /** How many days after a payment has come due a subscription ends for want of it. */
+  readonly graceDays: number;
 }
 
 export const isFree = ({ price }: PlanOffer): boolean => price.amountMinor === 0n;

@@ -3,6 +3,7 @@ import { type SelectedPlan, selectPlan } from '../../operations/select-plan.ts';
 import { builder } from '../builder.ts';
 import { decodeId, decodeOptionalId } from '../ids.ts';
 import { loadWritten } from '../loading/rows.ts';
+import { loadSubscription } from '../loading/subscriptions.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { PlanChangeTimeEnum } from '../types/enums.ts';
 import { PlanSubscriptionRef } from '../types/plan-subscription.ts';
@@ -16,13 +17,19 @@ const SelectPlanInputRef = builder.inputType('SelectPlanInput', {
     organizationId: t.id({ description: 'Who subscribes. An API key may leave it out.' }),
     planId: t.id({
       required: true,
-      description: 'A free plan on sale. The present one takes back a change that was to follow.',
+      description:
+        'A plan on sale. The present one takes back a change that was to follow, or pays what is due for it.',
     }),
     idempotencyKey: t.string({ required: true, description: 'As for `debit`.' }),
     when: t.field({
       type: PlanChangeTimeEnum,
       description:
         'Without it: NOW for a first plan or an upgrade (a higher price per year, or at the same price more credits a month), PERIOD_END for everything else. A first plan is NOW.',
+    }),
+    prorationAt: t.field({
+      type: 'DateTime',
+      description:
+        'The `prorationAt` of a preview: its price holds for 10 minutes within its billing period. Without it what is due is worked out for now.',
     }),
   }),
 });
@@ -33,17 +40,19 @@ const SelectPlanPayloadRef = builder.objectRef<SelectedPlan>('SelectPlanPayload'
     subscription: t.field({
       type: PlanSubscriptionRef,
       nullable: true,
-      description: 'The subscription as it is now.',
-      resolve: ({ subscriptionId: id }, _args, context, info) =>
-        loadWritten(context, info, (query) =>
-          context.services.prisma.planSubscription.findUnique({ ...query, where: { id } }),
-        ),
+      description: 'The subscription as it is now; null before a first plan is paid.',
+      resolve: ({ organizationId }, _args, context, info) => loadSubscription(context, info, organizationId),
     }),
     purchase: t.field({
       type: PurchaseRef,
       nullable: true,
-      description: 'What has to be paid for it; null for a free plan.',
-      resolve: () => null,
+      description: 'What is to be paid for it at its `checkoutUrl`; the plan begins once it is. Null where nothing is.',
+      resolve: ({ purchaseId: id }, _args, context, info) =>
+        id === null
+          ? null
+          : loadWritten(context, info, (query) =>
+              context.services.prisma.purchase.findUnique({ ...query, where: { id } }),
+            ),
     }),
     wallet: t.field({
       type: WalletRef,
@@ -56,6 +65,8 @@ const SelectPlanPayloadRef = builder.objectRef<SelectedPlan>('SelectPlanPayload'
 });
 
 const SelectPlanResult = resultUnion('SelectPlanResult', SelectPlanPayloadRef, [
+  'PaymentFailed',
+  'PlanLimitReached',
   'IdempotencyKeyReused',
   'WalletFrozen',
   'Conflict',
@@ -67,7 +78,7 @@ builder.mutationField('selectPlan', (t) =>
   t.field({
     type: SelectPlanResult,
     description:
-      'Begins a subscription to a free plan, or changes its plan now or at the end of the period. A change now replaces what is unspent of the plan’s credits in each bucket that the new plan fills with more than the running period has seen, by the new plan’s; other buckets refresh with the next period. Credits that were bought, given or rolled over stay. Needs billing:write; audited.',
+      'Begins a subscription, or changes its plan now or at the end of the period. A free plan, and the trial of one with a price, begin at once; a plan with a price begins when its `purchase` is paid: in full from no plan or a free one, and for the rest of the period, less what was paid for it, from another (see `planChangePreview`). A purchase that is paid when the subscription is no longer what it was begun for goes back. A change now replaces what is unspent of the plan’s credits in each bucket by the new plan’s, where it is paid or gives more than the running period has seen; a change to a cheaper plan pays no money back. Credits that were bought, given or rolled over stay. PlanLimitReached where the organization has more than the plan allows. Needs billing:write; audited.',
     args: { input: t.arg({ type: SelectPlanInputRef, required: true, description: 'Which plan.' }) },
     resolve: (_root, { input }, { services, caller }) =>
       selectPlan(services, signedIn(caller), {
@@ -75,6 +86,7 @@ builder.mutationField('selectPlan', (t) =>
         planKey: decodeId('Plan', input.planId),
         idempotencyKey: input.idempotencyKey,
         when: input.when,
+        prorationAt: input.prorationAt,
       }),
   }),
 );

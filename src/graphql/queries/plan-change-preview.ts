@@ -7,10 +7,9 @@ import { PlanChangeTimeEnum } from '../types/enums.ts';
 import { MoneyRef } from '../types/money.ts';
 import { resultUnion } from '../types/result.ts';
 
-const nothing = ({ renewal: { currency } }: PlanChangePreview) => ({ amountMinor: 0n, currency });
-
 const PlanChangePreviewRef = builder.objectRef<PlanChangePreview>('PlanChangePreview').implement({
-  description: 'What selecting a plan would do at this moment. Nothing is reserved.',
+  description:
+    'What selecting a plan would do at this moment. `prorationAt` given to `selectPlan` keeps the price for 10 minutes.',
   fields: (t) => ({
     prorationAt: t.field({
       type: 'DateTime',
@@ -24,13 +23,15 @@ const PlanChangePreviewRef = builder.objectRef<PlanChangePreview>('PlanChangePre
     }),
     dueNow: t.field({
       type: MoneyRef,
-      description: 'What would be charged at once: nothing, for only free plans can be selected.',
-      resolve: nothing,
+      description:
+        'What is to be paid for the plan to begin: its price, and from another plan with a price the difference for the rest of the period by whole seconds, rounded up. 0 for free plans, trials, and what follows at the end of the period.',
+      resolve: ({ dueNow }) => dueNow,
     }),
     credited: t.field({
       type: MoneyRef,
-      description: 'What would be credited for the rest of the period that was paid: nothing, as for `dueNow`.',
-      resolve: nothing,
+      description:
+        'What was paid for the rest of the present period and counts towards `dueNow` already, rounded down. Nothing is paid out.',
+      resolve: ({ credited }) => credited,
     }),
     nextRenewal: t.field({
       type: MoneyRef,

@@ -143,6 +143,7 @@ describe('the policies that posting needs', () => {
         commandCeiling: credits('5'),
         latenessDays: 2,
         holds: { defaultSeconds: 60, maxSeconds: 3_600, graceSeconds: 30 },
+        renewals: { retryDays: [1], graceDays: 5 },
         receipts: { issuer: 'R' },
         refunds: { expiredLots: 'NEW_LOT', graceDays: 9, spentCredits: 'DEBT' },
       },
@@ -158,11 +159,38 @@ describe('the policies that posting needs', () => {
       defaultExpiryDays: new Map([['promotional', 90]]),
       planTerms: new Map([['free', { dailyCreditCap: credits('1000'), overdraft: credits('7.5'), frequencyCaps: [] }]]),
       plansOnSale: new Map([
-        ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
-        ['team', { price: { amountMinor: 900n, currency: 'USD' }, interval: 'YEAR', trialDays: 0, allowances: [] }],
+        [
+          'free',
+          {
+            name: 'Plan',
+            price: { amountMinor: 0n, currency: 'USD' },
+            interval: 'MONTH',
+            trialDays: 0,
+            allowances: [],
+          },
+        ],
+        [
+          'team',
+          {
+            name: 'Plan',
+            price: { amountMinor: 900n, currency: 'USD' },
+            interval: 'YEAR',
+            trialDays: 0,
+            allowances: [],
+          },
+        ],
       ]),
       plansEverSold: new Map([
-        ['free', { price: { amountMinor: 0n, currency: 'USD' }, interval: 'MONTH', trialDays: 0, allowances: [] }],
+        [
+          'free',
+          {
+            name: 'Plan',
+            price: { amountMinor: 0n, currency: 'USD' },
+            interval: 'MONTH',
+            trialDays: 0,
+            allowances: [],
+          },
+        ],
       ]),
       promoCodes: new Map([['WELCOME', WELCOME]]),
       countsUnits: false,
@@ -173,6 +201,7 @@ describe('the policies that posting needs', () => {
         { planKey: 'team', frequencyCaps: [] },
       ],
       holds: { defaultLife: 60_000, maxLife: 3_600_000, heldGrace: 30_000 },
+      renewals: { retryDays: [1], graceDays: 5 },
       receiptIssuer: 'R',
       spentCredits: 'DEBT',
       frozenGraceDays: 9,

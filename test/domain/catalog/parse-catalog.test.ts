@@ -119,6 +119,7 @@ rates:
       commandCeiling: credits('1000000000'),
       latenessDays: 7,
       holds: { defaultSeconds: 900, maxSeconds: 604_800, graceSeconds: 86_400 },
+      renewals: { retryDays: [1, 2, 3], graceDays: 7 },
       receipts: { issuer: 'R' },
       refunds: { expiredLots: 'NEW_LOT', graceDays: 30, spentCredits: 'REFUSE' },
     });

@@ -209,7 +209,13 @@ describe('while something is owed', () => {
       { bucketKey: 'monthly_plan', interval: 'MONTH', credits: credits('3'), rolloverLimit: null },
     ] as const;
     const plansOnSale = {
-      renewed: { price: { amountMinor: 0n, currency: 'USD' }, trialDays: 0, interval: 'MONTH', allowances },
+      renewed: {
+        name: 'Renewed',
+        price: { amountMinor: 0n, currency: 'USD' },
+        trialDays: 0,
+        interval: 'MONTH',
+        allowances,
+      },
     } as const;
     const books = wallet()
       .under(policies({ overdraft: '10', plansOnSale }))

@@ -26,7 +26,7 @@ const pages = aTieredRate('page', 'GRADUATED', [
 ]);
 const tokens = aRate('token', '0.5', { freeUnits: '100' });
 const FOR_FREE = { amountMinor: 0n, currency: 'USD' };
-const YEARLY = { price: FOR_FREE, trialDays: 0, interval: 'YEAR', allowances: [] } as const;
+const YEARLY = { name: 'Yearly', price: FOR_FREE, trialDays: 0, interval: 'YEAR', allowances: [] } as const;
 const wallet = () =>
   aWallet()
     .at(NOW)

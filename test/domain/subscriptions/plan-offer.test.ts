@@ -12,6 +12,7 @@ interface Terms {
 
 function aPlan({ cents = 0n, currency = 'USD', interval = 'MONTH', daily = '0', monthly = '0' }: Terms): PlanOffer {
   return {
+    name: 'Plan',
     price: { amountMinor: cents, currency },
     interval,
     trialDays: 0,

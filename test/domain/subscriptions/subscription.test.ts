@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  type PaymentDue,
   type Subscription,
   type SubscriptionEvent,
   type SubscriptionState,
@@ -16,21 +17,28 @@ const EVENTS: readonly SubscriptionEvent[] = [
   'CHANGE_PLAN',
   'TRIAL_ENDS',
   'PERIOD_ENDS',
+  'PAYMENT_DUE',
+  'PAID',
+  'PAYMENT_FAILS',
+  'GRACE_ENDS',
   'CANCEL_NOW',
   'CANCEL_AT_PERIOD_END',
   'RESUME',
 ];
 
 /** Written out by hand, in the order of the events; "-" is forbidden. */
+// biome-ignore format: one line a state
 const MATRIX: Readonly<Record<SubscriptionState, readonly string[]>> = {
-  NONE: ['ACTIVE', 'TRIALING', '-', '-', '-', '-', '-', '-'],
-  TRIALING: ['-', '-', 'TRIALING', 'ACTIVE', 'TRIALING', 'CANCELED', 'TRIALING_ENDING', '-'],
-  TRIALING_ENDING: ['-', '-', '-', 'ACTIVE_ENDING', 'CANCELED', 'CANCELED', '-', 'TRIALING'],
-  ACTIVE: ['-', '-', 'ACTIVE', '-', 'ACTIVE', 'CANCELED', 'ACTIVE_ENDING', '-'],
-  ACTIVE_ENDING: ['-', '-', '-', '-', 'CANCELED', 'CANCELED', '-', 'ACTIVE'],
-  PAST_DUE: ['-', '-', '-', '-', '-', 'CANCELED', 'PAST_DUE_ENDING', '-'],
-  PAST_DUE_ENDING: ['-', '-', '-', '-', 'CANCELED', 'CANCELED', '-', 'PAST_DUE'],
-  CANCELED: ['ACTIVE', '-', '-', '-', '-', '-', '-', '-'],
+  NONE: ['ACTIVE', 'TRIALING', '-', '-', '-', '-', '-', '-', '-', '-', '-', '-'],
+  TRIALING: ['ACTIVE', '-', 'TRIALING', 'ACTIVE', 'TRIALING', 'TRIALING_DUE', '-', '-', '-', 'CANCELED', 'TRIALING_ENDING', '-'],
+  TRIALING_ENDING: ['-', '-', '-', 'ACTIVE_ENDING', 'CANCELED', 'CANCELED', '-', '-', '-', 'CANCELED', '-', 'TRIALING'],
+  TRIALING_DUE: ['-', '-', '-', '-', '-', '-', 'ACTIVE', 'CANCELED', 'CANCELED', 'CANCELED', '-', '-'],
+  ACTIVE: ['ACTIVE', '-', 'ACTIVE', '-', 'ACTIVE', 'ACTIVE_DUE', '-', '-', '-', 'CANCELED', 'ACTIVE_ENDING', '-'],
+  ACTIVE_ENDING: ['ACTIVE', '-', '-', '-', 'CANCELED', '-', '-', '-', '-', 'CANCELED', '-', 'ACTIVE'],
+  ACTIVE_DUE: ['-', '-', '-', '-', '-', '-', 'ACTIVE', 'PAST_DUE', 'CANCELED', 'CANCELED', '-', '-'],
+  PAST_DUE: ['-', '-', '-', '-', '-', '-', 'ACTIVE', 'PAST_DUE', 'CANCELED', 'CANCELED', 'PAST_DUE_ENDING', '-'],
+  PAST_DUE_ENDING: ['-', '-', '-', '-', 'CANCELED', '-', 'ACTIVE_ENDING', 'PAST_DUE_ENDING', 'CANCELED', 'CANCELED', '-', 'PAST_DUE'],
+  CANCELED: ['ACTIVE', '-', '-', '-', '-', '-', '-', '-', '-', '-', '-', '-'],
 };
 const STATES = Object.keys(MATRIX) as SubscriptionState[];
 const CELLS = STATES.flatMap((state) =>
@@ -47,13 +55,25 @@ const subscription = (changes: Partial<Subscription> = {}): Subscription => ({
   trialEndsAt: null,
   cancelAtPeriodEnd: false,
   scheduledPlanKey: null,
+  payment: null,
+  paidBy: null,
   ...changes,
 });
 
+const GRACE_ENDS = at('2026-03-07T00:00:00');
+const DUE: PaymentDue = {
+  since: END,
+  graceEndsAt: GRACE_ENDS,
+  failedAttempts: 0,
+  nextAttemptAt: END,
+  purchaseId: null,
+};
+
 function inState(state: SubscriptionState): Subscription {
   const cancelAtPeriodEnd = state.endsWith('_ENDING');
-  const status = state.replace('_ENDING', '') as Subscription['status'];
-  return subscription({ status, cancelAtPeriodEnd });
+  const status = state.replace(/_(ENDING|DUE)$/, '').replace(/^PAST$/, 'PAST_DUE') as Subscription['status'];
+  const isUnpaid = state.endsWith('_DUE') || status === 'PAST_DUE';
+  return subscription({ status, cancelAtPeriodEnd, payment: isUnpaid ? DUE : null });
 }
 
 describe('a subscription', () => {
@@ -64,7 +84,7 @@ describe('a subscription', () => {
   it.each(CELLS.filter(([state]) => state !== 'NONE'))('of state %s is changed by %s to: %s', (state, event, next) => {
     const before = inState(state);
     expect(stateOf(before)).toBe(state);
-    const after = subscriptionAfter(before, event);
+    const after = subscriptionAfter(before, event, event === 'PAYMENT_DUE' ? DUE : undefined);
     expect(after === null ? '-' : stateOf(after)).toBe(next);
   });
 
@@ -84,7 +104,9 @@ describe('a subscription', () => {
     ['its period ends', {}, { at: END, event: 'PERIOD_ENDS' }],
     ['it ends', { cancelAtPeriodEnd: true }, { at: END, event: 'PERIOD_ENDS' }],
     ['it ends unpaid', { status: 'PAST_DUE', cancelAtPeriodEnd: true }, { at: END, event: 'PERIOD_ENDS' }],
-    ['nothing while a payment is missing', { status: 'PAST_DUE' }, null],
+    ['nothing while it is past due for want of anything to charge', { status: 'PAST_DUE' }, null],
+    ['the days of grace end', { status: 'PAST_DUE', payment: DUE }, { at: GRACE_ENDS, event: 'GRACE_ENDS' }],
+    ['the days of grace end, while a charge is awaited', { payment: DUE }, { at: GRACE_ENDS, event: 'GRACE_ENDS' }],
     ['nothing once it is canceled', { status: 'CANCELED' }, null],
     [
       'its trial ends',

@@ -163,7 +163,15 @@ function toKeyed(command: NaiveKeyed, wallet: WalletIds, ids: Ids): KeyedCommand
         description,
       };
     case 'subscribe': {
-      return { ...bound, ...audited, kind: 'subscribe', planKey: command.plan, when: command.when };
+      return {
+        ...bound,
+        ...audited,
+        kind: 'subscribe',
+        planKey: command.plan,
+        when: command.when,
+        prorationAt: null,
+        provider: 'none',
+      };
     }
   }
 }
@@ -188,6 +196,7 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
     case 'purchase-resolved':
       return { status: outcome.status, purchaseStatus: outcome.purchaseStatus, changed: outcome.changed };
     case 'collecting':
+    case 'plan-purchase-begun':
       throw new Error('the model charges nobody');
     case 'events':
       return { status: 'events', outcomes: outcome.outcomes.map((event) => toReply(event, ids)) as never };
@@ -198,7 +207,16 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
 
 type Told = Exclude<
   Outcome,
-  { readonly status: 'busy' | 'settled' | 'subscription-changed' | 'purchase-resolved' | 'collecting' | 'events' }
+  {
+    readonly status:
+      | 'busy'
+      | 'settled'
+      | 'subscription-changed'
+      | 'purchase-resolved'
+      | 'collecting'
+      | 'plan-purchase-begun'
+      | 'events';
+  }
 >;
 
 function toTold(outcome: Told, ids: Ids): Reply {

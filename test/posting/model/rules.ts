@@ -79,6 +79,7 @@ const offers = new Map(
   Object.entries(PLANS).map(([key, { allowances }]): [string, PlanOffer] => [
     key,
     {
+      name: key,
       price: { amountMinor: 0n, currency: 'EUR' },
       interval: 'MONTH',
       trialDays: 0,

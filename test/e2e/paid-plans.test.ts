@@ -1,0 +1,542 @@
+/** Plans with a price: paid at a checkout, renewed by charges that nobody is there for, changed for what is left of a period. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeId } from '../../src/graphql/ids.ts';
+import type { ChargeAnswer, PaymentProvider } from '../../src/payments/provider.ts';
+import {
+  ApplyCatalogDocument,
+  CancelSubscriptionDocument,
+  ChangePlanDocument,
+  type ChangePlanMutation,
+  CreateOrganizationDocument,
+  CreateProjectDocument,
+  DebitDocument,
+  LedgerDocument,
+  PlanChangePreviewDocument,
+  type PurchasePartsFragment,
+  PurchasesDocument,
+  SubscriptionDocument,
+  type SubscriptionStateFragment,
+  WalletStateDocument,
+} from '../generated/documents.ts';
+import { expectSoundBooks } from '../support/books.ts';
+import { demoWith } from '../support/catalog-files.ts';
+import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
+import { advanceTo, aKey, anApiKey, grant } from '../support/given.ts';
+
+const PLANS = `plans:
+  - key: basic
+    name: Basic
+    price: { amountMinor: 1000, currency: USD }
+    allowances: [{ bucket: monthly_plan, interval: MONTH, credits: 100, rolloverLimit: 40 }]
+  - key: plus
+    name: Plus
+    price: { amountMinor: 3000, currency: USD }
+    allowances:
+      - { bucket: monthly_plan, interval: MONTH, credits: 400 }
+      - { bucket: daily_free, interval: DAY, credits: 5 }
+  - key: plus_yearly
+    name: Plus, yearly
+    price: { amountMinor: 30000, currency: USD }
+    interval: YEAR
+    allowances: [{ bucket: monthly_plan, interval: MONTH, credits: 400 }]
+  - key: europe
+    name: Europe
+    price: { amountMinor: 2000, currency: EUR }
+    allowances: []
+  - key: tried
+    name: Tried
+    price: { amountMinor: 2000, currency: USD }
+    trialDays: 14
+    allowances: [{ bucket: monthly_plan, interval: MONTH, credits: 200 }]
+  - key: gratis
+    name: Gratis
+    price: { amountMinor: 0, currency: USD }
+    allowances: [{ bucket: monthly_plan, interval: MONTH, credits: 10 }]
+    limits: [{ key: projects, max: 1 }]
+`;
+
+/** Answers charges as a test says; everything else is the sandbox's. */
+class ScriptedCharges {
+  answers: (ChargeAnswer | 'UNAVAILABLE' | 'LOST')[] = [];
+  readonly asked: string[] = [];
+
+  script(payments: PaymentProvider): void {
+    const charge = payments.charge.bind(payments);
+    payments.charge = async (request) => {
+      this.asked.push(request.purchaseId);
+      const answer = this.answers.shift();
+      if (answer === 'UNAVAILABLE') throw new Error('the provider is away');
+      if (answer === 'LOST') {
+        await charge(request);
+        throw new Error('the answer was lost');
+      }
+      return answer ?? charge(request);
+    };
+  }
+}
+
+const DECLINED: ChargeAnswer = { status: 'DECLINED', code: 'card_declined' };
+const START = '2041-01-10T09:00:00Z';
+
+let gateway: TestGateway;
+let operator: TestClient;
+const charges = new ScriptedCharges();
+beforeAll(async () => {
+  gateway = await startTestGateway();
+  operator = gateway.as(gateway.demo.tokens.operator);
+  const { applyCatalog } = await operator.run(ApplyCatalogDocument, { input: { yaml: demoWith(['plans:\n', PLANS]) } });
+  if (applyCatalog.__typename !== 'ApplyCatalogPayload') throw new Error(JSON.stringify(applyCatalog));
+  charges.script(gateway.gateway.services.payments);
+});
+afterAll(async () => {
+  await gateway[Symbol.asyncDispose]();
+});
+
+interface Account {
+  readonly id: string;
+  readonly slug: string;
+  readonly client: TestClient;
+}
+
+async function anAccount(now = START, timeZone = 'UTC'): Promise<Account> {
+  const slug = `o-${aKey()}`;
+  const { createOrganization } = await operator.run(CreateOrganizationDocument, {
+    input: { slug, name: 'O', timeZone, testClock: true },
+  });
+  if (createOrganization.__typename !== 'OrganizationPayload') throw new Error(JSON.stringify(createOrganization));
+  const { id } = createOrganization.organization;
+  await advanceTo(gateway, id, now);
+  return { id, slug, client: gateway.as(await anApiKey(gateway, id, 'MASTER')) };
+}
+
+type Answer = ChangePlanMutation['selectPlan'];
+interface Choice {
+  readonly when?: 'NOW' | 'PERIOD_END';
+  readonly prorationAt?: string;
+  readonly idempotencyKey?: string;
+}
+
+async function select({ client }: Account, plan: string, choice: Choice = {}): Promise<Answer> {
+  const input = { planId: encodeId('Plan', plan), idempotencyKey: aKey(), ...choice };
+  return (await client.run(ChangePlanDocument, { input })).selectPlan;
+}
+
+/** The purchase that selecting the plan begins. */
+async function toPay(account: Account, plan: string, choice?: Choice): Promise<PurchasePartsFragment> {
+  const answer = await select(account, plan, choice);
+  if (answer.__typename !== 'SelectPlanPayload' || !answer.purchase) throw new Error(JSON.stringify(answer));
+  return answer.purchase;
+}
+
+async function press({ checkoutUrl }: Pick<PurchasePartsFragment, 'checkoutUrl'>, button: string): Promise<void> {
+  const { status } = await fetch(`${checkoutUrl}/${button}`, { method: 'POST' });
+  expect(status).toBe(200);
+}
+
+/** An account whose plan is paid. */
+async function paying(plan: string, now?: string, timeZone?: string): Promise<Account> {
+  const account = await anAccount(now, timeZone);
+  await press(await toPay(account, plan), 'pay');
+  return account;
+}
+
+async function subscriptionOf({ client, slug }: Account): Promise<SubscriptionStateFragment | null> {
+  return (await client.run(SubscriptionDocument, { slug })).organization?.subscription ?? null;
+}
+
+/** Newest first. */
+async function purchasesOf({ client, slug }: Account): Promise<PurchasePartsFragment[]> {
+  const { organization } = await client.run(PurchasesDocument, { slug, first: 50 });
+  return (organization?.purchases?.edges ?? []).map(({ node }) => node);
+}
+
+async function history({ client, slug }: Account): Promise<string[]> {
+  const { organization } = await client.run(LedgerDocument, { slug, first: 100 });
+  const entries = (organization?.wallet?.ledger.edges ?? []).map(({ node }) => node).toReversed();
+  return entries.map(
+    ({ reasonCode, direction, amount, effectiveAt }) =>
+      `${reasonCode} ${direction === 'DEBIT' ? '-' : ''}${amount} ${effectiveAt.slice(0, 10)}`,
+  );
+}
+
+async function balance({ client, slug }: Account): Promise<string | undefined> {
+  const { organization } = await client.run(WalletStateDocument, { slug });
+  return organization?.wallet?.totalAvailable;
+}
+
+const debit = async ({ client }: Account, amount: string) =>
+  (await client.run(DebitDocument, { input: { idempotencyKey: aKey(), amount } })).debit;
+const cancel = async ({ client }: Account, atPeriodEnd: boolean) =>
+  (await client.run(CancelSubscriptionDocument, { input: { atPeriodEnd } })).cancelSubscription;
+const preview = async ({ id, client }: Account, plan: string, when?: 'NOW' | 'PERIOD_END') =>
+  (
+    await client.run(PlanChangePreviewDocument, {
+      organizationId: id,
+      planId: encodeId('Plan', plan),
+      ...(when ? { when } : {}),
+    })
+  ).planChangePreview;
+
+describe('a first plan with a price', () => {
+  it('is shown before, begins when its checkout is paid, and names its receipt and entries', async () => {
+    const account = await anAccount();
+    expect(await preview(account, 'basic')).toMatchObject({
+      dueNow: { amountMinor: 1000 },
+      credited: { amountMinor: 0 },
+      nextRenewal: { amountMinor: 1000 },
+      nextRenewalAt: '2041-02-10T00:00:00.000Z',
+      creditsGranted: '100',
+    });
+    const answer = await select(account, 'basic');
+    expect(answer).toMatchObject({
+      __typename: 'SelectPlanPayload',
+      subscription: null,
+      purchase: { kind: 'PLAN', status: 'PENDING', price: { amountMinor: 1000 }, receiptNumber: null, credits: '0' },
+    });
+    expect(await debit(account, '1')).toMatchObject({ __typename: 'SubscriptionRequired' });
+    const [purchase] = await purchasesOf(account);
+    if (!purchase) throw new Error('no purchase');
+    await press(purchase, 'pay');
+    await press(purchase, 'pay');
+    expect(await subscriptionOf(account)).toMatchObject({
+      plan: { key: 'basic' },
+      status: 'ACTIVE',
+      anchorDay: 10,
+      currentPeriodEnd: '2041-02-10T00:00:00.000Z',
+    });
+    const [paid] = await purchasesOf(account);
+    expect(paid).toMatchObject({ status: 'PAID', entries: [{ reasonCode: 'PLAN_GRANT', amount: '100' }] });
+    expect(paid?.receiptNumber).toMatch(/^R-\d+$/);
+    const receipt = await (await fetch(paid?.receiptUrl ?? '')).text();
+    expect(receipt).toContain('Basic plan: a month');
+    expect(await balance(account)).toBe('100');
+    await expectSoundBooks(gateway.database, account.id);
+  });
+
+  it('is one purchase under one key, and stays a refusal where its checkout is declined', async () => {
+    const account = await anAccount();
+    const idempotencyKey = aKey();
+    const first = await toPay(account, 'basic', { idempotencyKey });
+    expect(await select(account, 'basic', { idempotencyKey })).toMatchObject({
+      replayed: true,
+      purchase: { id: first.id, checkoutUrl: first.checkoutUrl },
+    });
+    expect(await select(account, 'plus', { idempotencyKey })).toMatchObject({ __typename: 'IdempotencyKeyReused' });
+    await press(first, 'decline');
+    expect(await subscriptionOf(account)).toBeNull();
+    expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['FAILED']);
+  });
+
+  it('that is paid twice begins once; the money of the other goes back', async () => {
+    const account = await anAccount();
+    const [one, other] = [await toPay(account, 'basic'), await toPay(account, 'plus')];
+    await press(one, 'pay');
+    await press(other, 'pay');
+    expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
+    expect(await balance(account)).toBe('100');
+  });
+
+  it('takes the place of a free one in full, with a period of its own', async () => {
+    const account = await anAccount();
+    await select(account, 'gratis');
+    await advanceTo(gateway, account.id, '2041-01-20T00:00:00Z');
+    expect(await preview(account, 'basic')).toMatchObject({
+      dueNow: { amountMinor: 1000 },
+      creditsGranted: '100',
+      creditsForfeited: '10',
+      nextRenewalAt: '2041-02-20T00:00:00.000Z',
+    });
+    await press(await toPay(account, 'basic'), 'pay');
+    expect(await subscriptionOf(account)).toMatchObject({
+      anchorDay: 20,
+      currentPeriodEnd: '2041-02-20T00:00:00.000Z',
+    });
+    expect(await balance(account)).toBe('100');
+  });
+});
+
+describe('a renewal', () => {
+  it('charges at the boundary, once a period, and grants from there; what rolls over does so first', async () => {
+    const account = await paying('basic', '2041-01-31T09:00:00Z', 'Europe/Berlin');
+    await debit(account, '20');
+    await advanceTo(gateway, account.id, '2041-04-01T00:00:00Z');
+    expect(await history(account)).toEqual([
+      'PLAN_GRANT 100 2041-01-31',
+      'USAGE -20 2041-01-31',
+      'ROLLOVER -40 2041-02-27',
+      'ROLLOVER 40 2041-02-27',
+      'EXPIRY -40 2041-02-27',
+      'PLAN_GRANT 100 2041-02-27',
+      'EXPIRY -40 2041-03-30',
+      'ROLLOVER -40 2041-03-30',
+      'ROLLOVER 40 2041-03-30',
+      'EXPIRY -60 2041-03-30',
+      'PLAN_GRANT 100 2041-03-30',
+    ]);
+    expect(
+      (await purchasesOf(account)).map(({ kind, status, price }) => `${kind} ${status} ${price.amountMinor}`),
+    ).toEqual(['PLAN PAID 1000', 'PLAN PAID 1000', 'PLAN PAID 1000']);
+    expect(await subscriptionOf(account)).toMatchObject({
+      status: 'ACTIVE',
+      currentPeriodStart: '2041-03-30T23:00:00.000Z',
+      currentPeriodEnd: '2041-04-29T22:00:00.000Z',
+    });
+    await expectSoundBooks(gateway.database, account.id);
+  });
+
+  it('of a year leaves its months alone', async () => {
+    const account = await paying('plus_yearly');
+    await advanceTo(gateway, account.id, '2042-01-09T00:00:00Z');
+    expect(await purchasesOf(account)).toHaveLength(1);
+    expect((await history(account)).at(-1)).toBe('PLAN_GRANT 400 2041-12-10');
+    await advanceTo(gateway, account.id, '2042-01-10T00:00:01Z');
+    expect(await purchasesOf(account)).toHaveLength(2);
+    expect(await subscriptionOf(account)).toMatchObject({ currentPeriodEnd: '2043-01-10T00:00:00.000Z' });
+  });
+
+  it('that is declined makes it past due: nothing is granted or spent, and each retry follows its schedule', async () => {
+    const account = await paying('plus');
+    await grant(gateway, account.id, 'purchased', '50');
+    charges.answers = [DECLINED];
+    await advanceTo(gateway, account.id, '2041-02-10T00:00:01Z');
+    expect(await subscriptionOf(account)).toMatchObject({ status: 'PAST_DUE' });
+    expect(await debit(account, '1')).toMatchObject({ __typename: 'SubscriptionRequired' });
+    expect(await balance(account)).toBe('50');
+    charges.answers = [DECLINED];
+    await advanceTo(gateway, account.id, '2041-02-11T12:00:00Z');
+    expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['FAILED', 'FAILED', 'PAID']);
+    await advanceTo(gateway, account.id, '2041-02-13T12:00:00Z');
+    expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['PAID', 'FAILED', 'FAILED', 'PAID']);
+    expect(await subscriptionOf(account)).toMatchObject({
+      status: 'ACTIVE',
+      currentPeriodStart: '2041-02-10T00:00:00.000Z',
+      currentPeriodEnd: '2041-03-10T00:00:00.000Z',
+    });
+    expect(await balance(account)).toBe('455');
+  });
+
+  it('that is declined to the end of the days of grace ends it, after a bounded number of attempts', async () => {
+    const account = await paying('basic');
+    charges.answers = Array.from({ length: 20 }, () => DECLINED);
+    await advanceTo(gateway, account.id, '2041-02-16T23:00:00Z');
+    expect(await subscriptionOf(account)).toMatchObject({ status: 'PAST_DUE' });
+    await advanceTo(gateway, account.id, '2041-06-01T00:00:00Z');
+    charges.answers = [];
+    expect(await subscriptionOf(account)).toMatchObject({ status: 'CANCELED' });
+    expect((await purchasesOf(account)).filter(({ status }) => status === 'FAILED')).toHaveLength(4);
+  });
+
+  it('can be paid at a checkout while it is past due', async () => {
+    const account = await paying('basic');
+    charges.answers = [DECLINED];
+    await advanceTo(gateway, account.id, '2041-02-10T06:00:00Z');
+    expect(await select(account, 'plus')).toMatchObject({ __typename: 'Conflict', currentState: 'PAST_DUE' });
+    await press(await toPay(account, 'basic'), 'pay');
+    expect(await subscriptionOf(account)).toMatchObject({
+      status: 'ACTIVE',
+      currentPeriodEnd: '2041-03-10T00:00:00.000Z',
+    });
+    expect(await balance(account)).toBe('140');
+    await advanceTo(gateway, account.id, '2041-03-01T00:00:00Z');
+    expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['PAID', 'FAILED', 'PAID']);
+  });
+
+  it.each(['UNAVAILABLE', 'LOST'] as const)('whose answer does not come (%s) is charged once', async (failure) => {
+    const account = await paying('basic');
+    charges.answers = [failure];
+    await expect(advanceTo(gateway, account.id, '2041-02-10T00:00:01Z')).rejects.toThrow();
+    expect(await subscriptionOf(account)).toMatchObject({ status: 'ACTIVE' });
+    await advanceTo(gateway, account.id, '2041-02-10T00:00:05Z');
+    expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['PAID', 'PAID']);
+    expect(await balance(account)).toBe('140');
+  });
+
+  it('is not charged where it is canceled at the end of the period', async () => {
+    const account = await paying('basic');
+    await cancel(account, true);
+    await advanceTo(gateway, account.id, '2041-02-10T00:00:01Z');
+    expect(await subscriptionOf(account)).toMatchObject({ status: 'CANCELED' });
+    expect(await purchasesOf(account)).toHaveLength(1);
+  });
+
+  it('goes on after months in which nobody was there with the period of now', async () => {
+    const account = await paying('plus');
+    await gateway.gateway.services.sql`
+      UPDATE organization SET test_clock_offset_ms = test_clock_offset_ms + 100 * 86400000::bigint WHERE slug = ${account.slug}`;
+    await advanceTo(gateway, account.id, '2041-04-21T00:00:00Z');
+    expect(await purchasesOf(account)).toHaveLength(2);
+    expect(await subscriptionOf(account)).toMatchObject({
+      status: 'ACTIVE',
+      currentPeriodStart: '2041-04-10T00:00:00.000Z',
+      currentPeriodEnd: '2041-05-10T00:00:00.000Z',
+    });
+    expect(await balance(account)).toBe('405');
+  });
+});
+
+describe('a change of plan', () => {
+  it('upward costs the difference for the rest of the period, as its preview says, and replaces what is unspent', async () => {
+    const account = await paying('basic');
+    await grant(gateway, account.id, 'purchased', '7');
+    await debit(account, '30');
+    await advanceTo(gateway, account.id, '2041-01-25T12:00:00Z');
+    const shown = await preview(account, 'plus');
+    if (shown.__typename !== 'PlanChangePreview') throw new Error(JSON.stringify(shown));
+    // 15.5 of 30.625 days: 2,000 × 0.506122… is 1,012.24…
+    expect(shown).toMatchObject({
+      dueNow: { amountMinor: 1013, currency: 'USD' },
+      credited: { amountMinor: 506 },
+      nextRenewal: { amountMinor: 3000 },
+      nextRenewalAt: '2041-02-10T00:00:00.000Z',
+      creditsGranted: '405',
+      creditsForfeited: '70',
+    });
+    await advanceTo(gateway, account.id, '2041-01-25T12:09:00Z');
+    const purchase = await toPay(account, 'plus', { prorationAt: String(shown.prorationAt) });
+    expect(purchase.price.amountMinor).toBe(1013);
+    expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'basic' } });
+    await press(purchase, 'pay');
+    expect(await subscriptionOf(account)).toMatchObject({
+      plan: { key: 'plus' },
+      currentPeriodEnd: '2041-02-10T00:00:00.000Z',
+    });
+    expect(await balance(account)).toBe('412');
+    await expectSoundBooks(gateway.database, account.id);
+  });
+
+  it('does not keep the price of a preview for more than 10 minutes, or of one to come', async () => {
+    const account = await paying('basic');
+    await advanceTo(gateway, account.id, '2041-01-25T12:00:00Z');
+    const path = { __typename: 'InvalidInput', path: ['prorationAt'] };
+    expect(await select(account, 'plus', { prorationAt: '2041-01-25T11:49:00Z' })).toMatchObject(path);
+    expect(await select(account, 'plus', { prorationAt: '2041-01-25T13:00:00Z' })).toMatchObject(path);
+  });
+
+  it('that is paid after its period has ended goes back', async () => {
+    const account = await paying('basic');
+    await advanceTo(gateway, account.id, '2041-02-09T23:00:00Z');
+    const purchase = await toPay(account, 'plus');
+    expect(Number(purchase.price.amountMinor)).toBeLessThan(10);
+    await advanceTo(gateway, account.id, '2041-02-11T00:00:00Z');
+    await press(purchase, 'pay');
+    expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
+    expect(await balance(account)).toBe('140');
+  });
+
+  it('downward follows at the end of the period by itself; now it pays nothing back and takes nothing away', async () => {
+    const account = await paying('plus');
+    expect(await select(account, 'basic')).toMatchObject({
+      purchase: null,
+      subscription: { plan: { key: 'plus' }, scheduledPlan: { key: 'basic' } },
+    });
+    expect(await select(account, 'basic', { when: 'NOW' })).toMatchObject({
+      purchase: null,
+      subscription: { plan: { key: 'basic' }, scheduledPlan: null },
+    });
+    expect(await balance(account)).toBe('405');
+    await advanceTo(gateway, account.id, '2041-02-10T00:00:01Z');
+    expect((await purchasesOf(account)).map(({ price }) => price.amountMinor)).toEqual([1000, 3000]);
+  });
+
+  it('that follows at the end of the period is charged at its own price', async () => {
+    const account = await paying('basic');
+    await select(account, 'plus', { when: 'PERIOD_END' });
+    expect(await preview(account, 'plus', 'PERIOD_END')).toMatchObject({
+      dueNow: { amountMinor: 0 },
+      nextRenewal: { amountMinor: 3000 },
+    });
+    await advanceTo(gateway, account.id, '2041-02-10T00:00:01Z');
+    expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'plus' }, status: 'ACTIVE' });
+    expect((await purchasesOf(account)).map(({ price }) => price.amountMinor)).toEqual([3000, 1000]);
+    expect(await balance(account)).toBe('405');
+  });
+
+  it('to a yearly plan begins a year, less what is left of the month', async () => {
+    const account = await paying('plus');
+    await advanceTo(gateway, account.id, '2041-01-25T12:00:00Z');
+    const purchase = await toPay(account, 'plus_yearly', { when: 'NOW' });
+    // 3,000 × 0.506122… is 1,518.36…
+    expect(Number(purchase.price.amountMinor)).toBeGreaterThanOrEqual(30_000 - 1_518);
+    expect(Number(purchase.price.amountMinor)).toBeLessThan(30_000 - 1_510);
+    await press(purchase, 'pay');
+    expect(await subscriptionOf(account)).toMatchObject({
+      plan: { key: 'plus_yearly' },
+      currentPeriodEnd: '2042-01-10T00:00:00.000Z',
+    });
+  });
+
+  it('to another currency waits for the end of the period', async () => {
+    const account = await paying('basic');
+    expect(await select(account, 'europe', { when: 'NOW' })).toMatchObject({ currentState: 'OTHER_CURRENCY' });
+    expect(await select(account, 'europe', { when: 'PERIOD_END' })).toMatchObject({
+      subscription: { scheduledPlan: { key: 'europe' } },
+    });
+  });
+
+  it('to a plan that allows less than there is names the limit', async () => {
+    const account = await paying('basic');
+    for (const key of ['one', 'two']) await account.client.run(CreateProjectDocument, { input: { key, name: key } });
+    expect(await select(account, 'gratis')).toMatchObject({
+      __typename: 'PlanLimitReached',
+      key: 'projects',
+      limit: 1,
+      current: 2,
+    });
+  });
+});
+
+describe('the trial of a plan with a price', () => {
+  it('begins without a payment and becomes active by one', async () => {
+    const account = await anAccount();
+    expect(await preview(account, 'tried')).toMatchObject({ dueNow: { amountMinor: 0 } });
+    expect(await select(account, 'tried')).toMatchObject({ purchase: null, subscription: { status: 'TRIALING' } });
+    await debit(account, '50');
+    await advanceTo(gateway, account.id, '2041-01-25T00:00:00Z');
+    expect(await subscriptionOf(account)).toMatchObject({
+      status: 'ACTIVE',
+      anchorDay: 24,
+      currentPeriodEnd: '2041-02-24T00:00:00.000Z',
+    });
+    expect(await balance(account)).toBe('200');
+    expect((await purchasesOf(account)).map(({ price }) => price.amountMinor)).toEqual([2000]);
+  });
+
+  it('ends canceled where the payment is declined', async () => {
+    const account = await anAccount();
+    await select(account, 'tried');
+    charges.answers = [DECLINED];
+    await advanceTo(gateway, account.id, '2041-01-25T00:00:00Z');
+    expect(await subscriptionOf(account)).toMatchObject({ status: 'CANCELED' });
+  });
+
+  it('can be paid before it ends, and is not charged where it is canceled', async () => {
+    const [paid, canceled] = [await anAccount(), await anAccount()];
+    for (const account of [paid, canceled]) await select(account, 'tried');
+    await press(await toPay(paid, 'tried'), 'pay');
+    await cancel(canceled, true);
+    expect(await subscriptionOf(paid)).toMatchObject({
+      status: 'ACTIVE',
+      currentPeriodEnd: '2041-02-10T00:00:00.000Z',
+    });
+    for (const account of [paid, canceled]) await advanceTo(gateway, account.id, '2041-01-26T00:00:00Z');
+    expect(await purchasesOf(paid)).toHaveLength(1);
+    expect(await subscriptionOf(canceled)).toMatchObject({ status: 'CANCELED' });
+    expect(await purchasesOf(canceled)).toEqual([]);
+  });
+});
+
+describe('the money of a plan', () => {
+  it('that is disputed freezes what it granted; once it is lost the plan ends', async () => {
+    const account = await anAccount();
+    const purchase = await toPay(account, 'basic');
+    await press(purchase, 'pay');
+    await grant(gateway, account.id, 'purchased', '7');
+    await press(purchase, 'dispute');
+    expect(await balance(account)).toBe('7');
+    await press(purchase, 'dispute-lost');
+    expect(await balance(account)).toBe('7');
+    expect(await subscriptionOf(account)).toMatchObject({ status: 'CANCELED' });
+    expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['REFUNDED']);
+    await expectSoundBooks(gateway.database, account.id);
+  });
+});
