@@ -11,6 +11,7 @@ import { type Demo, seedDemo } from './demo/seed.ts';
 import { Authenticator } from './http/authenticate.ts';
 import { HttpServer } from './http/server.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
+import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
 import { JobRunner } from './jobs/runner.ts';
 import { settleDueWallets } from './jobs/settle-due-wallets.ts';
 import { newId } from './new-id.ts';
@@ -167,7 +168,11 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     });
     const runner =
       config.jobs && jobsUrl !== null
-        ? new JobRunner({ databaseUrl: jobsUrl, jobs: [settleDueWallets(services), collectPayments(services)], logger })
+        ? new JobRunner({
+            databaseUrl: jobsUrl,
+            jobs: [settleDueWallets(services), collectPayments(services), reconcilePurchases(services)],
+            logger,
+          })
         : null;
     const stop = once(async () => {
       stopping.abort();

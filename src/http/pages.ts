@@ -22,9 +22,12 @@ const STYLE = `
   .note { border-left: 4px solid var(--accent); padding: .5rem 1rem; background: #8881; }
   .note.off { border-color: var(--off); }
   form { display: inline; }
+  fieldset { border: 1px solid var(--line); border-radius: .4rem; margin: 0 0 1rem; padding: .5rem 1rem; }
+  label { display: flex; align-items: baseline; gap: .6rem; padding: .35rem 0; cursor: pointer; }
+  input { accent-color: var(--accent); flex: none; }
   button { font: inherit; padding: .6rem 1.25rem; margin: 0 .5rem .5rem 0; border: 1px solid var(--line); border-radius: .4rem; cursor: pointer; background: transparent; color: inherit; }
   button.primary { background: var(--accent); border-color: var(--accent); color: #fff; }
-  button:focus-visible, a:focus-visible { outline: 3px solid #e6a700; outline-offset: 2px; }
+  button:focus-visible, a:focus-visible, input:focus-visible { outline: 3px solid #e6a700; outline-offset: 2px; }
   table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
   th, td { text-align: left; padding: .4rem .5rem; border-bottom: 1px solid var(--line); }
   td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }

@@ -1,13 +1,17 @@
 /**
- * The sandbox provider's checkout page: Pay, Decline, Cancel, and for what was paid Refund, Dispute and its verdict. What
- * happens is reported to the gateway by a signed event, before the page answers; asking again reports the same again and
+ * The sandbox provider's checkout page: Pay with a card of the payer's choice, Decline, Cancel; Confirm or Settle where the
+ * card wants it; and for what was paid Refund, Dispute and its verdict. The page of a charge that nobody was there to pay is
+ * the same without the choice. What happens is reported to the gateway by a signed event, before the page answers; asking again reports the same again and
  * shows the same page.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatMoney } from '../domain/catalog/format-money.ts';
+import { DEFAULT_CARD } from '../payments/sandbox/cards.ts';
 import type { SandboxAction, SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
-import type { SandboxCheckout } from '../persistence/sandbox-checkouts.ts';
+import type { SandboxCheckout, SandboxStage } from '../persistence/sandbox-checkouts.ts';
+import { readBody } from './body.ts';
 import { escapeHtml, PAGE_HEADERS, renderPage } from './pages.ts';
+import { cardChoice, MAX_FORM_BYTES, namedCard, unknownCardBody } from './sandbox-cards.ts';
 
 /** Hands a signed event to the gateway's webhook, as the network would; the HTTP status that it answers. */
 export type DeliverEvent = (headers: Readonly<Record<string, string>>, body: string) => Promise<number>;
@@ -16,6 +20,8 @@ const PATH = /^\/checkout\/sandbox\/([\w-]{16,100})(?:\/(\w+(?:-\w+)?))?$/;
 
 const LABELS: Readonly<Record<SandboxAction, string>> = {
   pay: 'Pay',
+  confirm: 'Confirm',
+  settle: 'Settle',
   decline: 'Decline',
   cancel: 'Cancel',
   refund: 'Refund',
@@ -38,13 +44,21 @@ export async function serveSandboxCheckout(
   if (!isKnown || (action === null ? request.method !== 'GET' : request.method !== 'POST')) {
     return answer(response, 405, 'Not this way', '<p>Use the buttons of the checkout page.</p>');
   }
-  const checkout = action === null ? await provider.find(token) : await provider.act(token, action);
+  const card = action === 'pay' ? namedCard(await readBody(request, MAX_FORM_BYTES)) : null;
+  if (card === 'unknown') return answer(response, 400, 'Unknown card', unknownCardBody());
+  const checkout = await (action === null
+    ? provider.find(token)
+    : action === 'pay'
+      ? provider.pay(token, card)
+      : provider.act(token, action));
   if (!checkout) return answer(response, 404, 'No such checkout', '<p>There is no such checkout.</p>');
   // What has happened is shown only once the gateway knows of it: whoever opens the page of news that got lost tells it again.
   if (!(await reported(provider, deliver, checkout))) {
     return answer(response, 503, 'Try again', retryBody(action === null ? 'get' : 'post'));
   }
-  return answer(response, 200, standingOf(checkout).title, checkoutBody(checkout, token));
+  // Addresses are told from the page's own, wherever a proxy has put it.
+  const base = action === null ? `${token}/` : './';
+  return answer(response, 200, standingOf(checkout).title, checkoutBody(checkout, base));
 }
 
 /** Asks for the same again, the way this answer was asked for. */
@@ -75,12 +89,23 @@ const standing = (title: string, says: string | null, ...actions: readonly Sandb
   actions,
 });
 
+function waitingAt(stage: SandboxStage): Standing {
+  switch (stage) {
+    case 'OPEN':
+      return standing('Checkout', null, 'pay', 'decline', 'cancel');
+    case 'CONFIRMING':
+      return standing('Confirm', 'Confirm the payment: your bank asks for it.', 'confirm', 'decline', 'cancel');
+    case 'UNDER_WAY':
+      return standing('Under way', 'The money is under way. The credits come once it is settled.', 'settle', 'decline');
+  }
+}
+
 const PAID = 'Paid. The credits are in the wallet.';
 
-function standingOf({ outcome, refundEventId, disputeEventId, verdict }: SandboxCheckout): Standing {
+function standingOf({ outcome, stage, refundEventId, disputeEventId, verdict }: SandboxCheckout): Standing {
   switch (outcome) {
     case null:
-      return standing('Checkout', null, 'pay', 'decline', 'cancel');
+      return waitingAt(stage);
     case 'DECLINED':
       return standing('Declined', 'Declined. Nothing was charged and no credits were added.');
     case 'CANCELED':
@@ -95,18 +120,13 @@ function standingOf({ outcome, refundEventId, disputeEventId, verdict }: Sandbox
   }
 }
 
-function checkoutBody(checkout: SandboxCheckout, token: string): string {
+function checkoutBody(checkout: SandboxCheckout, base: string): string {
   const { description, amountMinor, currency, outcome } = checkout;
   const { says, isGood, actions } = standingOf(checkout);
   const heading = `<p class="brand">Sandbox checkout</p>
 <h1>${escapeHtml(description)}</h1>
 <p class="amount">${escapeHtml(formatMoney({ amountMinor, currency }))}</p>`;
-  const buttons = actions
-    .map((action) => {
-      const isPrimary = action === 'pay' ? ' class="primary"' : '';
-      return `<form method="post" action="${token}/${action}"><button${isPrimary}>${LABELS[action]}</button></form>`;
-    })
-    .join('');
+  const buttons = actions.map((action) => actionForm(action, base)).join('');
   const note = says === null ? '' : `<p class="note${isGood ? '' : ' off'}" role="status">${says}</p>\n`;
   const about =
     outcome === null
@@ -115,6 +135,13 @@ function checkoutBody(checkout: SandboxCheckout, token: string): string {
         ? '<p>What else the provider of this test payment could report:</p>\n'
         : '';
   return `${heading}\n${note}${about}${actions.length > 0 ? `<div>${buttons}</div>` : ''}`;
+}
+
+/** Whoever pays picks a card. */
+function actionForm(action: SandboxAction, base: string): string {
+  const choice = action === 'pay' ? cardChoice('Pay with this card', DEFAULT_CARD) : '';
+  const isPrimary = ['pay', 'confirm', 'settle'].includes(action) ? ' class="primary"' : '';
+  return `<form method="post" action="${base}${action}">${choice}<button${isPrimary}>${LABELS[action]}</button></form>`;
 }
 
 function answer(response: ServerResponse, status: number, title: string, body: string): void {

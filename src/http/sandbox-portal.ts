@@ -1,29 +1,68 @@
-/** The sandbox provider's portal: what an organization has paid, for whoever was given its address, until it expires. */
-import type { ServerResponse } from 'node:http';
+/**
+ * The sandbox provider's portal: what an organization has paid and the card that it is charged by, for whoever was given its
+ * address, until it expires.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatMoney } from '../domain/catalog/format-money.ts';
-import type { SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
+import type { SandboxPortal, SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
 import type { Payment } from '../persistence/sandbox-portal.ts';
+import { readBody } from './body.ts';
 import { escapeHtml, PAGE_HEADERS, renderPage } from './pages.ts';
+import { cardChoice, MAX_FORM_BYTES, namedCard, unknownCardBody } from './sandbox-cards.ts';
 
-const PATH = /^\/portal\/sandbox\/([\w.-]{1,200})$/;
+const PATH = /^\/portal\/sandbox\/([\w.-]{1,200})(\/card)?$/;
 
 export async function serveSandboxPortal(
   provider: SandboxProvider,
   path: string,
+  request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const [, token] = PATH.exec(path) ?? [];
-  const portal = token === undefined ? null : await provider.portalOf(token);
-  if (portal === null) {
-    const body = '<h1>No such portal</h1>\n<p>There is no such portal, or it is no longer open: ask for another.</p>';
-    response.writeHead(404, PAGE_HEADERS).end(renderPage({ title: 'No such portal', body }));
-    return;
-  }
-  const body = `<p class="brand">Sandbox portal</p>
-<h1>${escapeHtml(portal.name)}</h1>
+  const [, token, card] = PATH.exec(path) ?? [];
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (token === undefined || (card === undefined ? !isRead : request.method !== 'POST')) return notOpen(response);
+  return card === undefined ? showPortal(provider, token, response) : changeCard(provider, token, request, response);
+}
+
+async function showPortal(provider: SandboxProvider, token: string, response: ServerResponse): Promise<void> {
+  const portal = await provider.portalOf(token);
+  if (portal === null) return notOpen(response);
+  answer(response, 200, 'Payments', portalBody(portal, token));
+}
+
+/** The page is shown again afterwards, so that loading it anew changes nothing. */
+async function changeCard(
+  provider: SandboxProvider,
+  token: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const card = namedCard(await readBody(request, MAX_FORM_BYTES));
+  if (card === null || card === 'unknown') return answer(response, 400, 'Unknown card', unknownCardBody());
+  if (!(await provider.changeCard(token, card))) return notOpen(response);
+  response.writeHead(303, { location: `../${token}`, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
+  response.end();
+}
+
+const portalBody = (
+  { name, card, payments }: SandboxPortal,
+  token: string,
+): string => `<p class="brand">Sandbox portal</p>
+<h1>${escapeHtml(name)}</h1>
 <p>Test payments: no money has moved.</p>
-${portal.payments.length === 0 ? '<p class="note">Nothing was bought yet.</p>' : paymentsTable(portal.payments)}`;
-  response.writeHead(200, PAGE_HEADERS).end(renderPage({ title: 'Payments', body }));
+<h2>Card</h2>
+<p>Charged while nobody is there to pay: <code>${card}</code>.</p>
+<form method="post" action="${token}/card">${cardChoice('Charge this card', card)}<button class="primary">Change card</button></form>
+<h2>Payments</h2>
+${payments.length === 0 ? '<p class="note">Nothing was bought yet.</p>' : paymentsTable(payments)}`;
+
+function notOpen(response: ServerResponse): void {
+  const body = '<h1>No such portal</h1>\n<p>There is no such portal, or it is no longer open: ask for another.</p>';
+  answer(response, 404, 'No such portal', body);
+}
+
+function answer(response: ServerResponse, status: number, title: string, body: string): void {
+  response.writeHead(status, PAGE_HEADERS).end(renderPage({ title, body }));
 }
 
 const paymentsTable = (payments: readonly Payment[]): string => `<table>

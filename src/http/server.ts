@@ -121,8 +121,10 @@ function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
     if (sandbox !== null && path.startsWith('/checkout/sandbox/')) {
       return serveSandboxCheckout(sandbox, deliver, request, response);
     }
+    if (sandbox !== null && path.startsWith('/portal/sandbox/')) {
+      return serveSandboxPortal(sandbox, path, request, response);
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 404, 'not found');
-    if (sandbox !== null && path.startsWith('/portal/sandbox/')) return serveSandboxPortal(sandbox, path, response);
     if (path.startsWith('/receipts/')) return serveReceipt(services.sql, path, response);
     switch (path) {
       case '/':

@@ -8,8 +8,10 @@
 import { systemActor } from '../domain/actor.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { PurchaseNews } from '../domain/purchases/purchase.ts';
+import type { ChargeAnswer } from '../payments/provider.ts';
 import { unansweredCharges } from '../persistence/charges.ts';
-import { findOffSession, keepReference } from '../persistence/purchases.ts';
+import type { Queryable } from '../persistence/connection.ts';
+import { attachCheckout, findOffSession, keepReference } from '../persistence/purchases.ts';
 import { WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
 
@@ -39,7 +41,7 @@ async function chargePurchase(
   const answer = await payments.charge({ ...request, purchaseId, organizationId: tenant.organizationId });
   const news = newsOf(answer);
   if (news === null) {
-    if (answer.status === 'PENDING') await keepReference(sql, purchaseId, answer.reference);
+    if (answer.status === 'PENDING') await keepUnderWay(sql, purchaseId, answer);
     return;
   }
   // The reference of what is paid is kept with its credits: what has none is asked for again, as after a crash here.
@@ -48,7 +50,17 @@ async function chargePurchase(
   await engine.execute({ kind: 'resolve-purchase', ...tenant, actor, purchaseId, news, ...reference });
 }
 
-function newsOf(answer: Awaited<ReturnType<Services['payments']['charge']>>): PurchaseNews | null {
+/** What is under way may have a page where somebody can do something about it. */
+async function keepUnderWay(
+  sql: Queryable,
+  purchaseId: string,
+  { reference, url }: Extract<ChargeAnswer, { readonly status: 'PENDING' }>,
+): Promise<void> {
+  if (url === null) await keepReference(sql, purchaseId, reference);
+  else await attachCheckout(sql, purchaseId, { reference, url });
+}
+
+function newsOf(answer: ChargeAnswer): PurchaseNews | null {
   switch (answer.status) {
     case 'PAID':
       return { kind: 'PAID' };

@@ -7,11 +7,12 @@
  * catalog refuses that), PaymentFailed (the provider gives nothing back: nothing has changed). Throws Forbidden, the
  * provider's faults and the engine's.
  */
-import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
+import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
-import { findRefundable, tenantOfPurchase } from '../persistence/purchases.ts';
+import { tenantOfPurchase } from '../persistence/purchases.ts';
 import { tenantFor } from './authorize.ts';
+import { giveBack } from './give-back.ts';
 import { MAX_REASON_CHARACTERS } from './grant-credits.ts';
 import { checkIdempotencyKey, checkText, firstProblem } from './input-rules.ts';
 import { refusalOf } from './outcome.ts';
@@ -49,31 +50,6 @@ export async function refundPurchase(
     description: reason ?? null,
   });
   if (outcome.status !== 'refund-begun' && outcome.status !== 'replayed') return refusalOf(outcome);
-  const refusal = await giveBack(services, caller, tenant, purchaseId);
+  const refusal = await giveBack(services, actorOf(caller), tenant, purchaseId);
   return refusal ?? { purchaseId, replayed: outcome.status === 'replayed' };
-}
-
-/** Asks the provider, and posts what it says. Null once the money is given back, or will be by the provider's later news. */
-async function giveBack(
-  { engine, payments, sql }: Services,
-  caller: SignedInCaller,
-  tenant: Tenant,
-  purchaseId: string,
-): Promise<Refusal | null> {
-  const refundable = await findRefundable(sql, purchaseId);
-  if (!refundable) throw new Error(`the purchase ${purchaseId} is missing`);
-  const { status, isRequested, ...request } = refundable;
-  if (status === 'REFUNDED') return null;
-  // It was asked before, under this key, and the provider said no.
-  if (!isRequested) return { code: 'PAYMENT_FAILED', declineCode: null };
-  const answer = await payments.refund({ purchaseId, ...request });
-  if (answer.status === 'PENDING') return null;
-  const of = { ...tenant, actor: actorOf(caller), purchaseId };
-  const outcome = await engine.execute(
-    answer.status === 'REFUNDED'
-      ? { kind: 'resolve-purchase', ...of, news: { kind: 'REFUNDED' } }
-      : { kind: 'cancel-refund', ...of },
-  );
-  if (outcome.status !== 'purchase-resolved') return refusalOf(outcome);
-  return answer.status === 'DECLINED' ? { code: 'PAYMENT_FAILED', declineCode: answer.code } : null;
 }

@@ -31,13 +31,24 @@ export interface Declined {
 export type ChargeRequest = CheckoutRequest;
 
 /** PENDING: an event tells later whether it was paid. */
-export type ChargeAnswer = { readonly status: 'PAID' | 'PENDING'; readonly reference: string } | Declined;
+export type ChargeAnswer =
+  | { readonly status: 'PAID'; readonly reference: string }
+  /** With the provider's page of it where somebody can do something about it, as that of a checkout. */
+  | { readonly status: 'PENDING'; readonly reference: string; readonly url: string | null }
+  | Declined;
+
+/** A checkout or a charge that the provider was asked for. */
+export interface AskedPayment {
+  readonly purchaseId: string;
+  /** The provider's own id of it. */
+  readonly reference: string;
+}
 
 export type CheckoutAnswer = ({ readonly status: 'OPEN' } & Checkout) | Declined;
 
 export interface RefundRequest {
   readonly purchaseId: string;
-  /** The provider's own id of the checkout; null where there is none. */
+  /** The provider's own id of the checkout or charge; null where there is none. */
   readonly reference: string | null;
   /** All that was paid. */
   readonly amountMinor: bigint;
@@ -71,6 +82,8 @@ export interface PaymentProvider {
    * once and answers the same.
    */
   charge(request: ChargeRequest): Promise<ChargeAnswer>;
+  /** What has become of a payment, for news that got lost; null where nothing has yet. */
+  lookUp(payment: AskedPayment): Promise<PurchaseNews | null>;
   /** Gives the money back. Asked twice for one purchase it gives it back once and answers the same. */
   refund(request: RefundRequest): Promise<RefundAnswer>;
   /** Opens the provider's own page about the payments of an organization. */

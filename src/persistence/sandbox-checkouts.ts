@@ -1,7 +1,11 @@
-/** The sandbox payment provider's memory of its checkouts. */
+/** The sandbox payment provider's memory of its checkouts and charges. */
 import type { Queryable } from './connection.ts';
+import type { SandboxCard } from './sandbox-cards.ts';
 
 export type SandboxOutcome = 'PAID' | 'DECLINED' | 'CANCELED';
+
+/** How far a payment without an outcome is: OPEN to be paid, CONFIRMING by its payer, or UNDER_WAY with its money. */
+export type SandboxStage = 'OPEN' | 'CONFIRMING' | 'UNDER_WAY';
 
 export interface SandboxCheckout {
   readonly token: string;
@@ -9,6 +13,11 @@ export interface SandboxCheckout {
   readonly description: string;
   readonly amountMinor: bigint;
   readonly currency: string;
+  /** The card that was used; null before one was and where the payer named none. */
+  readonly card: SandboxCard | null;
+  /** True for what was charged while nobody was there to pay. */
+  readonly offSession: boolean;
+  readonly stage: SandboxStage;
   readonly outcome: SandboxOutcome | null;
   readonly eventId: string | null;
   /** What happened to the payment later, each by the id of the event that tells of it; null where it did not. */
@@ -26,6 +35,9 @@ interface Row {
   description: string;
   amount_minor: bigint;
   currency: string;
+  card: SandboxCard | null;
+  off_session: boolean;
+  stage: SandboxStage;
   outcome: SandboxOutcome | null;
   event_id: string | null;
   refund_event_id: string | null;
@@ -54,16 +66,73 @@ export async function findCheckout(sql: Queryable, token: string): Promise<Sandb
   return row ? checkoutOf(row) : null;
 }
 
-/** Ends the checkout unless it has ended; answers how it ended, now or before. */
+/**
+ * The charge of a purchase by the card, with what has become of it: the given one, or the one that was there already,
+ * whatever its card was.
+ */
+export async function insertCharge(
+  sql: Queryable,
+  charge: Pick<
+    SandboxCheckout,
+    'token' | 'purchaseId' | 'description' | 'amountMinor' | 'currency' | 'stage' | 'outcome'
+  > & { readonly card: SandboxCard; readonly eventId: string },
+): Promise<SandboxCheckout> {
+  const eventId = charge.outcome === null ? null : charge.eventId;
+  const [row] = await sql<Row[]>`
+    INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency, card, off_session, stage,
+      outcome, event_id, settled_at)
+    VALUES (${charge.token}, ${charge.purchaseId}, ${charge.description}, ${charge.amountMinor.toString()},
+      ${charge.currency}, ${charge.card}, true, ${charge.stage}, ${charge.outcome}, ${eventId},
+      CASE WHEN ${charge.outcome !== null} THEN now() END)
+    ON CONFLICT (purchase_id) DO UPDATE SET purchase_id = excluded.purchase_id
+    RETURNING *`;
+  if (!row) throw new Error('an upsert returns its row');
+  return checkoutOf(row);
+}
+
+export interface Settlement {
+  readonly outcome: SandboxOutcome;
+  /** The stages that can end so. */
+  readonly from: readonly SandboxStage[];
+  /** The card that is used now; null keeps what is known of it. */
+  readonly card: SandboxCard | null;
+  readonly eventId: string;
+}
+
+/**
+ * Ends the checkout unless it has ended or is at another stage; answers how things stand then. The card with which a
+ * checkout was paid is the organization's from then on.
+ */
 export async function settleCheckout(
   sql: Queryable,
   token: string,
-  outcome: SandboxOutcome,
-  eventId: string,
+  { outcome, from, card, eventId }: Settlement,
 ): Promise<SandboxCheckout | null> {
   await sql`
-    UPDATE sandbox_checkout SET outcome = ${outcome}, event_id = ${eventId}, settled_at = now()
-    WHERE token = ${token} AND outcome IS NULL`;
+    WITH settled AS (
+      UPDATE sandbox_checkout
+      SET outcome = ${outcome}, card = coalesce(${card}::text, card), event_id = ${eventId}, settled_at = now()
+      WHERE token = ${token} AND outcome IS NULL AND stage = ANY(${from}::text[])
+      RETURNING purchase_id, card, outcome, off_session
+    )
+    INSERT INTO sandbox_card (organization_id, card)
+    SELECT purchase.organization_id, settled.card
+    FROM settled JOIN purchase ON purchase.id = settled.purchase_id
+    WHERE settled.outcome = 'PAID' AND settled.card IS NOT NULL AND NOT settled.off_session
+    ON CONFLICT (organization_id) DO UPDATE SET card = excluded.card, changed_at = now()`;
+  return findCheckout(sql, token);
+}
+
+/** Lets an open checkout wait, with the card that was used. */
+export async function awaitCheckout(
+  sql: Queryable,
+  token: string,
+  card: SandboxCard,
+  stage: SandboxStage,
+): Promise<SandboxCheckout | null> {
+  await sql`
+    UPDATE sandbox_checkout SET card = ${card}, stage = ${stage}
+    WHERE token = ${token} AND outcome IS NULL AND stage = 'OPEN'`;
   return findCheckout(sql, token);
 }
 
@@ -97,10 +166,10 @@ export async function judgeCheckout(
   return findCheckout(sql, token);
 }
 
-/** The token of a purchase's checkout; null where it has none. */
-export async function tokenOfPurchase(sql: Queryable, purchaseId: string): Promise<string | null> {
-  const [row] = await sql<{ token: string }[]>`SELECT token FROM sandbox_checkout WHERE purchase_id = ${purchaseId}`;
-  return row?.token ?? null;
+/** The checkout or charge of a purchase; null where it has none. */
+export async function findCheckoutOf(sql: Queryable, purchaseId: string): Promise<SandboxCheckout | null> {
+  const [row] = await sql<Row[]>`SELECT * FROM sandbox_checkout WHERE purchase_id = ${purchaseId}`;
+  return row ? checkoutOf(row) : null;
 }
 
 function checkoutOf(row: Row): SandboxCheckout {
@@ -110,6 +179,9 @@ function checkoutOf(row: Row): SandboxCheckout {
     description: row.description,
     amountMinor: row.amount_minor,
     currency: row.currency,
+    card: row.card,
+    offSession: row.off_session,
+    stage: row.stage,
     outcome: row.outcome,
     eventId: row.event_id,
     refundEventId: row.refund_event_id,

@@ -294,7 +294,8 @@ function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecisi
         closed_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'closed')),
         provider_reference = coalesce(provider_reference, changed.reference),
         receipt_issuer = coalesce(changed.issuer, receipt_issuer),
-        receipt_sequence = coalesce(counter.last_number - changed.behind, receipt_sequence)
+        receipt_sequence = coalesce(counter.last_number - changed.behind, receipt_sequence),
+        check_at = DEFAULT, checks = DEFAULT
     FROM changed LEFT JOIN counter ON counter.issuer = changed.issuer
     WHERE purchase.id = changed.id`;
 }

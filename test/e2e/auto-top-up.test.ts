@@ -290,7 +290,7 @@ describe('the ceiling of a month', () => {
 describe('a charge whose answer is not there', () => {
   it('lets no second one begin while it is pending, and gives its credits once it is told to be paid', async () => {
     const customer = await aCustomer();
-    const charge = theProvider((purchaseId) => ({ status: 'PENDING', reference: `pending-${purchaseId}` }));
+    const charge = theProvider((purchaseId) => ({ status: 'PENDING', url: null, reference: `pending-${purchaseId}` }));
     await debit(customer.client, '60');
     await runJob();
     for (let index = 0; index < 5; index++) {

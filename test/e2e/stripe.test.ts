@@ -108,6 +108,7 @@ describe('a purchase', () => {
       'metadata[purchaseId]': purchaseId,
       'payment_intent_data[description]': 'Growth: 5500 credits, 500 of them bonus',
       'payment_intent_data[metadata][purchaseId]': purchaseId,
+      'payment_intent_data[setup_future_usage]': 'off_session',
       success_url: new URL('/billing', gateway.gateway.endpoint).toString(),
       cancel_url: new URL('/billing', gateway.gateway.endpoint).toString(),
     });

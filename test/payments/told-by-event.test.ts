@@ -50,3 +50,30 @@ describe('a checkout that completes', () => {
     expect(told('checkout.session.completed', { payment_status: 'unpaid', payment_intent: null })).toBeNull();
   });
 });
+
+describe('a payment', () => {
+  const types = ['payment_intent.succeeded', 'payment_intent.payment_failed', 'payment_intent.canceled'] as const;
+
+  it('that nobody was there to make tells what has become of it, and why it was declined', () => {
+    const metadata = { purchaseId: 'x', offSession: 'true' };
+    const error = { code: 'card_declined', decline_code: 'insufficient_funds' };
+    const intent = { id: 'pi_1', metadata, last_payment_error: error };
+    const failed = { kind: 'FAILED', declineCode: 'insufficient_funds' };
+    expect(types.map((type) => told(type, intent))).toEqual(
+      [{ kind: 'PAID' }, failed, failed].map((news) => ({ news, metadata, paymentIntent: 'pi_1' })),
+    );
+  });
+
+  it.each([
+    [{ code: 'authentication_required', decline_code: null }, 'authentication_required'],
+    [null, null],
+  ])('that failed for %j has the reason %s', (last_payment_error, declineCode) => {
+    const intent = { id: 'pi_1', metadata: { offSession: 'true' }, last_payment_error };
+    expect(told('payment_intent.payment_failed', intent)).toMatchObject({ news: { kind: 'FAILED', declineCode } });
+  });
+
+  it('of a checkout says nothing: its session does', () => {
+    const intent = { id: 'pi_1', metadata: { purchaseId: 'x' }, last_payment_error: null };
+    expect(types.map((type) => told(type, intent))).toEqual([null, null, null]);
+  });
+});

@@ -68,6 +68,7 @@ const ROWS = `
     VALUES ('${ID.wallet}', true, 1, 'starter', 1000, 'USD', '${ID.purchase}');
   INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency)
     VALUES ('token', '${ID.purchase}', 'Starter', 1000, 'USD');
+  INSERT INTO sandbox_card (organization_id, card) VALUES ('${ID.organization}', 'success');
   INSERT INTO payment_customer (organization_id, provider, reference) VALUES ('${ID.organization}', 'stripe', 'cus_1');
   INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, paid, effective_at, in_force,
       purchase_id, created_at) VALUES
@@ -260,6 +261,12 @@ describe('checks', () => {
       'purchase',
       `status = 'FAILED', paid_at = NULL, receipt_issuer = NULL, receipt_sequence = NULL, refund_requested_at = now()`,
     ],
+    ['purchase_checks', 'purchase', 'checks = -1'],
+    ['purchase_bucket', 'purchase', `kind = 'TOP_UP', bucket_key = NULL`],
+    ['sandbox_card_card', 'sandbox_card', `card = 'stolen'`],
+    ['sandbox_checkout_stage', 'sandbox_checkout', `stage = 'LOST', card = 'delayed'`],
+    ['sandbox_checkout_stage', 'sandbox_checkout', `stage = 'UNDER_WAY'`],
+    ['sandbox_checkout_off_session', 'sandbox_checkout', 'off_session = true'],
     ['lot_revoked', 'lot', 'revoked = true'],
     ['lot_revoked', 'lot', 'revoked = true, in_force = false, frozen = true'],
     ['membership_person', 'membership', 'user_id = NULL, invited_email = NULL'],
@@ -304,6 +311,7 @@ describe('checks', () => {
     ['allowance', 'amount_micros = 0, anchor_day = 31'],
     ['purchase', `paid_at = NULL, status = 'PENDING', receipt_issuer = NULL, receipt_sequence = NULL`],
     ['purchase', `status = 'DISPUTED', open_disputes = '{dispute}', refund_requested_at = now()`],
+    ['sandbox_checkout', `stage = 'CONFIRMING', card = 'requires_action'`],
     [
       'purchase',
       `kind = 'PLAN', bucket_key = NULL, plan_key = 'team', plan_purpose = 'CHANGE', from_plan_key = 'free', plan_period_start = now()`,
@@ -423,6 +431,7 @@ describe('unique', () => {
     ['auto_top_up_pkey', 'auto_top_up', 'true', { purchase_id: 'NULL' }],
     ['auto_top_up_purchase_id_key', 'auto_top_up', 'true', { wallet_id: `'${ID.otherWallet}'` }],
     ['sandbox_checkout_pkey', 'sandbox_checkout', 'true', { purchase_id: 'gen_random_uuid()' }],
+    ['sandbox_card_pkey', 'sandbox_card', 'true', {}],
     ['catalog_version_pkey', 'catalog_version', 'true', {}],
     ['audit_record_pkey', 'audit_record', 'true', {}],
     ['installation_secret_pkey', 'installation_secret', 'true', {}],

@@ -95,6 +95,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'membership_invitation',
         'membership_member',
         'organization_ahead',
+        'purchase_to_check',
         'purchase_unanswered',
         'wallet_next_charge',
         'wallet_settle',

@@ -9,12 +9,19 @@ import Stripe from 'stripe';
 
 type Json = Record<string, unknown>;
 
+/** What a customer's means of payment does when it is charged while nobody is there. */
+export type Card = 'pays' | 'declined' | 'needs_authentication' | 'needs_action' | 'processing';
+
 interface Payment {
   readonly id: string;
   readonly chargeId: string;
+  readonly customer: string;
   readonly amount: number;
   readonly metadata: Readonly<Record<string, string>>;
   paid: boolean;
+  /** While it is not paid. */
+  status: 'requires_payment_method' | 'requires_action' | 'processing' | 'canceled';
+  error: Json | null;
   refunded: number;
   disputed: boolean;
 }
@@ -24,6 +31,8 @@ interface Session {
   readonly url: string;
   readonly form: URLSearchParams;
   readonly payment: Payment;
+  /** While it is not paid. */
+  status: 'open' | 'complete' | 'expired';
 }
 
 export interface Asked {
@@ -60,15 +69,24 @@ const anId = (prefix: string): string => `${prefix}_${randomBytes(12).toString('
 class ApiError extends Error {
   readonly status: number;
   readonly body: Json;
-  constructor(status: number, type: string, code: string | null, message: string) {
+  constructor(status: number, type: string, code: string | null, message: string, details: Json = {}) {
     super(message);
     this.status = status;
-    this.body = { error: { type, message, ...(code === null ? {} : { code }) } };
+    this.body = { error: { type, message, ...(code === null ? {} : { code }), ...details } };
   }
 }
 
 const invalid = (code: string, message: string, status = 400): ApiError =>
   new ApiError(status, 'invalid_request_error', code, message);
+
+/** Why a card is declined; null for those that are not. */
+const DECLINES: Readonly<Record<Card, Json | null>> = {
+  pays: null,
+  declined: { code: 'card_declined', decline_code: 'insufficient_funds' },
+  needs_authentication: { code: 'authentication_required', decline_code: 'authentication_required' },
+  needs_action: null,
+  processing: null,
+};
 
 export class StripeStandIn implements AsyncDisposable {
   readonly secretKey = anId('sk_test');
@@ -77,6 +95,8 @@ export class StripeStandIn implements AsyncDisposable {
   readonly asked: Asked[] = [];
   readonly refunds: Json[] = [];
   mood: Mood = 'NORMAL';
+  /** The requests that are carried out and not answered: this method and path. */
+  unanswered: string | null = null;
   /** Whether the account has set its portal up. */
   hasPortal = true;
   /** What the next refunds become. */
@@ -86,6 +106,10 @@ export class StripeStandIn implements AsyncDisposable {
   readonly #sessions = new Map<string, Session>();
   /** Customers by id, with the organization that each is. */
   readonly customers = new Map<string, string | undefined>();
+  /** Payments without a session. */
+  readonly charges: Payment[] = [];
+  /** What each customer has left to be charged later, the newest first. */
+  readonly #methods = new Map<string, { readonly id: string; readonly card: Card }[]>();
   readonly #answers = new Map<string, { readonly request: string; readonly status: number; readonly body: Json }>();
 
   private constructor() {
@@ -125,10 +149,26 @@ export class StripeStandIn implements AsyncDisposable {
     return session;
   }
 
-  /** The buyer pays on the session's page; the event that tells. */
-  pay(session: Session): StripeEvent {
-    session.payment.paid = true;
+  /** The buyer pays on the session's page; the event that tells. Stripe keeps the card where the session asks for it. */
+  pay(session: Session, card: Card = 'pays'): StripeEvent {
+    const { payment, form } = session;
+    payment.paid = true;
+    const keeps = form.get('payment_intent_data[setup_future_usage]') === 'off_session';
+    if (keeps) this.leave(payment.customer, card);
     return this.sessionEvent('checkout.session.completed', session);
+  }
+
+  leave(customer: string, card: Card): void {
+    this.#methods.set(customer, [{ id: anId('pm'), card }, ...(this.#methods.get(customer) ?? [])]);
+  }
+
+  /** As Stripe does after a day. */
+  forgetKeys(): void {
+    this.#answers.clear();
+  }
+
+  intentEvent(type: 'succeeded' | 'payment_failed' | 'canceled', payment: Payment): StripeEvent {
+    return this.event(`payment_intent.${type}`, this.#intentObject(payment));
   }
 
   sessionEvent(type: string, session: Session, change: Json = {}): StripeEvent {
@@ -218,7 +258,7 @@ export class StripeStandIn implements AsyncDisposable {
       header('authorization') === `Bearer ${this.secretKey}`
         ? this.#answerOnce(asked, body)
         : { status: 401, body: new ApiError(401, 'invalid_request_error', null, 'Invalid API Key').body };
-    if (this.mood === 'MUTE') return void request.socket.destroy();
+    if (this.mood === 'MUTE' || this.unanswered === `${method} ${path}`) return void request.socket.destroy();
     response.writeHead(answer.status, { 'content-type': 'application/json', 'request-id': anId('req') });
     response.end(JSON.stringify(answer.body));
   }
@@ -249,19 +289,29 @@ export class StripeStandIn implements AsyncDisposable {
   }
 
   #answer({ method, path, form }: Asked): Json {
-    const [, resource, id] =
-      /^\/v1\/(checkout\/sessions|payment_intents|refunds|customers|billing_portal\/sessions)(?:\/(\w+))?$/.exec(
-        path,
+    const { pathname, searchParams } = new URL(path, 'http://stripe');
+    const [, resource, id, verb] =
+      /^\/v1\/(checkout\/sessions|payment_intents|refunds|customers|billing_portal\/sessions)(?:\/(\w+)(?:\/(\w+))?)?$/.exec(
+        pathname,
       ) ?? [];
-    switch (`${method} ${resource}${id === undefined ? '' : '/id'}`) {
+    const expand = [...searchParams.values()];
+    switch (`${method} ${resource}${id === undefined ? '' : '/id'}${verb === undefined ? '' : `/${verb}`}`) {
       case 'POST checkout/sessions':
         return this.#openSession(form);
       case 'GET checkout/sessions/id':
-        return this.#sessionObject(this.#sessionOf(id));
+        return this.#sessionObject(this.#sessionOf(id), expand);
+      case 'POST payment_intents':
+        return this.#charge(form);
+      case 'GET payment_intents':
+        return this.#chargesOf(searchParams);
       case 'GET payment_intents/id':
-        return this.#intentObject(this.#paymentOf(id));
+        return this.#intentObject(this.#paymentOf(id), expand);
+      case 'POST payment_intents/id/cancel':
+        return this.#cancel(this.#paymentOf(id));
       case 'POST customers':
         return this.#makeCustomer(form);
+      case 'GET customers/id/payment_methods':
+        return { object: 'list', data: this.#methodsOf(id ?? '').slice(0, Number(searchParams.get('limit') ?? 10)) };
       case 'POST billing_portal/sessions':
         return this.#openPortal(form);
       case 'POST refunds':
@@ -269,6 +319,49 @@ export class StripeStandIn implements AsyncDisposable {
       default:
         throw invalid('resource_missing', `Unrecognized request URL (${method}: ${path}).`, 404);
     }
+  }
+
+  #methodsOf(customer: string): Json[] {
+    return (this.#methods.get(customer) ?? []).map(({ id }) => ({ id, object: 'payment_method', customer }));
+  }
+
+  /** The newest first, those of sessions among them. */
+  #chargesOf(of: URLSearchParams): Json {
+    const payments = [...this.sessions.map((session) => session.payment), ...this.charges]
+      .filter(({ customer }) => customer === of.get('customer'))
+      .toReversed();
+    const limit = Number(of.get('limit') ?? 10);
+    return { object: 'list', data: payments.slice(0, limit).map((payment) => this.#intentObject(payment)) };
+  }
+
+  #charge(form: URLSearchParams): Json {
+    this.#checkCustomer(form);
+    const customer = form.get('customer') ?? '';
+    const method = this.#methods.get(customer)?.find(({ id }) => id === form.get('payment_method'));
+    if (!method) throw invalid('resource_missing', 'No such PaymentMethod');
+    if (form.get('confirm') !== 'true' || form.get('off_session') !== 'true') {
+      throw invalid('parameter_missing', 'Nobody is there to confirm it.');
+    }
+    const amount = Number(form.get('amount'));
+    if (amount < MINIMUM_AMOUNT) throw invalid('amount_too_small', 'The amount is below the minimum.');
+    const payment = aPayment(customer, amount, metadataIn(form, 'metadata'));
+    this.charges.push(payment);
+    payment.paid = method.card === 'pays';
+    if (method.card === 'processing') payment.status = 'processing';
+    if (method.card === 'needs_action') payment.status = 'requires_action';
+    const declined = DECLINES[method.card];
+    if (declined === null) return this.#intentObject(payment);
+    payment.error = { type: 'card_error', ...declined };
+    const details = { ...declined, payment_intent: this.#intentObject(payment) };
+    throw new ApiError(402, 'card_error', null, 'Your card was declined.', details);
+  }
+
+  #cancel(payment: Payment): Json {
+    if (payment.paid || ['processing', 'canceled'].includes(payment.status)) {
+      throw invalid('payment_intent_unexpected_state', 'You cannot cancel this PaymentIntent.');
+    }
+    payment.status = 'canceled';
+    return this.#intentObject(payment);
   }
 
   #makeCustomer(form: URLSearchParams): Json {
@@ -300,21 +393,16 @@ export class StripeStandIn implements AsyncDisposable {
     }
     const id = anId('cs_test');
     const metadata = metadataIn(form, 'payment_intent_data[metadata]');
-    const payment = {
-      id: anId('pi'),
-      chargeId: anId('ch'),
-      amount,
-      metadata,
-      paid: false,
-      refunded: 0,
-      disputed: false,
-    };
-    const session = { id, url: `https://checkout.stripe.com/c/pay/${id}`, form, payment };
+    const payment = aPayment(form.get('customer') ?? '', amount, metadata);
+    const session: Session = { id, url: `https://checkout.stripe.com/c/pay/${id}`, form, payment, status: 'open' };
     this.#sessions.set(id, session);
     return this.#sessionObject(session);
   }
 
-  #sessionObject({ id, url, form, payment }: Session): Json {
+  #sessionObject({ id, url, form, payment, status }: Session, expand: readonly string[] = []): Json {
+    const begun = payment.paid || status === 'complete';
+    const expanded = expand.some((name) => name.startsWith('payment_intent'));
+    const intent = expanded ? this.#intentObject(payment, ['latest_charge']) : payment.id;
     return {
       id,
       object: 'checkout.session',
@@ -324,14 +412,27 @@ export class StripeStandIn implements AsyncDisposable {
       metadata: metadataIn(form, 'metadata'),
       amount_total: payment.amount,
       currency: form.get('line_items[0][price_data][currency]'),
-      payment_intent: payment.paid ? payment.id : null,
+      payment_intent: begun ? intent : null,
       payment_status: payment.paid ? 'paid' : 'unpaid',
-      status: payment.paid ? 'complete' : 'open',
+      status: payment.paid ? 'complete' : status,
     };
   }
 
-  #intentObject({ id, amount, metadata, paid }: Payment): Json {
-    return { id, object: 'payment_intent', amount, metadata, status: paid ? 'succeeded' : 'requires_payment_method' };
+  #intentObject(
+    { id, chargeId, customer, amount, metadata, paid, status, error, refunded }: Payment,
+    expand: readonly string[] = [],
+  ): Json {
+    const charge = { id: chargeId, object: 'charge', refunded: refunded >= amount };
+    return {
+      id,
+      object: 'payment_intent',
+      customer,
+      amount,
+      metadata,
+      status: paid ? 'succeeded' : status,
+      last_payment_error: error,
+      latest_charge: paid ? (expand.includes('latest_charge') ? charge : chargeId) : null,
+    };
   }
 
   #refund(payment: Payment, form: URLSearchParams): Json {
@@ -361,11 +462,25 @@ export class StripeStandIn implements AsyncDisposable {
   }
 
   #paymentOf(id: string | undefined): Payment {
-    const payment = this.sessions.map((session) => session.payment).find((candidate) => candidate.id === id);
+    const payments = [...this.sessions.map((session) => session.payment), ...this.charges];
+    const payment = payments.find((candidate) => candidate.id === id);
     if (!payment) throw invalid('resource_missing', `No such payment_intent: ${id}`, 404);
     return payment;
   }
 }
+
+const aPayment = (customer: string, amount: number, metadata: Payment['metadata']): Payment => ({
+  id: anId('pi'),
+  chargeId: anId('ch'),
+  customer,
+  amount,
+  metadata,
+  paid: false,
+  status: 'requires_payment_method',
+  error: null,
+  refunded: 0,
+  disputed: false,
+});
 
 function metadataIn(form: URLSearchParams, prefix: string): Readonly<Record<string, string>> {
   const entries = [...form].flatMap(([name, value]) =>

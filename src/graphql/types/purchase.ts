@@ -48,7 +48,7 @@ export const PurchaseRef = builder.prismaObject('Purchase', {
     checkoutUrl: t.string({
       nullable: true,
       description:
-        'Where to pay, with a token that works once; null to those who may not buy and once the purchase has ended.',
+        'Where to pay, with a token that works once; for what is charged while nobody is there, where the provider waits for somebody, if it does. Null to those who may not buy and once the purchase has ended.',
       resolve: ({ checkoutUrl, status, organizationId }, _args, { caller, publicUrl }) => {
         if (status !== 'PENDING' || !may(caller, 'billing:write', organizationId)) return null;
         return checkoutUrl?.startsWith('/') ? publicUrl + checkoutUrl : checkoutUrl;

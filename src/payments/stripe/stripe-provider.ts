@@ -1,15 +1,18 @@
 /**
  * Stripe, through its official SDK. A checkout is a Checkout Session on Stripe's own page; whose purchase a payment is stands
- * in the metadata of session, payment and charge. An organization is one customer, made before its first checkout. Requests carry an idempotency key made of the purchase's id, so that one
- * whose answer was lost can be sent again: Stripe keeps such keys for a day.
+ * in the metadata of session, payment and charge. An organization is one customer, made before its first checkout, with
+ * whom Stripe keeps the means of payment; what is charged later is a payment without a session. Requests carry an idempotency
+ * key made of the purchase's id, so that one whose answer was lost can be sent again: Stripe keeps such keys for a day.
  */
 import type { Logger } from 'pino';
 import Stripe from 'stripe';
 import { z } from 'zod';
+import type { PurchaseNews } from '../../domain/purchases/purchase.ts';
 import { instant } from '../../domain/time/instant.ts';
 import type { Sql } from '../../persistence/connection.ts';
 import { findCustomer, keepCustomer } from '../../persistence/payment-customers.ts';
 import {
+  type AskedPayment,
   type ChargeAnswer,
   type ChargeRequest,
   type CheckoutAnswer,
@@ -23,6 +26,7 @@ import {
   type RefundRequest,
   UnverifiedEvent,
 } from '../provider.ts';
+import { declineCodeOf, OFF_SESSION, toldByIntent, toldBySession } from './payment-intents.ts';
 import { stripeAmount } from './stripe-amount.ts';
 import { toldByEvent } from './told-by-event.ts';
 
@@ -50,6 +54,8 @@ const TOLERANCE_SECONDS = 300;
 const PORTAL_LIFE_SECONDS = 300;
 /** A buyer waits for it; the SDK tries once more. */
 const TIMEOUT_MILLISECONDS = 10_000;
+/** Among how many of a customer's newest payments a charge is looked for that was asked for before: Stripe's most. */
+const NEWEST_PAYMENTS = 100;
 
 const eventBody = z.object({ id: z.string(), type: z.string(), data: z.object({ object: z.looseObject({}) }) });
 const purchaseMetadata = z.object({ purchaseId: z.uuid() });
@@ -97,7 +103,7 @@ export class StripeProvider implements PaymentProvider {
           client_reference_id: purchaseId,
           customer,
           metadata,
-          payment_intent_data: { description, metadata },
+          payment_intent_data: { description, metadata, setup_future_usage: 'off_session' },
           success_url: returnUrl,
           cancel_url: returnUrl,
         },
@@ -108,7 +114,7 @@ export class StripeProvider implements PaymentProvider {
     });
   }
 
-  /** With the means of payment that the customer used last. */
+  /** With the means of payment that the customer left last. */
   async charge({
     organizationId,
     purchaseId,
@@ -120,10 +126,12 @@ export class StripeProvider implements PaymentProvider {
     if (amount === null) return { status: 'DECLINED', code: 'amount_not_chargeable' };
     const customer = await this.#customerOf(organizationId);
     return this.#ask('charge a customer', async (): Promise<ChargeAnswer> => {
+      const earlier = await this.#chargeOf(customer, purchaseId);
+      if (earlier) return this.#answerOf(earlier);
       const { data } = await this.#stripe.customers.listPaymentMethods(customer, { limit: 1 });
       const [method] = data;
       if (!method) return { status: 'DECLINED', code: 'no_payment_method' };
-      const { id: reference, status } = await this.#stripe.paymentIntents.create(
+      const charge = this.#stripe.paymentIntents.create(
         {
           amount,
           currency: currency.toLowerCase(),
@@ -132,31 +140,79 @@ export class StripeProvider implements PaymentProvider {
           off_session: true,
           confirm: true,
           description,
-          metadata: { purchaseId },
+          metadata: { purchaseId, ...OFF_SESSION },
         },
         { idempotencyKey: `charge:${purchaseId}` },
       );
-      return { status: status === 'succeeded' ? 'PAID' : 'PENDING', reference };
+      return this.#answerOf(await charge.catch(declinedIntent));
     });
+  }
+
+  /**
+   * The payment that was asked for before, if it was. The idempotency key alone would not do: it is forgotten after a day, and
+   * refuses the request once the customer has left another means of payment.
+   */
+  async #chargeOf(customer: string, purchaseId: string): Promise<Stripe.PaymentIntent | undefined> {
+    const { data } = await this.#stripe.paymentIntents.list({ customer, limit: NEWEST_PAYMENTS });
+    return data.find(({ metadata }) => purchaseOf(metadata) === purchaseId);
+  }
+
+  async #answerOf(intent: Stripe.PaymentIntent): Promise<ChargeAnswer> {
+    const { id: reference, status } = intent;
+    switch (status) {
+      case 'succeeded':
+        return { status: 'PAID', reference };
+      case 'processing':
+        return { status: 'PENDING', reference, url: null };
+      case 'canceled':
+        return { status: 'DECLINED', code: declineCodeOf(intent) };
+      default:
+        return this.#giveUp(intent);
+    }
+  }
+
+  /** Nobody is there to try another card or to confirm: a charge that waits for that is closed, and can never be paid. */
+  async #giveUp(intent: Stripe.PaymentIntent): Promise<ChargeAnswer> {
+    const { id: reference } = intent;
+    const closed = await this.#stripe.paymentIntents.cancel(reference).catch((error: unknown) => {
+      if (isRefusal(error)) return this.#stripe.paymentIntents.retrieve(reference);
+      throw error;
+    });
+    if (closed.status === 'canceled') return { status: 'DECLINED', code: declineCodeOf(intent) };
+    return closed.status === 'succeeded' ? { status: 'PAID', reference } : { status: 'PENDING', reference, url: null };
+  }
+
+  async lookUp({ reference }: AskedPayment): Promise<PurchaseNews | null> {
+    const { news } = await this.#insist('tell about a payment', async () => ({
+      news: isIntent(reference)
+        ? toldByIntent(await this.#stripe.paymentIntents.retrieve(reference, { expand: ['latest_charge'] }))
+        : toldBySession(
+            await this.#stripe.checkout.sessions.retrieve(reference, { expand: ['payment_intent.latest_charge'] }),
+          ),
+    }));
+    return news;
   }
 
   /** Whatever of the payment has not gone back yet, so that an earlier refund of a part is no obstacle. */
   async refund({ purchaseId, reference }: RefundRequest): Promise<RefundAnswer> {
     if (reference === null) return { status: 'DECLINED', code: 'not_paid' };
     const answer = await this.#ask('refund a payment', async (): Promise<RefundAnswer> => {
-      const { payment_intent } = await this.#stripe.checkout.sessions.retrieve(reference);
+      const payment_intent = isIntent(reference) ? reference : await this.#paymentOf(reference);
       if (payment_intent === null) return { status: 'DECLINED', code: 'not_paid' };
       const refund = await this.#stripe.refunds.create(
-        {
-          payment_intent: typeof payment_intent === 'string' ? payment_intent : payment_intent.id,
-          metadata: { purchaseId },
-        },
+        { payment_intent, metadata: { purchaseId } },
         { idempotencyKey: `refund:${purchaseId}` },
       );
       return refundAnswer(refund);
     });
     const isDone = answer.status === 'DECLINED' && answer.code === 'charge_already_refunded';
     return isDone ? { status: 'REFUNDED' } : answer;
+  }
+
+  /** The payment of a checkout; null where none was begun. */
+  async #paymentOf(session: string): Promise<string | null> {
+    const { payment_intent: intent } = await this.#stripe.checkout.sessions.retrieve(session);
+    return typeof intent === 'string' ? intent : (intent?.id ?? null);
   }
 
   async openPortal(organizationId: string): Promise<PortalSession> {
@@ -244,6 +300,15 @@ export class StripeProvider implements PaymentProvider {
 /** Whether the request itself was at fault, or the card; not our key, our rate, another attempt under way, or the network. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof Stripe.errors.StripeInvalidRequestError || error instanceof Stripe.errors.StripeCardError;
+
+/** Stripe answers a charge that is declined at once by an error, with the payment as it is then. */
+function declinedIntent(error: unknown): Stripe.PaymentIntent {
+  if (error instanceof Stripe.errors.StripeCardError && error.payment_intent) return error.payment_intent;
+  throw error;
+}
+
+/** A charge is known by its payment, a checkout by its session. */
+const isIntent = (reference: string): boolean => reference.startsWith('pi_');
 
 function refundAnswer({ status, failure_reason }: Stripe.Refund): RefundAnswer {
   switch (status) {

@@ -1,6 +1,7 @@
 /** What an event of Stripe says about a purchase. Stripe's events are snapshots: an object as it was when they happened. */
 import type Stripe from 'stripe';
 import type { PurchaseNews } from '../../domain/purchases/purchase.ts';
+import { declineCodeOf, isOffSession } from './payment-intents.ts';
 
 export interface ToldNews {
   readonly news: PurchaseNews;
@@ -28,6 +29,11 @@ export function toldByEvent(event: Stripe.Event): ToldNews | ToldWarning | null 
       return ofSession(event.data.object, 'FAILED');
     case 'checkout.session.expired':
       return ofSession(event.data.object, 'EXPIRED');
+    case 'payment_intent.succeeded':
+      return ofCharge(event.data.object, { kind: 'PAID' });
+    case 'payment_intent.payment_failed':
+    case 'payment_intent.canceled':
+      return ofCharge(event.data.object, { kind: 'FAILED', declineCode: declineCodeOf(event.data.object) });
     case 'charge.refunded':
       return ofRefundedCharge(event.data.object);
     case 'refund.failed':
@@ -46,6 +52,11 @@ export function toldByEvent(event: Stripe.Event): ToldNews | ToldWarning | null 
 /** `client_reference_id` is not read: whoever opens a payment link may set it, and only metadata are the seller's alone. */
 function ofSession(session: Stripe.Checkout.Session, kind: 'PAID' | 'FAILED' | 'EXPIRED'): ToldNews {
   return { news: { kind }, metadata: session.metadata, paymentIntent: idOf(session.payment_intent) };
+}
+
+/** Payments of checkouts are told of by their sessions. */
+function ofCharge(intent: Stripe.PaymentIntent, news: PurchaseNews): ToldNews | null {
+  return isOffSession(intent) ? { news, metadata: intent.metadata, paymentIntent: intent.id } : null;
 }
 
 /** Parts add up: `refunded` is true once nothing of the payment is left. */
