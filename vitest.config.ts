@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 export default defineConfig({
   // The libraries load graphql as CommonJS; a second copy of it here would make every GraphQLError a stranger to them.
@@ -11,5 +12,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Two cores, and every file has a gateway or a database of its own.
     maxWorkers: 2,
+    // The files of a worker share its modules, which are loaded, and compiled by the engine, once: no module of the project
+    // keeps anything that a test could change for another. Every file has a database, and so a world, of its own.
+    isolate: false,
+    sequence: { sequencer: LongestFirst },
   },
 });
