@@ -8,8 +8,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // Two cores, and every file has a gateway or a database of its own.
     maxWorkers: 2,
     // The files of a worker share its modules, which are loaded, and compiled by the engine, once: no module of the project
