@@ -15,6 +15,8 @@ export default defineConfig({
     // The files of a worker share its modules, which are loaded, and compiled by the engine, once: no module of the project
     // keeps anything that a test could change for another. Every file has a database, and so a world, of its own.
     isolate: false,
+    // As a gateway is started: less is moved about while it is young.
+    execArgv: ['--max-semi-space-size=64'],
     sequence: { sequencer: LongestFirst },
   },
 });
