@@ -1,6 +1,5 @@
 /** The GraphQL endpoint over HTTP and SSE: Yoga with the guarded schema, limits, authentication and masked errors. */
 import { randomUUID } from 'node:crypto';
-import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 import { type GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import { createYoga, type FetchAPI, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Logger } from 'pino';
@@ -96,7 +95,8 @@ export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
     cors: false,
     logging: false,
     graphiql: options.graphiql && { title: 'Purser', defaultQuery: DEFAULT_QUERY, subscriptionsProtocol: 'WS' },
-    renderGraphiQL,
+    // Its page is megabytes of text, which a start that nobody asks for it need not read.
+    renderGraphiQL: async (options) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(options),
     maskedErrors: { maskError: (error) => maskError(error, options) },
     plugins: [
       authentication(options),

@@ -16,7 +16,7 @@ import { aKey, anOrganization, type Given } from '../support/given.ts';
 import { BareSocket, subscribe } from './streams.ts';
 
 /** Generous for a busy machine; what is not bounded takes minutes or for ever. */
-const QUICKLY_MILLISECONDS = 2_000;
+const QUICKLY_MILLISECONDS = 5_000;
 
 let gateway: TestGateway;
 let organization: Given;

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => gateway[Symbol.asyncDispose]());
 
-const SOON = { timeout: 15_000, interval: 50 };
+const SOON = { timeout: 30_000, interval: 50 };
 
 const sessions = (database: TestDatabase) =>
   query(
@@ -50,13 +50,19 @@ describe('a gateway with jobs', () => {
     for (const tenant of tenants) expect(await lateness(gateway.database, tenant, expiresAt)).toBeLessThan(7_000);
   });
 
-  it('posts it within a second where it knew of it', async () => {
-    const { tenants, expiresAt } = await expiringWallets(gateway.gateway.services, 1, 7_000);
+  it('posts it as soon as it is due where it knew of it', async () => {
+    // Spread over the pause between two runs: one that did not know would be late for some of them by more than half of it.
+    const due = await Promise.all(
+      [7_000, 8_000, 9_000, 10_000, 11_000].map((after) => expiringWallets(gateway.gateway.services, 1, after)),
+    );
+    const tenants = due.flatMap((each) => each.tenants);
     await vi.waitFor(
-      async () => expect(await expiries(gateway.database, tenants)).toEqual({ posted: 1, wallets: 1 }),
+      async () => expect(await expiries(gateway.database, tenants)).toEqual({ posted: 5, wallets: 5 }),
       SOON,
     );
-    for (const tenant of tenants) expect(await lateness(gateway.database, tenant, expiresAt)).toBeLessThan(1_500);
+    for (const { tenants, expiresAt } of due) {
+      for (const tenant of tenants) expect(await lateness(gateway.database, tenant, expiresAt)).toBeLessThan(2_500);
+    }
   });
 
   it('goes by the clock of the organization', async () => {
@@ -115,14 +121,14 @@ describe('a gateway with jobs', () => {
     await using other = await startTestGateway({ env: { PURSER_JOBS: 'on' } });
     await eventually(async () => (await sessions(other.database)).length === 2, 'jobs run');
     await other.gateway.stop();
-    await eventually(async () => (await sessions(other.database)).length === 0, 'its sessions end', 2);
+    await eventually(async () => (await sessions(other.database)).length === 0, 'its sessions end');
     expect(await waiting(other.database)).toEqual([expect.objectContaining({ locked: false })]);
   });
 
   it('stops while it is still starting', async () => {
     await using other = await startTestGateway({ env: { PURSER_JOBS: 'on' } });
     await other.gateway.stop();
-    await eventually(async () => (await sessions(other.database)).length === 0, 'its sessions end', 2);
+    await eventually(async () => (await sessions(other.database)).length === 0, 'its sessions end');
   });
 });
 

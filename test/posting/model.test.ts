@@ -16,7 +16,7 @@ const { MODEL_SEED, MODEL_PATH, MODEL_RUNS = '1000' } = process.env;
 const SEED = MODEL_SEED === undefined ? Date.now() % 2 ** 31 : Number(MODEL_SEED);
 /** Sequences that go on at the same time, so that wallets meet in batches; one where a failure is looked at. */
 const STRANDS = MODEL_PATH === undefined ? [0, 1, 2, 3] : [0];
-const TIMEOUT_MILLISECONDS = 300_000;
+const TIMEOUT_MILLISECONDS = 600_000;
 
 let world: World;
 beforeAll(async () => {

@@ -1,10 +1,11 @@
-/** The catalogs that come with Purser: each is in order, and a gateway starts with it on an empty data directory. */
+/** The catalogs that come with Purser: each is in order, and a gateway starts with it on a database without organizations. */
 import { execFile } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { projectPath } from '../../src/project-path.ts';
 import { ScenarioDebitDocument, ScenarioOffersDocument, WalletStateDocument } from '../generated/documents.ts';
+import { createDatabase } from '../support/database.ts';
 import { createClient } from '../support/gateway.ts';
 import { aKey } from '../support/given.ts';
 import { aDataDirectory, startProcess } from '../support/process-gateway.ts';
@@ -77,10 +78,14 @@ it('every catalog is in order, says purser catalog check', async () => {
   expect(stderr).toBe('');
 });
 
-describe('a gateway with PURSER_CATALOG on an empty data directory', () => {
+describe('a gateway with PURSER_CATALOG on a database without organizations', () => {
   it.each(PRODUCTS)('serves $catalog to its demo organization', async ({ catalog, plans, meters, sells, credits }) => {
     await using directory = await aDataDirectory();
-    await using gateway = await startProcess(directory, { PURSER_CATALOG: projectPath(`catalogs/${catalog}.yaml`) });
+    await using database = await createDatabase();
+    await using gateway = await startProcess(directory, {
+      DATABASE_URL: database.adminUrl,
+      PURSER_CATALOG: projectPath(`catalogs/${catalog}.yaml`),
+    });
     const { endpoint, organization, tokens } = await gateway.manifest();
     const client = createClient(endpoint, tokens.masterKey);
 

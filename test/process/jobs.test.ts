@@ -37,7 +37,7 @@ afterAll(async () => {
 const ENDED_WELL = { code: 0, signal: null };
 const env = () => ({ DATABASE_URL: database.adminUrl });
 
-const SOON = { timeout: 20_000, interval: 50 };
+const SOON = { timeout: 30_000, interval: 50 };
 
 async function expectExpired(tenants: readonly Tenant[], where: TestDatabase = database): Promise<void> {
   const once = { posted: tenants.length, wallets: tenants.length };

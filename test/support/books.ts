@@ -10,6 +10,7 @@ export async function query<Row extends object>(
   sql: string,
   values: unknown[] = [],
 ): Promise<Row[]> {
+  if (database.sessions) return (await database.sessions.query<Row>(sql, values)).rows;
   const client = new Client({ connectionString: database.adminUrl });
   await client.connect();
   try {

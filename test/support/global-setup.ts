@@ -10,6 +10,24 @@ import { projectPath } from '../../src/project-path.ts';
 
 export const TEMPLATE = 'purser_template';
 
+/**
+ * What a test asks for is whether the rules hold, not whether the disk does; tests that end PostgreSQL start one of their own,
+ * with the settings that people have.
+ */
+const SETTINGS = {
+  max_connections: '400',
+  shared_buffers: '256MB',
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  max_wal_size: '4GB',
+  checkpoint_timeout: '1h',
+  // Roles are made by the hundred and sign in by the thousand.
+  scram_iterations: '1',
+};
+
 declare module 'vitest' {
   export interface ProvidedContext {
     adminUrl: string;
@@ -21,8 +39,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const server = await startEmbeddedPostgres({
     dataDirectory: directory,
     database: TEMPLATE,
-    // What a test asks for is whether the rules hold, not whether the disk does.
-    settings: { fsync: 'off', max_connections: '400' },
+    settings: SETTINGS,
   });
   await applyMigrations({
     databaseUrl: server.adminUrl,

@@ -127,7 +127,7 @@ export class GatewayProcess implements AsyncDisposable {
     void this.#ended.then((end) => {
       ended = end;
     });
-    await eventually(async () => ended !== undefined || this.#stdout.includes('Purser is running'), 'it runs', 40);
+    await eventually(async () => ended !== undefined || this.#stdout.includes('Purser is running'), 'it runs', 90);
     if (ended) throw new Error(`the gateway ended with ${ended.signal ?? ended.code}: ${this.#stderr}`);
     return this;
   }
@@ -138,9 +138,9 @@ export class GatewayProcess implements AsyncDisposable {
     return JSON.parse(await readFile(join(this.#dataDirectory, 'demo.json'), 'utf8')) as Manifest;
   }
 
-  /** How it ended, within twenty seconds. */
+  /** How it ended, within a minute. */
   ended(): Promise<Ended> {
-    return within(20, 'the gateway ends', this.#ended);
+    return within(60, 'the gateway ends', this.#ended);
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -81,7 +81,7 @@ export async function awaitBlocked(database: TestDatabase, count: number): Promi
 }
 
 /** Asks again and again, for at most `seconds`. */
-export async function eventually(check: () => Promise<boolean>, what: string, seconds = 20): Promise<void> {
+export async function eventually(check: () => Promise<boolean>, what: string, seconds = 30): Promise<void> {
   const deadline = performance.now() + seconds * 1000;
   while (!(await check())) {
     if (performance.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
