@@ -1,6 +1,8 @@
 /** Plans with a price: paid at a checkout, renewed by charges that nobody is there for, changed for what is left of a period. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeId } from '../../src/graphql/ids.ts';
+import { collectPayments } from '../../src/operations/collect-payments.ts';
+import { reconcilePurchases } from '../../src/operations/reconcile-purchases.ts';
 import type { ChargeAnswer, PaymentProvider } from '../../src/payments/provider.ts';
 import {
   ApplyCatalogDocument,
@@ -150,6 +152,16 @@ async function purchasesOf({ client, slug }: Account): Promise<PurchasePartsFrag
   return (organization?.purchases?.edges ?? []).map(({ node }) => node);
 }
 
+/** What has become of the purchases, newest first, once what is open was looked after. */
+async function afterReconciling(account: Account): Promise<string[]> {
+  const { services } = gateway.gateway;
+  await services.sql`
+    UPDATE purchase SET check_at = clock_timestamp() - interval '1 second'
+    WHERE organization_id = (SELECT id FROM organization WHERE slug = ${account.slug})`;
+  while ((await reconcilePurchases(services)).unfinished);
+  return (await purchasesOf(account)).map(({ status }) => status);
+}
+
 async function history({ client, slug }: Account): Promise<string[]> {
   const { organization } = await client.run(LedgerDocument, { slug, first: 100 });
   const entries = (organization?.wallet?.ledger.edges ?? []).map(({ node }) => node).toReversed();
@@ -234,6 +246,7 @@ describe('a first plan with a price', () => {
     await press(other, 'pay');
     expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
     expect(await balance(account)).toBe('100');
+    expect(await afterReconciling(account)).toEqual(['REFUNDED', 'PAID']);
   });
 
   it('takes the place of a free one in full, with a period of its own', async () => {
@@ -282,6 +295,69 @@ describe('a renewal', () => {
       currentPeriodEnd: '2041-04-29T22:00:00.000Z',
     });
     await expectSoundBooks(gateway.database, account.id);
+  });
+
+  it('follows the table through a year from 29 February on', async () => {
+    const account = await paying('basic', '2044-02-29T09:00:00Z');
+    // What the renewal posts; what is spent afterwards. What was carried over burns first.
+    const table: [start: string, lost: number, carried: number, expired: number, spent: number][] = [
+      ['2044-02-29', 0, 0, 0, 30],
+      ['2044-03-29', 0, 40, 30, 140],
+      ['2044-04-29', 0, 0, 0, 90],
+      ['2044-05-29', 0, 10, 0, 0],
+      ['2044-06-29', 10, 40, 60, 60],
+      ['2044-07-29', 0, 40, 40, 20],
+      ['2044-08-29', 20, 40, 60, 40],
+      ['2044-09-29', 0, 40, 60, 125],
+      ['2044-10-29', 0, 15, 0, 115],
+      ['2044-11-29', 0, 0, 0, 1],
+      ['2044-12-29', 0, 40, 59, 139],
+      ['2045-01-29', 0, 1, 0, 0],
+      ['2045-02-28', 1, 40, 60, 0],
+      ['2045-03-29', 40, 40, 60, 0],
+    ];
+    const expected: string[] = [];
+    for (const [index, [start, lost, carried, expired, spent]] of table.entries()) {
+      if (index > 0) await advanceTo(gateway, account.id, `${start}T12:00:00Z`);
+      expect(await subscriptionOf(account)).toMatchObject({
+        status: 'ACTIVE',
+        currentPeriodEnd: `${table[index + 1]?.[0] ?? '2045-04-29'}T00:00:00.000Z`,
+      });
+      if (spent > 0) expect(await debit(account, `${spent}`)).toMatchObject({ __typename: 'DebitPayload' });
+      if (lost > 0) expected.push(`EXPIRY -${lost} ${start}`);
+      if (carried > 0) expected.push(`ROLLOVER -${carried} ${start}`, `ROLLOVER ${carried} ${start}`);
+      if (expired > 0) expected.push(`EXPIRY -${expired} ${start}`);
+      expected.push(`PLAN_GRANT 100 ${start}`);
+    }
+    expect((await history(account)).filter((entry) => !entry.startsWith('USAGE'))).toEqual(expected);
+    const purchases = await purchasesOf(account);
+    expect(purchases.map(({ status, price }) => `${status} ${price.amountMinor}`)).toEqual(
+      table.map(() => 'PAID 1000'),
+    );
+    expect(new Set(purchases.map(({ receiptNumber }) => receiptNumber)).size).toBe(table.length);
+    await expectSoundBooks(gateway.database, account.id);
+  });
+
+  it('is charged once, however many look at once', async () => {
+    const account = await paying('basic');
+    await using second = await startTestGateway({ database: gateway.database });
+    const { sql } = gateway.gateway.services;
+    const [tenant] = await sql<{ id: string; organization_id: string }[]>`
+      UPDATE organization o
+      SET test_clock_offset_ms = test_clock_offset_ms + 31 * 86400000::bigint
+      FROM wallet w WHERE o.slug = ${account.slug} AND w.organization_id = o.id
+      RETURNING w.id, w.organization_id`;
+    if (!tenant) throw new Error('no such organization');
+    const of = { walletId: tenant.id, organizationId: tenant.organization_id };
+    const before = charges.asked.length;
+    await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        collectPayments((index % 2 === 0 ? gateway : second).gateway.services, of),
+      ),
+    );
+    expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['PAID', 'PAID']);
+    expect(new Set(charges.asked.slice(before)).size).toBeLessThanOrEqual(1);
+    expect(await balance(account)).toBe('140');
   });
 
   it('of a year leaves its months alone', async () => {
@@ -421,6 +497,7 @@ describe('a change of plan', () => {
     await press(purchase, 'pay');
     expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
     expect(await balance(account)).toBe('140');
+    expect((await afterReconciling(account)).toSorted()).toEqual(['PAID', 'PAID', 'REFUNDED']);
   });
 
   it('downward follows at the end of the period by itself; now it pays nothing back and takes nothing away', async () => {

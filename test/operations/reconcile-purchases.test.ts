@@ -198,13 +198,12 @@ describe('the provider is asked', () => {
     expect(about).toEqual([0, 0, 0, 1]);
   });
 
-  it('once, by whoever takes the purchase first; twenty at a time', async () => {
+  it('once, by whoever takes the purchase first, until all were', async () => {
     const buyer = await anOrganization(gateway);
     const purchases = await Promise.all(Array.from({ length: 25 }, () => begun(buyer)));
     for (const { id } of purchases) await comeDue(gateway.database, id, 10);
     const { payments, asked } = watchedSandbox();
-    const runs = await Promise.all([reconcile({ payments }), reconcile({ payments })]);
-    expect(runs.filter(({ unfinished }) => unfinished).length).toBeGreaterThan(0);
+    await Promise.all([reconcile({ payments }), reconcile({ payments })]);
     while ((await reconcile({ payments })).unfinished);
     const ids = purchases.map(({ id }) => decodeId('Purchase', id) ?? '');
     expect(asked.filter((id) => ids.includes(id)).toSorted()).toEqual(ids.toSorted());

@@ -12,7 +12,7 @@ export interface TestDatabase extends AsyncDisposable {
 }
 
 /** Named, so that a test that counts or ends a gateway's sessions leaves these out. */
-const SESSIONS = { application_name: 'purser-test', max: 4, allowExitOnIdle: true };
+const SESSIONS = { application_name: 'test-queries', max: 4, allowExitOnIdle: true };
 
 function urlOf(database: string): string {
   const url = new URL(inject('adminUrl'));

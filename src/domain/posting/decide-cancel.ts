@@ -23,10 +23,14 @@ export function decideSubscriptionChange(book: WalletBook, command: Subscription
   return { status: 'subscription-changed', subscriptionId: after.id };
 }
 
-/** The period of an unpaid subscription may be over already: it then ends at once. */
-function eventOf({ now }: WalletBook, { period }: Subscription, command: SubscriptionCommand): SubscriptionEvent {
+/** What is paid for is over where a payment is due: a subscription then ends at once. */
+function eventOf(
+  { now }: WalletBook,
+  { period, payment }: Subscription,
+  command: SubscriptionCommand,
+): SubscriptionEvent {
   if (command.kind === 'resume-subscription') return 'RESUME';
-  return command.atPeriodEnd && now < period.end ? 'CANCEL_AT_PERIOD_END' : 'CANCEL_NOW';
+  return command.atPeriodEnd && payment === null && now < period.end ? 'CANCEL_AT_PERIOD_END' : 'CANCEL_NOW';
 }
 
 function reasonOf({ kind }: SubscriptionCommand, subscription: Subscription | null): string {

@@ -82,7 +82,7 @@ export function decideResolvePurchase(
     purchase.reference = command.reference ?? null;
   }
   for (const effect of effects) take(effect, { book, purchase, actor: command.actor, policies, newId });
-  if (state.status === 'FAILED' && changed) decline(book, purchase, policies);
+  if (changed && (state.status === 'FAILED' || state.status === 'EXPIRED')) decline(book, purchase, policies);
   return { status: 'purchase-resolved', purchaseStatus: state.status, changed };
 }
 
@@ -151,7 +151,7 @@ function lastEffective({ transactions }: WalletBook, before: Instant | null): In
   return newest === undefined ? before : later(newest, before ?? newest);
 }
 
-/** A renewal that is declined is tried again; what else is declined leaves the subscription as it is. */
+/** A renewal that is not paid is tried again; what else is not paid leaves the subscription as it is. */
 function decline(book: WalletBook, { facts }: DraftPurchase, policies: SubscriptionPolicies): void {
   if (book.subscription?.payment?.purchaseId === facts.id) failRenewal(book, policies);
 }

@@ -10,7 +10,6 @@ import {
   stateOf,
   subscriptionAfter,
   type UpcomingEvent,
-  upcomingEvent,
 } from '../subscriptions/subscription.ts';
 import { addDays, billingPeriodSince } from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
@@ -44,11 +43,12 @@ function paymentDue({ now, snapshot }: WalletBook, since: Instant, { renewals }:
   return { since, graceEndsAt, failedAttempts: 0, nextAttemptAt: now, purchaseId: null };
 }
 
-/** When the next payment comes due by the passing of time; null where none does. */
+/** When the next payment comes due by the passing of time; null where none does. Periods within a trial cost nothing. */
 export function paymentDueAt(subscription: Subscription, policies: SubscriptionPolicies): Instant | null {
-  const upcoming = upcomingEvent(subscription);
-  if (!upcoming || subscription.cancelAtPeriodEnd) return null;
-  return eventOf(subscription, upcoming, policies) === 'PAYMENT_DUE' ? upcoming.at : null;
+  const { status, trialEndsAt, period, cancelAtPeriodEnd, payment } = subscription;
+  if (payment !== null || cancelAtPeriodEnd || !costs(nextPlan(subscription, policies))) return null;
+  if (status === 'TRIALING') return trialEndsAt;
+  return status === 'ACTIVE' ? period.end : null;
 }
 
 /** The end of a trial, or of a period that was not on trial, is a payment due where the plan that follows has a price. */
@@ -57,11 +57,11 @@ function eventOf(
   { event }: UpcomingEvent,
   policies: SubscriptionPolicies,
 ): SubscriptionEvent {
-  const plan = nextPlan(subscription, policies);
-  const costs = plan !== undefined && !isFree(plan);
   const isPaidFor = event === 'TRIAL_ENDS' || (event === 'PERIOD_ENDS' && stateOf(subscription) === 'ACTIVE');
-  return costs && isPaidFor ? 'PAYMENT_DUE' : event;
+  return isPaidFor && costs(nextPlan(subscription, policies)) ? 'PAYMENT_DUE' : event;
 }
+
+const costs = (plan: PlanOffer | undefined): boolean => plan !== undefined && !isFree(plan);
 
 const nextPlan = (
   { scheduledPlanKey, planKey }: Subscription,
