@@ -12,7 +12,7 @@ export function billingPage({ plans, packages }: Catalog): string {
     body: `<p class="brand">Purser</p>
 <h1>Plans and packages</h1>
 <p>An owner of your organization buys credits in the product that sent you here; it asks this gateway with the
-mutation <code>purchasePackage</code>.</p>
+mutations <code>purchasePackage</code> and <code>selectPlan</code>.</p>
 <h2>Packages</h2>
 ${table('Credits bought once', ['Package', '#Price', '#Credits', '#Bonus'], cheapestFirst(packages).map(packageRow))}
 <h2>Plans</h2>
