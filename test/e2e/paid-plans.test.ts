@@ -1,29 +1,32 @@
 /** Plans with a price: paid at a checkout, renewed by charges that nobody is there for, changed for what is left of a period. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeId } from '../../src/graphql/ids.ts';
 import { collectPayments } from '../../src/operations/collect-payments.ts';
 import { reconcilePurchases } from '../../src/operations/reconcile-purchases.ts';
 import type { ChargeAnswer, PaymentProvider } from '../../src/payments/provider.ts';
 import {
-  ApplyCatalogDocument,
-  CancelSubscriptionDocument,
-  ChangePlanDocument,
-  type ChangePlanMutation,
-  CreateOrganizationDocument,
   CreateProjectDocument,
-  DebitDocument,
-  LedgerDocument,
   PlanChangePreviewDocument,
   type PurchasePartsFragment,
   PurchasesDocument,
-  SubscriptionDocument,
-  type SubscriptionStateFragment,
   WalletStateDocument,
 } from '../generated/documents.ts';
+import {
+  type Account,
+  anAccount,
+  type Choice,
+  cancel,
+  debit,
+  historyOf,
+  select,
+  standingOf,
+  startWithPlans,
+} from '../support/accounts.ts';
 import { expectSoundBooks } from '../support/books.ts';
-import { demoWith } from '../support/catalog-files.ts';
-import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
-import { advanceTo, aKey, anApiKey, grant } from '../support/given.ts';
+
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { advanceTo, aKey, grant } from '../support/given.ts';
 
 const PLANS = `plans:
   - key: basic
@@ -81,47 +84,14 @@ const DECLINED: ChargeAnswer = { status: 'DECLINED', code: 'card_declined' };
 const START = '2041-01-10T09:00:00Z';
 
 let gateway: TestGateway;
-let operator: TestClient;
 const charges = new ScriptedCharges();
 beforeAll(async () => {
-  gateway = await startTestGateway();
-  operator = gateway.as(gateway.demo.tokens.operator);
-  const { applyCatalog } = await operator.run(ApplyCatalogDocument, { input: { yaml: demoWith(['plans:\n', PLANS]) } });
-  if (applyCatalog.__typename !== 'ApplyCatalogPayload') throw new Error(JSON.stringify(applyCatalog));
+  gateway = await startWithPlans(PLANS);
   charges.script(gateway.gateway.services.payments);
 });
 afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
 });
-
-interface Account {
-  readonly id: string;
-  readonly slug: string;
-  readonly client: TestClient;
-}
-
-async function anAccount(now = START, timeZone = 'UTC'): Promise<Account> {
-  const slug = `o-${aKey()}`;
-  const { createOrganization } = await operator.run(CreateOrganizationDocument, {
-    input: { slug, name: 'O', timeZone, testClock: true },
-  });
-  if (createOrganization.__typename !== 'OrganizationPayload') throw new Error(JSON.stringify(createOrganization));
-  const { id } = createOrganization.organization;
-  await advanceTo(gateway, id, now);
-  return { id, slug, client: gateway.as(await anApiKey(gateway, id, 'MASTER')) };
-}
-
-type Answer = ChangePlanMutation['selectPlan'];
-interface Choice {
-  readonly when?: 'NOW' | 'PERIOD_END';
-  readonly prorationAt?: string;
-  readonly idempotencyKey?: string;
-}
-
-async function select({ client }: Account, plan: string, choice: Choice = {}): Promise<Answer> {
-  const input = { planId: encodeId('Plan', plan), idempotencyKey: aKey(), ...choice };
-  return (await client.run(ChangePlanDocument, { input })).selectPlan;
-}
 
 /** The purchase that selecting the plan begins. */
 async function toPay(account: Account, plan: string, choice?: Choice): Promise<PurchasePartsFragment> {
@@ -136,14 +106,10 @@ async function press({ checkoutUrl }: Pick<PurchasePartsFragment, 'checkoutUrl'>
 }
 
 /** An account whose plan is paid. */
-async function paying(plan: string, now?: string, timeZone?: string): Promise<Account> {
-  const account = await anAccount(now, timeZone);
+async function paying(plan: string, now = START, timeZone?: string): Promise<Account> {
+  const account = await anAccount(gateway, now, timeZone);
   await press(await toPay(account, plan), 'pay');
   return account;
-}
-
-async function subscriptionOf({ client, slug }: Account): Promise<SubscriptionStateFragment | null> {
-  return (await client.run(SubscriptionDocument, { slug })).organization?.subscription ?? null;
 }
 
 /** Newest first. */
@@ -162,24 +128,11 @@ async function afterReconciling(account: Account): Promise<string[]> {
   return (await purchasesOf(account)).map(({ status }) => status);
 }
 
-async function history({ client, slug }: Account): Promise<string[]> {
-  const { organization } = await client.run(LedgerDocument, { slug, first: 100 });
-  const entries = (organization?.wallet?.ledger.edges ?? []).map(({ node }) => node).toReversed();
-  return entries.map(
-    ({ reasonCode, direction, amount, effectiveAt }) =>
-      `${reasonCode} ${direction === 'DEBIT' ? '-' : ''}${amount} ${effectiveAt.slice(0, 10)}`,
-  );
-}
-
 async function balance({ client, slug }: Account): Promise<string | undefined> {
   const { organization } = await client.run(WalletStateDocument, { slug });
   return organization?.wallet?.totalAvailable;
 }
 
-const debit = async ({ client }: Account, amount: string) =>
-  (await client.run(DebitDocument, { input: { idempotencyKey: aKey(), amount } })).debit;
-const cancel = async ({ client }: Account, atPeriodEnd: boolean) =>
-  (await client.run(CancelSubscriptionDocument, { input: { atPeriodEnd } })).cancelSubscription;
 const preview = async ({ id, client }: Account, plan: string, when?: 'NOW' | 'PERIOD_END') =>
   (
     await client.run(PlanChangePreviewDocument, {
@@ -191,7 +144,7 @@ const preview = async ({ id, client }: Account, plan: string, when?: 'NOW' | 'PE
 
 describe('a first plan with a price', () => {
   it('is shown before, begins when its checkout is paid, and names its receipt and entries', async () => {
-    const account = await anAccount();
+    const account = await anAccount(gateway, START);
     expect(await preview(account, 'basic')).toMatchObject({
       dueNow: { amountMinor: 1000 },
       credited: { amountMinor: 0 },
@@ -210,7 +163,7 @@ describe('a first plan with a price', () => {
     if (!purchase) throw new Error('no purchase');
     await press(purchase, 'pay');
     await press(purchase, 'pay');
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       plan: { key: 'basic' },
       status: 'ACTIVE',
       anchorDay: 10,
@@ -226,7 +179,7 @@ describe('a first plan with a price', () => {
   });
 
   it('is one purchase under one key, and stays a refusal where its checkout is declined', async () => {
-    const account = await anAccount();
+    const account = await anAccount(gateway, START);
     const idempotencyKey = aKey();
     const first = await toPay(account, 'basic', { idempotencyKey });
     expect(await select(account, 'basic', { idempotencyKey })).toMatchObject({
@@ -235,22 +188,22 @@ describe('a first plan with a price', () => {
     });
     expect(await select(account, 'plus', { idempotencyKey })).toMatchObject({ __typename: 'IdempotencyKeyReused' });
     await press(first, 'decline');
-    expect(await subscriptionOf(account)).toBeNull();
+    expect(await standingOf(account)).toBeNull();
     expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['FAILED']);
   });
 
   it('that is paid twice begins once; the money of the other goes back', async () => {
-    const account = await anAccount();
+    const account = await anAccount(gateway, START);
     const [one, other] = [await toPay(account, 'basic'), await toPay(account, 'plus')];
     await press(one, 'pay');
     await press(other, 'pay');
-    expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
+    expect(await standingOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
     expect(await balance(account)).toBe('100');
     expect(await afterReconciling(account)).toEqual(['REFUNDED', 'PAID']);
   });
 
   it('takes the place of a free one in full, with a period of its own', async () => {
-    const account = await anAccount();
+    const account = await anAccount(gateway, START);
     await select(account, 'gratis');
     await advanceTo(gateway, account.id, '2041-01-20T00:00:00Z');
     expect(await preview(account, 'basic')).toMatchObject({
@@ -260,7 +213,7 @@ describe('a first plan with a price', () => {
       nextRenewalAt: '2041-02-20T00:00:00.000Z',
     });
     await press(await toPay(account, 'basic'), 'pay');
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       anchorDay: 20,
       currentPeriodEnd: '2041-02-20T00:00:00.000Z',
     });
@@ -273,7 +226,7 @@ describe('a renewal', () => {
     const account = await paying('basic', '2041-01-31T09:00:00Z', 'Europe/Berlin');
     await debit(account, '20');
     await advanceTo(gateway, account.id, '2041-04-01T00:00:00Z');
-    expect(await history(account)).toEqual([
+    expect(await historyOf(account, 'day')).toEqual([
       'PLAN_GRANT 100 2041-01-31',
       'USAGE -20 2041-01-31',
       'ROLLOVER -40 2041-02-27',
@@ -289,7 +242,7 @@ describe('a renewal', () => {
     expect(
       (await purchasesOf(account)).map(({ kind, status, price }) => `${kind} ${status} ${price.amountMinor}`),
     ).toEqual(['PLAN PAID 1000', 'PLAN PAID 1000', 'PLAN PAID 1000']);
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       status: 'ACTIVE',
       currentPeriodStart: '2041-03-30T23:00:00.000Z',
       currentPeriodEnd: '2041-04-29T22:00:00.000Z',
@@ -319,7 +272,7 @@ describe('a renewal', () => {
     const expected: string[] = [];
     for (const [index, [start, lost, carried, expired, spent]] of table.entries()) {
       if (index > 0) await advanceTo(gateway, account.id, `${start}T12:00:00Z`);
-      expect(await subscriptionOf(account)).toMatchObject({
+      expect(await standingOf(account)).toMatchObject({
         status: 'ACTIVE',
         currentPeriodEnd: `${table[index + 1]?.[0] ?? '2045-04-29'}T00:00:00.000Z`,
       });
@@ -329,7 +282,7 @@ describe('a renewal', () => {
       if (expired > 0) expected.push(`EXPIRY -${expired} ${start}`);
       expected.push(`PLAN_GRANT 100 ${start}`);
     }
-    expect((await history(account)).filter((entry) => !entry.startsWith('USAGE'))).toEqual(expected);
+    expect((await historyOf(account, 'day')).filter((entry) => !entry.startsWith('USAGE'))).toEqual(expected);
     const purchases = await purchasesOf(account);
     expect(purchases.map(({ status, price }) => `${status} ${price.amountMinor}`)).toEqual(
       table.map(() => 'PAID 1000'),
@@ -364,10 +317,10 @@ describe('a renewal', () => {
     const account = await paying('plus_yearly');
     await advanceTo(gateway, account.id, '2042-01-09T00:00:00Z');
     expect(await purchasesOf(account)).toHaveLength(1);
-    expect((await history(account)).at(-1)).toBe('PLAN_GRANT 400 2041-12-10');
+    expect((await historyOf(account, 'day')).at(-1)).toBe('PLAN_GRANT 400 2041-12-10');
     await advanceTo(gateway, account.id, '2042-01-10T00:00:01Z');
     expect(await purchasesOf(account)).toHaveLength(2);
-    expect(await subscriptionOf(account)).toMatchObject({ currentPeriodEnd: '2043-01-10T00:00:00.000Z' });
+    expect(await standingOf(account)).toMatchObject({ currentPeriodEnd: '2043-01-10T00:00:00.000Z' });
   });
 
   it('that is declined makes it past due: nothing is granted or spent, and each retry follows its schedule', async () => {
@@ -375,7 +328,7 @@ describe('a renewal', () => {
     await grant(gateway, account.id, 'purchased', '50');
     charges.answers = [DECLINED];
     await advanceTo(gateway, account.id, '2041-02-10T00:00:01Z');
-    expect(await subscriptionOf(account)).toMatchObject({ status: 'PAST_DUE' });
+    expect(await standingOf(account)).toMatchObject({ status: 'PAST_DUE' });
     expect(await debit(account, '1')).toMatchObject({ __typename: 'SubscriptionRequired' });
     expect(await balance(account)).toBe('50');
     charges.answers = [DECLINED];
@@ -383,7 +336,7 @@ describe('a renewal', () => {
     expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['FAILED', 'FAILED', 'PAID']);
     await advanceTo(gateway, account.id, '2041-02-13T12:00:00Z');
     expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['PAID', 'FAILED', 'FAILED', 'PAID']);
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       status: 'ACTIVE',
       currentPeriodStart: '2041-02-10T00:00:00.000Z',
       currentPeriodEnd: '2041-03-10T00:00:00.000Z',
@@ -395,10 +348,10 @@ describe('a renewal', () => {
     const account = await paying('basic');
     charges.answers = Array.from({ length: 20 }, () => DECLINED);
     await advanceTo(gateway, account.id, '2041-02-16T23:00:00Z');
-    expect(await subscriptionOf(account)).toMatchObject({ status: 'PAST_DUE' });
+    expect(await standingOf(account)).toMatchObject({ status: 'PAST_DUE' });
     await advanceTo(gateway, account.id, '2041-06-01T00:00:00Z');
     charges.answers = [];
-    expect(await subscriptionOf(account)).toMatchObject({ status: 'CANCELED' });
+    expect(await standingOf(account)).toMatchObject({ status: 'CANCELED' });
     expect((await purchasesOf(account)).filter(({ status }) => status === 'FAILED')).toHaveLength(4);
   });
 
@@ -408,7 +361,7 @@ describe('a renewal', () => {
     await advanceTo(gateway, account.id, '2041-02-10T06:00:00Z');
     expect(await select(account, 'plus')).toMatchObject({ __typename: 'Conflict', currentState: 'PAST_DUE' });
     await press(await toPay(account, 'basic'), 'pay');
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       status: 'ACTIVE',
       currentPeriodEnd: '2041-03-10T00:00:00.000Z',
     });
@@ -421,7 +374,7 @@ describe('a renewal', () => {
     const account = await paying('basic');
     charges.answers = [failure];
     await expect(advanceTo(gateway, account.id, '2041-02-10T00:00:01Z')).rejects.toThrow();
-    expect(await subscriptionOf(account)).toMatchObject({ status: 'ACTIVE' });
+    expect(await standingOf(account)).toMatchObject({ status: 'ACTIVE' });
     await advanceTo(gateway, account.id, '2041-02-10T00:00:05Z');
     expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['PAID', 'PAID']);
     expect(await balance(account)).toBe('140');
@@ -431,7 +384,7 @@ describe('a renewal', () => {
     const account = await paying('basic');
     await cancel(account, true);
     await advanceTo(gateway, account.id, '2041-02-10T00:00:01Z');
-    expect(await subscriptionOf(account)).toMatchObject({ status: 'CANCELED' });
+    expect(await standingOf(account)).toMatchObject({ status: 'CANCELED' });
     expect(await purchasesOf(account)).toHaveLength(1);
   });
 
@@ -441,7 +394,7 @@ describe('a renewal', () => {
       UPDATE organization SET test_clock_offset_ms = test_clock_offset_ms + 100 * 86400000::bigint WHERE slug = ${account.slug}`;
     await advanceTo(gateway, account.id, '2041-04-21T00:00:00Z');
     expect(await purchasesOf(account)).toHaveLength(2);
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       status: 'ACTIVE',
       currentPeriodStart: '2041-04-10T00:00:00.000Z',
       currentPeriodEnd: '2041-05-10T00:00:00.000Z',
@@ -470,9 +423,9 @@ describe('a change of plan', () => {
     await advanceTo(gateway, account.id, '2041-01-25T12:09:00Z');
     const purchase = await toPay(account, 'plus', { prorationAt: String(shown.prorationAt) });
     expect(purchase.price.amountMinor).toBe(1013);
-    expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'basic' } });
+    expect(await standingOf(account)).toMatchObject({ plan: { key: 'basic' } });
     await press(purchase, 'pay');
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       plan: { key: 'plus' },
       currentPeriodEnd: '2041-02-10T00:00:00.000Z',
     });
@@ -495,7 +448,7 @@ describe('a change of plan', () => {
     expect(Number(purchase.price.amountMinor)).toBeLessThan(10);
     await advanceTo(gateway, account.id, '2041-02-11T00:00:00Z');
     await press(purchase, 'pay');
-    expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
+    expect(await standingOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
     expect(await balance(account)).toBe('140');
     expect((await afterReconciling(account)).toSorted()).toEqual(['PAID', 'PAID', 'REFUNDED']);
   });
@@ -523,7 +476,7 @@ describe('a change of plan', () => {
       nextRenewal: { amountMinor: 3000 },
     });
     await advanceTo(gateway, account.id, '2041-02-10T00:00:01Z');
-    expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'plus' }, status: 'ACTIVE' });
+    expect(await standingOf(account)).toMatchObject({ plan: { key: 'plus' }, status: 'ACTIVE' });
     expect((await purchasesOf(account)).map(({ price }) => price.amountMinor)).toEqual([3000, 1000]);
     expect(await balance(account)).toBe('405');
   });
@@ -536,7 +489,7 @@ describe('a change of plan', () => {
     expect(Number(purchase.price.amountMinor)).toBeGreaterThanOrEqual(30_000 - 1_518);
     expect(Number(purchase.price.amountMinor)).toBeLessThan(30_000 - 1_510);
     await press(purchase, 'pay');
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       plan: { key: 'plus_yearly' },
       currentPeriodEnd: '2042-01-10T00:00:00.000Z',
     });
@@ -564,12 +517,12 @@ describe('a change of plan', () => {
 
 describe('the trial of a plan with a price', () => {
   it('begins without a payment and becomes active by one', async () => {
-    const account = await anAccount();
+    const account = await anAccount(gateway, START);
     expect(await preview(account, 'tried')).toMatchObject({ dueNow: { amountMinor: 0 } });
     expect(await select(account, 'tried')).toMatchObject({ purchase: null, subscription: { status: 'TRIALING' } });
     await debit(account, '50');
     await advanceTo(gateway, account.id, '2041-01-25T00:00:00Z');
-    expect(await subscriptionOf(account)).toMatchObject({
+    expect(await standingOf(account)).toMatchObject({
       status: 'ACTIVE',
       anchorDay: 24,
       currentPeriodEnd: '2041-02-24T00:00:00.000Z',
@@ -579,32 +532,32 @@ describe('the trial of a plan with a price', () => {
   });
 
   it('ends canceled where the payment is declined', async () => {
-    const account = await anAccount();
+    const account = await anAccount(gateway, START);
     await select(account, 'tried');
     charges.answers = [DECLINED];
     await advanceTo(gateway, account.id, '2041-01-25T00:00:00Z');
-    expect(await subscriptionOf(account)).toMatchObject({ status: 'CANCELED' });
+    expect(await standingOf(account)).toMatchObject({ status: 'CANCELED' });
   });
 
   it('can be paid before it ends, and is not charged where it is canceled', async () => {
-    const [paid, canceled] = [await anAccount(), await anAccount()];
+    const [paid, canceled] = [await anAccount(gateway, START), await anAccount(gateway, START)];
     for (const account of [paid, canceled]) await select(account, 'tried');
     await press(await toPay(paid, 'tried'), 'pay');
     await cancel(canceled, true);
-    expect(await subscriptionOf(paid)).toMatchObject({
+    expect(await standingOf(paid)).toMatchObject({
       status: 'ACTIVE',
       currentPeriodEnd: '2041-02-10T00:00:00.000Z',
     });
     for (const account of [paid, canceled]) await advanceTo(gateway, account.id, '2041-01-26T00:00:00Z');
     expect(await purchasesOf(paid)).toHaveLength(1);
-    expect(await subscriptionOf(canceled)).toMatchObject({ status: 'CANCELED' });
+    expect(await standingOf(canceled)).toMatchObject({ status: 'CANCELED' });
     expect(await purchasesOf(canceled)).toEqual([]);
   });
 });
 
 describe('the money of a plan', () => {
   it('that is disputed freezes what it granted; once it is lost the plan ends', async () => {
-    const account = await anAccount();
+    const account = await anAccount(gateway, START);
     const purchase = await toPay(account, 'basic');
     await press(purchase, 'pay');
     await grant(gateway, account.id, 'purchased', '7');
@@ -612,7 +565,7 @@ describe('the money of a plan', () => {
     expect(await balance(account)).toBe('7');
     await press(purchase, 'dispute-lost');
     expect(await balance(account)).toBe('7');
-    expect(await subscriptionOf(account)).toMatchObject({ status: 'CANCELED' });
+    expect(await standingOf(account)).toMatchObject({ status: 'CANCELED' });
     expect((await purchasesOf(account)).map(({ status }) => status)).toEqual(['REFUNDED']);
     await expectSoundBooks(gateway.database, account.id);
   });

@@ -1,25 +1,28 @@
 /** The life of a subscription: its periods, what they grant and carry over, its end, another plan in its place. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { instantOf } from '../../src/domain/time/instant.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { moveTestClock } from '../../src/persistence/test-clock.ts';
 import {
-  ApplyCatalogDocument,
-  CancelSubscriptionDocument,
-  ChangePlanDocument,
-  type ChangePlanMutation,
-  CreateOrganizationDocument,
-  DebitDocument,
-  LedgerDocument,
   PlanChangePreviewDocument,
   ResumeSubscriptionDocument,
-  SubscriptionDocument,
   type SubscriptionStateFragment,
 } from '../generated/documents.ts';
+import {
+  type Account,
+  anAccount,
+  cancel,
+  debit,
+  historyOf,
+  select,
+  standingOf,
+  startWithPlans,
+} from '../support/accounts.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
-import { demoWith } from '../support/catalog-files.ts';
-import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
-import { advanceTo, aKey, anApiKey, grant } from '../support/given.ts';
+
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { advanceTo, anApiKey, grant } from '../support/given.ts';
 
 /** Free plans beside the demo's: with rollover, larger, smaller, by the year, on trial. */
 const PLANS = `plans:
@@ -49,12 +52,8 @@ const PLANS = `plans:
 
 let gateway: TestGateway;
 let second: TestGateway;
-let operator: TestClient;
 beforeAll(async () => {
-  gateway = await startTestGateway();
-  operator = gateway.as(gateway.demo.tokens.operator);
-  const { applyCatalog } = await operator.run(ApplyCatalogDocument, { input: { yaml: demoWith(['plans:\n', PLANS]) } });
-  if (applyCatalog.__typename !== 'ApplyCatalogPayload') throw new Error(JSON.stringify(applyCatalog));
+  gateway = await startWithPlans(PLANS);
   second = await startTestGateway({ database: gateway.database });
 });
 afterAll(async () => {
@@ -62,49 +61,19 @@ afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
 });
 
-interface Account {
-  readonly id: string;
-  readonly slug: string;
-  readonly client: TestClient;
-}
-
-async function anAccount(now: string, timeZone = 'UTC'): Promise<Account> {
-  const slug = `o-${aKey()}`;
-  const { createOrganization } = await operator.run(CreateOrganizationDocument, {
-    input: { slug, name: 'O', timeZone, testClock: true },
-  });
-  if (createOrganization.__typename !== 'OrganizationPayload') throw new Error(JSON.stringify(createOrganization));
-  const { id } = createOrganization.organization;
-  await advanceTo(gateway, id, now);
-  return { id, slug, client: gateway.as(await anApiKey(gateway, id, 'MASTER')) };
-}
-
-type Answer = ChangePlanMutation['selectPlan'];
-
-async function select({ client }: Pick<Account, 'client'>, plan: string, when?: 'NOW' | 'PERIOD_END'): Promise<Answer> {
-  const input = { planId: encodeId('Plan', plan), idempotencyKey: aKey(), ...(when ? { when } : {}) };
-  return (await client.run(ChangePlanDocument, { input })).selectPlan;
-}
-
 /** An account with a plan that began at an instant. */
 async function subscribed(plan: string, now: string, timeZone?: string): Promise<Account> {
-  const account = await anAccount(now, timeZone);
+  const account = await anAccount(gateway, now, timeZone);
   expect(await select(account, plan)).toMatchObject({ __typename: 'SelectPlanPayload' });
   return account;
 }
 
-const cancel = async ({ client }: Account, atPeriodEnd?: boolean) =>
-  (await client.run(CancelSubscriptionDocument, { input: atPeriodEnd === undefined ? {} : { atPeriodEnd } }))
-    .cancelSubscription;
 const resume = async ({ client }: Account) =>
   (await client.run(ResumeSubscriptionDocument, { input: {} })).resumeSubscription;
-const debit = async ({ client }: Account, amount: string) =>
-  (await client.run(DebitDocument, { input: { idempotencyKey: aKey(), amount } })).debit;
-
-async function subscriptionOf({ client, slug }: Account): Promise<SubscriptionStateFragment> {
-  const { organization } = await client.run(SubscriptionDocument, { slug });
-  if (!organization?.subscription) throw new Error(`no subscription of ${slug}`);
-  return organization.subscription;
+async function subscriptionOf(account: Account): Promise<SubscriptionStateFragment> {
+  const subscription = await standingOf(account);
+  if (!subscription) throw new Error(`no subscription of ${account.slug}`);
+  return subscription;
 }
 
 async function periodOf(account: Account): Promise<[string, string]> {
@@ -120,16 +89,6 @@ async function sleepUntil({ id }: Account, instant: string): Promise<void> {
     instantOf(new Date(instant)),
   );
   expect((await moving).moved).toBe(true);
-}
-
-/** The ledger, oldest first: reason, signed amount, and when it counts. */
-async function history({ client, slug }: Account): Promise<string[]> {
-  const { organization } = await client.run(LedgerDocument, { slug, first: 100 });
-  const entries = (organization?.wallet?.ledger.edges ?? []).map(({ node }) => node).toReversed();
-  return entries.map(
-    ({ reasonCode, direction, amount, effectiveAt }) =>
-      `${reasonCode} ${direction === 'DEBIT' ? '-' : ''}${amount} ${effectiveAt.slice(0, 16)}`,
-  );
 }
 
 /** What a refresh posts: the end of what was carried over before, what is carried over now, the rest, the new credits. */
@@ -174,7 +133,7 @@ describe('a year of a subscription', () => {
       if (spent > 0) expect(await debit(account, `${spent}`)).toMatchObject({ __typename: 'DebitPayload' });
       expected.push(...refreshOf(refresh, start));
     }
-    const posted = await history(account);
+    const posted = await historyOf(account, 'minute');
     expect(posted.filter((entry) => !entry.startsWith('USAGE'))).toEqual(expected);
     await expectSoundBooks(gateway.database, account.id);
   });
@@ -192,7 +151,7 @@ describe('a year of a subscription', () => {
       ['2042-02-28T00:00', '2043-02-28T00:00'],
       ['2044-02-29T00:00', '2045-02-28T00:00'],
     ]);
-    expect((await history(account)).filter((entry) => entry.startsWith('PLAN_GRANT'))).toEqual([
+    expect((await historyOf(account, 'minute')).filter((entry) => entry.startsWith('PLAN_GRANT'))).toEqual([
       'PLAN_GRANT 100 2040-02-29T12:00',
       'PLAN_GRANT 100 2041-02-28T00:00',
       'PLAN_GRANT 100 2042-02-28T00:00',
@@ -214,7 +173,7 @@ describe('a period that ends unseen', () => {
     expect(new Set(seen.map((period) => period.join()))).toEqual(
       new Set(['2041-06-10T00:00:00.000Z,2041-07-10T00:00:00.000Z']),
     );
-    expect(await history(account)).toEqual([
+    expect(await historyOf(account, 'minute')).toEqual([
       'PLAN_GRANT 100 2041-05-10T09:00',
       'USAGE -80 2041-05-10T09:00',
       ...refreshOf({ carried: 20, granted: 100 }, '2041-06-10T00:00'),
@@ -227,7 +186,7 @@ describe('a period that ends unseen', () => {
     await debit(account, '95');
     await sleepUntil(account, '2041-09-01T00:00:00Z');
     expect(await periodOf(account)).toEqual(['2041-08-10T00:00:00.000Z', '2041-09-10T00:00:00.000Z']);
-    expect(await history(account)).toEqual([
+    expect(await historyOf(account, 'minute')).toEqual([
       'PLAN_GRANT 100 2041-05-10T09:00',
       'USAGE -95 2041-05-10T09:00',
       'EXPIRY -5 2041-06-10T00:00',
@@ -259,7 +218,7 @@ describe('canceling', () => {
       cancelAtPeriodEnd: false,
       currentPeriodEnd: END,
     });
-    expect((await history(account)).slice(-1)).toEqual(['EXPIRY -98 2041-06-10T00:00']);
+    expect((await historyOf(account, 'minute')).slice(-1)).toEqual(['EXPIRY -98 2041-06-10T00:00']);
     await expectSoundBooks(gateway.database, account.id);
   });
 
@@ -267,9 +226,9 @@ describe('canceling', () => {
     const account = await subscribed('rolling', NOW);
     expect(await cancel(account, false)).toMatchObject({ subscription: { status: 'CANCELED' } });
     expect(await debit(account, '1')).toMatchObject({ __typename: 'SubscriptionRequired', status: 'CANCELED' });
-    expect(await history(account)).toHaveLength(1);
+    expect(await historyOf(account, 'minute')).toHaveLength(1);
     await sleepUntil(account, END);
-    expect((await history(account)).slice(1)).toEqual(['EXPIRY -100 2041-06-10T00:00']);
+    expect((await historyOf(account, 'minute')).slice(1)).toEqual(['EXPIRY -100 2041-06-10T00:00']);
   });
 
   it('is taken back before the period has ended, and not after', async () => {
@@ -284,7 +243,7 @@ describe('canceling', () => {
   });
 
   it('is refused in states that forbid it', async () => {
-    const none = await anAccount(NOW);
+    const none = await anAccount(gateway, NOW);
     for (const refused of [await cancel(none), await cancel(none, false), await resume(none)]) {
       expect(refused).toMatchObject({ __typename: 'Conflict', currentState: 'NONE' });
     }
@@ -326,7 +285,7 @@ describe('canceling', () => {
       });
     }
     await sleepUntil(account, END);
-    expect((await history(account)).slice(2)).toEqual(
+    expect((await historyOf(account, 'minute')).slice(2)).toEqual(
       refreshOf({ carried: 30, expired: 10, granted: 100 }, END.slice(0, 16)),
     );
     await expectSoundBooks(gateway.database, account.id);
@@ -362,7 +321,7 @@ describe('changing the plan', () => {
       subscription: { plan: { key: 'larger' }, scheduledPlan: null, currentPeriodEnd: `${END}:00.000Z` },
       wallet: { totalAvailable: '307', subscriptionCredits: '300' },
     });
-    expect((await history(account)).slice(-2).map((entry) => entry.slice(0, -17))).toEqual([
+    expect((await historyOf(account, 'minute')).slice(-2).map((entry) => entry.slice(0, -17))).toEqual([
       'PLAN_CHANGE -70',
       'PLAN_GRANT 300',
     ]);
@@ -387,7 +346,10 @@ describe('changing the plan', () => {
       scheduledPlan: null,
       currentPeriodStart: '2041-07-10T00:00:00.000Z',
     });
-    expect((await history(account)).slice(1)).toEqual([`EXPIRY -300 ${END}`, 'PLAN_GRANT 50 2041-07-10T00:00']);
+    expect((await historyOf(account, 'minute')).slice(1)).toEqual([
+      `EXPIRY -300 ${END}`,
+      'PLAN_GRANT 50 2041-07-10T00:00',
+    ]);
   });
 
   it('that was to follow is taken back by selecting the present one, and dropped by canceling', async () => {
@@ -403,26 +365,28 @@ describe('changing the plan', () => {
   it('back and forth grants no more than the largest of them', async () => {
     const account = await subscribed('rolling', NOW);
     await debit(account, '100');
-    await select(account, 'larger', 'NOW');
+    await select(account, 'larger', { when: 'NOW' });
     await debit(account, '300');
     for (const plan of ['smaller', 'larger', 'rolling', 'larger']) {
-      expect(await select(account, plan, 'NOW')).toMatchObject({ wallet: { totalAvailable: '0' } });
+      expect(await select(account, plan, { when: 'NOW' })).toMatchObject({ wallet: { totalAvailable: '0' } });
     }
     await sleepUntil(account, `${END}:00Z`);
-    expect((await history(account)).slice(-1)).toEqual([`PLAN_GRANT 300 ${END}`]);
+    expect((await historyOf(account, 'minute')).slice(-1)).toEqual([`PLAN_GRANT 300 ${END}`]);
     await expectSoundBooks(gateway.database, account.id);
   });
 
   it('at the end of the period carries over what the plan that begins lets it', async () => {
     const account = await subscribed('smaller', NOW);
-    await select(account, 'rolling', 'PERIOD_END');
+    await select(account, 'rolling', { when: 'PERIOD_END' });
     await sleepUntil(account, `${END}:00Z`);
-    expect((await history(account)).slice(1)).toEqual(refreshOf({ carried: 30, expired: 20, granted: 100 }, END));
+    expect((await historyOf(account, 'minute')).slice(1)).toEqual(
+      refreshOf({ carried: 30, expired: 20, granted: 100 }, END),
+    );
   });
 
   it('to one that is billed by the year begins a new period', async () => {
     const account = await subscribed('smaller', NOW);
-    expect(await select(account, 'yearly', 'NOW')).toMatchObject({
+    expect(await select(account, 'yearly', { when: 'NOW' })).toMatchObject({
       subscription: { currentPeriodEnd: '2042-05-10T00:00:00.000Z', anchorDay: 10 },
     });
   });
@@ -444,7 +408,7 @@ describe('the preview of a change of plan', () => {
   it('says what the change then does, and changes nothing', async () => {
     const account = await subscribed('rolling', NOW);
     await debit(account, '65');
-    const before = await history(account);
+    const before = await historyOf(account, 'minute');
     const shown = await preview(account, 'larger');
     expect(shown).toMatchObject({
       ...FREE_OF_CHARGE,
@@ -453,10 +417,12 @@ describe('the preview of a change of plan', () => {
       nextRenewalAt: END,
       effectiveAt: expect.stringMatching(/^2041-05-10T09/),
     });
-    expect(await history(account)).toEqual(before);
+    expect(await historyOf(account, 'minute')).toEqual(before);
     expect(await subscriptionOf(account)).toMatchObject({ plan: { key: 'rolling' }, scheduledPlan: null });
     await select(account, 'larger');
-    const amounts = (await history(account)).slice(before.length).map((entry) => entry.split(' ').slice(0, 2));
+    const amounts = (await historyOf(account, 'minute'))
+      .slice(before.length)
+      .map((entry) => entry.split(' ').slice(0, 2));
     expect(amounts).toEqual([
       ['PLAN_CHANGE', '-35'],
       ['PLAN_GRANT', '300'],
@@ -464,7 +430,7 @@ describe('the preview of a change of plan', () => {
   });
 
   it('of a first plan tells of its first credits', async () => {
-    const account = await anAccount(NOW);
+    const account = await anAccount(gateway, NOW);
     expect(await preview(account, 'rolling')).toMatchObject({
       ...FREE_OF_CHARGE,
       creditsGranted: '100',
@@ -491,14 +457,14 @@ describe('the preview of a change of plan', () => {
     const account = await subscribed('rolling', NOW);
     expect(await preview(account, 'rolling')).toMatchObject({ __typename: 'InvalidInput', path: ['planId'] });
     expect(await preview(account, 'none')).toMatchObject({ __typename: 'NotFound' });
-    const none = await anAccount(NOW);
+    const none = await anAccount(gateway, NOW);
     expect(await preview(none, 'rolling', 'PERIOD_END')).toMatchObject({ __typename: 'InvalidInput', path: ['when'] });
   });
 });
 
 describe('a trial', () => {
   it('may spend, ends by itself, and there is one', async () => {
-    const account = await anAccount('2041-05-10T09:00:00Z');
+    const account = await anAccount(gateway, '2041-05-10T09:00:00Z');
     expect(await select(account, 'trial')).toMatchObject({ subscription: { status: 'TRIALING' } });
     const { trialEndsAt } = await subscriptionOf(account);
     expect(trialEndsAt).toMatch(/^2041-05-20T09:00:/);
