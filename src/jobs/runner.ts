@@ -118,7 +118,8 @@ export class JobRunner {
       schema: QUEUE_SCHEMA,
       logger,
       events,
-      concurrency: 1,
+      // A job that waits, for a payment provider say, holds no other up.
+      concurrency: this.#jobs.length,
       pollInterval: POLL_MILLISECONDS,
       noHandleSignals: true,
       taskList: Object.fromEntries(this.#jobs.map((job) => [job.name, this.#taskOf(job)])),

@@ -47,7 +47,9 @@ async function chargePurchase(
   // The reference of what is paid is kept with its credits: what has none is asked for again, as after a crash here.
   const reference = answer.status === 'PAID' ? { reference: answer.reference } : {};
   const actor = systemActor(payments.name);
-  await engine.execute({ kind: 'resolve-purchase', ...tenant, actor, purchaseId, news, ...reference });
+  const outcome = await engine.execute({ kind: 'resolve-purchase', ...tenant, actor, purchaseId, news, ...reference });
+  // A wallet that was frozen meanwhile takes it once it is not: the charge is then asked for again and answered the same.
+  if (outcome.status === 'busy') throw new WalletBusy();
 }
 
 /** What is under way may have a page where somebody can do something about it. */

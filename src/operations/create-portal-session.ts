@@ -21,7 +21,7 @@ export async function createPortalSession(
   const tenant = await tenantFor(services, caller, 'billing:write', meant);
   if (isRefusal(tenant)) return tenant;
   const { organizationId } = tenant;
-  const session = await services.payments.openPortal(organizationId);
+  // First, so that no portal is open of which nothing is on record.
   await audit(services, services.sql, caller, { organizationId, action: 'createPortalSession' });
-  return session;
+  return services.payments.openPortal(organizationId);
 }

@@ -14,6 +14,11 @@ interface Pause {
 export class Pauses {
   readonly #paused = new Map<string, Pause>();
 
+  /** All that are left for a while. */
+  get ids(): readonly string[] {
+    return [...this.#paused.keys()].filter((id) => this.has(id));
+  }
+
   has(id: string): boolean {
     return (this.#paused.get(id)?.until ?? 0) > performance.now();
   }

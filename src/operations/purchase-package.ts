@@ -28,14 +28,18 @@ export async function purchasePackage(
   if (isRefusal(tenant)) return tenant;
   // Nothing is sold at the price of a catalog that is no longer in force.
   const onSale = await services.catalogs.refresh(services.sql);
-  const offer = onSale.packageByKey(input.packageKey);
-  if (!offer) return notFound('package');
-  const { key: packageKey, ...sold } = offer;
+  const { packageKey } = input;
   return startPurchase(services, caller, {
     tenant,
     operation: 'purchasePackage',
     idempotencyKey: input.idempotencyKey,
     input: { packageKey },
-    sell: () => ({ kind: 'PACKAGE', packageKey, catalogVersion: onSale.version, ...sold }),
+    // Asked for a key that is new: what was bought before is answered again though it is no longer sold.
+    sell: () => {
+      const offer = onSale.packageByKey(packageKey);
+      if (!offer) return notFound('package');
+      const { key: _key, ...sold } = offer;
+      return { kind: 'PACKAGE', packageKey, catalogVersion: onSale.version, ...sold };
+    },
   });
 }

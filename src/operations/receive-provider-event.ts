@@ -4,7 +4,7 @@
  * the engine's.
  */
 import { systemActor } from '../domain/actor.ts';
-import { walletOfPurchase } from '../persistence/purchases.ts';
+import { tenantOfPurchase } from '../persistence/purchases.ts';
 import { WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
 
@@ -18,7 +18,7 @@ export async function receiveProviderEvent(
   const { payments, sql, engine, logger } = services;
   const event = await payments.verifyEvent(headers, rawBody);
   if (!event) return 'ignored';
-  const tenant = await walletOfPurchase(sql, event.purchaseId, payments.name);
+  const tenant = await tenantOfPurchase(sql, event.purchaseId, payments.name);
   if (!tenant) return 'unknown-purchase';
   const outcome = await engine.execute({
     kind: 'resolve-purchase',
@@ -26,6 +26,7 @@ export async function receiveProviderEvent(
     actor: systemActor(payments.name),
     purchaseId: event.purchaseId,
     news: event.news,
+    ...(event.reference === undefined ? {} : { reference: event.reference }),
   });
   if (outcome.status === 'busy') throw new WalletBusy();
   const { kind: news } = event.news;

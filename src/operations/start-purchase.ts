@@ -42,7 +42,7 @@ export interface PurchaseRequest {
   /** The normalized input, by which the key is known. */
   readonly input: JsonObject;
   /** Decides what is sold, for a key that is new; a refusal leaves the key free. */
-  readonly sell: (tx: Queryable) => Promise<Sale | Refusal> | Sale;
+  readonly sell: (tx: Queryable) => Promise<Sale | Refusal> | Sale | Refusal;
 }
 
 export async function startPurchase(

@@ -17,6 +17,7 @@ import { tenantFor } from './authorize.ts';
 import type { CatalogSnapshot } from './catalog-store.ts';
 import { checkCeiling, checkIdempotencyKey, checkPositive, firstProblem } from './input-rules.ts';
 import type { Services } from './services.ts';
+import { settleWallets } from './settle-wallets.ts';
 import { type Sale, type StartedPurchase, startPurchase } from './start-purchase.ts';
 
 export interface TopUpInput {
@@ -38,6 +39,8 @@ export async function topUp(
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', organizationId);
   if (isRefusal(tenant)) return tenant;
+  // The plan of now sells: one that has ended or changed by time alone does not.
+  await settleWallets(services, [tenant.organizationId]);
   const onSale = await services.catalogs.refresh(services.sql);
   return startPurchase(services, caller, {
     tenant,

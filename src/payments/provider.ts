@@ -61,6 +61,8 @@ export type RefundAnswer = { readonly status: 'REFUNDED' | 'PENDING' } | Decline
 export interface ProviderEvent {
   readonly id: string;
   readonly purchaseId: string;
+  /** The provider's own id of the charge; absent where it is known already, as that of a checkout is. */
+  readonly reference?: string;
   readonly news: PurchaseNews;
 }
 

@@ -3,6 +3,7 @@
  * that no two batches wait for each other in a circle; the clock is read after the locks. All statements are sent at once and
  * cost one round trip; wallets with something due cost another, and one more where holds have lapsed.
  */
+import type { Money } from '../domain/catalog/catalog.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import type { HoldSnapshot } from '../domain/holds/hold.ts';
@@ -75,7 +76,9 @@ interface WalletRow extends AutoTopUpRow {
   failed_renewals: number;
   next_renewal_at: Instant | null;
   charging_purchase_id: string | null;
-  paid_by: string | null;
+  price_minor: bigint | null;
+  price_currency: string | null;
+  paid_by: string[] | null;
   subscription_status: SubscriptionStatus | null;
   plan_key: string | null;
   anchor_day: number | null;
@@ -268,7 +271,8 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
            w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.id AS subscription_id, s.status AS subscription_status,
            s.plan_key, s.anchor_day, s.current_period_start, s.current_period_end, s.trial_ends_at,
            s.cancel_at_period_end, s.scheduled_plan_key, s.payment_due_since, s.grace_ends_at,
-           s.failed_attempts AS failed_renewals, s.next_attempt_at AS next_renewal_at, s.charging_purchase_id, s.paid_by, ${AUTO_TOP_UP_COLUMNS},
+           s.failed_attempts AS failed_renewals, s.next_attempt_at AS next_renewal_at, s.charging_purchase_id,
+           s.price_minor, s.price_currency, to_jsonb(s.paid_by) AS paid_by, ${AUTO_TOP_UP_COLUMNS},
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
              AS organization_clock,
            coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
@@ -435,9 +439,13 @@ function subscriptionOf(row: WalletRow): Subscription | null {
     cancelAtPeriodEnd: row.cancel_at_period_end,
     scheduledPlanKey: row.scheduled_plan_key,
     payment: paymentOf(row),
-    paidBy: row.paid_by,
+    price: priceOf(row),
+    paidBy: row.paid_by ?? [],
   };
 }
+
+const priceOf = ({ price_minor: amountMinor, price_currency: currency }: WalletRow): Money | null =>
+  amountMinor === null || currency === null ? null : { amountMinor, currency };
 
 function paymentOf(row: WalletRow): PaymentDue | null {
   const { payment_due_since: since, grace_ends_at: graceEndsAt } = row;

@@ -14,6 +14,7 @@ interface PurchaseRow {
   status: PurchaseStatus;
   open_disputes: string[];
   closed_disputes: string[];
+  created_at: Instant;
   paid_at: Instant | null;
   refund_requested_at: Instant | null;
   credits_micros: bigint;
@@ -43,7 +44,8 @@ export async function loadPurchases(
   const [purchases, lots] = await Promise.all([
     sql<PurchaseRow[]>`
       SELECT p.id, w.id AS wallet_id, p.status, to_jsonb(p.open_disputes) AS open_disputes,
-             to_jsonb(p.closed_disputes) AS closed_disputes, p.paid_at, p.refund_requested_at, p.credits_micros,
+             to_jsonb(p.closed_disputes) AS closed_disputes, p.created_at, p.paid_at, p.refund_requested_at,
+             p.credits_micros,
              p.bonus_micros, p.bucket_key, p.expires_after_days, p.plan_key, p.plan_purpose, p.from_plan_key,
              p.plan_period_start, p.actor_kind, p.actor_id,
              (SELECT e.effective_at FROM ledger_entry e WHERE e.wallet_id = w.id ORDER BY e.sequence DESC LIMIT 1)
@@ -69,6 +71,7 @@ export async function loadPurchases(
       status: row.status,
       openDisputes: row.open_disputes,
       closedDisputes: row.closed_disputes,
+      createdAt: row.created_at,
       paidAt: row.paid_at,
       refundRequestedAt: row.refund_requested_at,
       credits: micros(row.credits_micros),

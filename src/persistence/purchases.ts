@@ -1,6 +1,7 @@
 /** Purchases before money is paid for them; what follows payment is the posting engine's. */
 import type { Actor } from '../domain/actor.ts';
 import type { Micros } from '../domain/credits/micros.ts';
+import type { Tenant } from '../domain/identity/caller.ts';
 import type { PurchaseStatus } from '../domain/purchases/purchase.ts';
 import type { Queryable } from './connection.ts';
 
@@ -102,15 +103,16 @@ export async function keepReference(sql: Queryable, purchaseId: string, referenc
     UPDATE purchase SET provider_reference = ${reference} WHERE id = ${purchaseId} AND provider_reference IS NULL`;
 }
 
-/** Whose purchase it is; null for an unknown one. */
+/** Whose purchase it is; null for an unknown one, and for one of another provider where one is named. */
 export async function tenantOfPurchase(
   sql: Queryable,
   purchaseId: string,
-): Promise<{ organizationId: string; walletId: string } | null> {
+  provider: string | null = null,
+): Promise<Tenant | null> {
   const [row] = await sql<{ organization_id: string; wallet_id: string }[]>`
     SELECT p.organization_id, w.id AS wallet_id
     FROM purchase p JOIN wallet w ON w.organization_id = p.organization_id
-    WHERE p.id = ${purchaseId}`;
+    WHERE p.id = ${purchaseId} AND (${provider}::text IS NULL OR p.provider = ${provider})`;
   return row ? { organizationId: row.organization_id, walletId: row.wallet_id } : null;
 }
 
@@ -140,19 +142,6 @@ export async function findRefundable(sql: Queryable, purchaseId: string): Promis
   if (!row) return null;
   const { status, is_requested: isRequested, provider_reference: reference } = row;
   return { status, isRequested, reference, amountMinor: row.price_minor, currency: row.currency };
-}
-
-/** The wallet that a purchase's credits go to; null for an unknown purchase. */
-export async function walletOfPurchase(
-  sql: Queryable,
-  purchaseId: string,
-  provider: string,
-): Promise<{ organizationId: string; walletId: string } | null> {
-  const [row] = await sql<{ organization_id: string; wallet_id: string }[]>`
-    SELECT p.organization_id, w.id AS wallet_id
-    FROM purchase p JOIN wallet w ON w.organization_id = p.organization_id
-    WHERE p.id = ${purchaseId} AND p.provider = ${provider}`;
-  return row ? { organizationId: row.organization_id, walletId: row.wallet_id } : null;
 }
 
 export async function isWalletFrozen(sql: Queryable, walletId: string): Promise<boolean> {

@@ -17,15 +17,18 @@ export interface NewSubscription {
 }
 
 /**
- * Subscribes an organization. The plan's allowances are due at once where the subscription may spend; the posting engine
+ * Subscribes an organization whose period is paid. The plan's allowances are due at once where the subscription may spend; the posting engine
  * grants them when the wallet is next touched.
  */
 export async function insertSubscription(sql: Queryable, subscription: NewSubscription): Promise<void> {
   const { id, tenant, plan, status, anchorDay, periodStart, periodEnd } = subscription;
+  const price = plan.price.amountMinor > 0n ? plan.price : null;
   await sql`
-    INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start, current_period_end)
+    INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start,
+      current_period_end, price_minor, price_currency)
     VALUES (${id}, ${tenant.organizationId}, ${plan.key}, ${status}::"SubscriptionStatus", ${anchorDay},
-      ${timestamp(periodStart)}, ${timestamp(periodEnd)})`;
+      ${timestamp(periodStart)}, ${timestamp(periodEnd)}, ${price?.amountMinor.toString() ?? null}::bigint,
+      ${price?.currency ?? null})`;
   if (status === 'CANCELED' || status === 'PAST_DUE') return;
   for (const { bucketKey, interval, credits, rolloverLimit } of plan.allowances) {
     await sql`

@@ -1,5 +1,5 @@
 /** Test clocks: an organization's time is the database's plus an offset that only grows. */
-import type { Instant } from '../domain/time/instant.ts';
+import { type Instant, instant } from '../domain/time/instant.ts';
 import type { Queryable } from './connection.ts';
 
 export interface MovedClock {
@@ -18,4 +18,17 @@ export async function moveTestClock(sql: Queryable, organizationId: string, to: 
     WHERE id = ${organizationId}
       AND ${to}::bigint - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint >= test_clock_offset_ms`;
   return { hasTestClock: true, moved: moved.count === 1 };
+}
+
+/** Whether an organization has a test clock, and its time. */
+export async function readTestClock(
+  sql: Queryable,
+  organizationId: string,
+): Promise<{ readonly hasTestClock: boolean; readonly now: Instant }> {
+  const [row] = await sql<{ has_test_clock: boolean; now: bigint }[]>`
+    SELECT test_clock_offset_ms IS NOT NULL AS has_test_clock,
+      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(test_clock_offset_ms, 0) AS now
+    FROM organization WHERE id = ${organizationId}`;
+  if (!row) throw new Error(`there is no organization ${organizationId}`);
+  return { hasTestClock: row.has_test_clock, now: instant(Number(row.now)) };
 }

@@ -4,6 +4,7 @@
  */
 import type { BatchDecision } from '../domain/posting/decide-batch.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
+import { upcomingEvent } from '../domain/subscriptions/subscription.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
 import { encodeAnswer } from './answer-codec.ts';
 import { writeAutoTopUps } from './auto-top-ups.ts';
@@ -333,15 +334,6 @@ function insertAudits(sql: Queryable, { audits: rows }: BatchDecision) {
 const NEXT_LAPSE = fragment`(
           SELECT min(hold.expires_at) FROM hold WHERE hold.wallet_id = changed.id AND hold.status = 'OPEN')`;
 
-/** As `upcomingEvent` of domain/subscriptions says. */
-const NEXT_OF_SUBSCRIPTION = fragment`(
-          SELECT coalesce(s.grace_ends_at,
-            least(s.current_period_end, CASE WHEN s.status = 'TRIALING' THEN s.trial_ends_at END))
-          FROM plan_subscription s
-          WHERE s.organization_id = wallet.organization_id
-            AND (s.status IN ('TRIALING', 'ACTIVE') OR s.grace_ends_at IS NOT NULL
-              OR (s.status = 'PAST_DUE' AND s.cancel_at_period_end)))`;
-
 /** The next transition is looked up again only where one was posted or a lot, hold or allowance has changed. */
 function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
   if (books.length === 0) return null;
@@ -355,7 +347,7 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
           (SELECT min(next_transition_at) FROM lot WHERE lot.wallet_id = changed.id AND NOT frozen),
           ${NEXT_LAPSE},
           (SELECT min(next_refresh_at) FROM allowance WHERE allowance.wallet_id = changed.id),
-          ${NEXT_OF_SUBSCRIPTION})
+          changed.subscription_at)
           ELSE next_transition_at END,
         next_lot_or_hold_at = CASE WHEN changed.transitions THEN ${NEXT_LOT_OR_HOLD} ELSE next_lot_or_hold_at END,
         last_refreshed_at = CASE WHEN changed.transitions
@@ -371,8 +363,10 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
       ${instants(books.map((book) => book.now))}::timestamptz[],
       ${books.map((book) => book.active)}::boolean[],
       ${books.map((book) => book.transitionsChanged)}::boolean[],
-      ${instants(books.map((book) => book.nextChargeAt))}::timestamptz[]
-    ) AS changed (id, balance, debt, sequence, version, head_hash, posted_at, active, transitions, next_charge_at)
+      ${instants(books.map((book) => book.nextChargeAt))}::timestamptz[],
+      ${instants(books.map(({ subscription }) => (subscription && upcomingEvent(subscription))?.at ?? null))}::timestamptz[]
+    ) AS changed (id, balance, debt, sequence, version, head_hash, posted_at, active, transitions, next_charge_at,
+      subscription_at)
     WHERE wallet.id = changed.id`;
 }
 

@@ -22,8 +22,11 @@ function upsertSubscriptions(sql: Queryable, books: readonly WalletBook[]) {
   return sql`
     INSERT INTO plan_subscription (id, organization_id, plan_key, status, anchor_day, current_period_start,
       current_period_end, trial_ends_at, cancel_at_period_end, scheduled_plan_key, payment_due_since, grace_ends_at,
-      failed_attempts, next_attempt_at, charging_purchase_id, paid_by)
-    SELECT * FROM unnest(
+      failed_attempts, next_attempt_at, charging_purchase_id, price_minor, price_currency, paid_by)
+    SELECT id, organization_id, plan_key, status, anchor_day, period_start, period_end, trial_ends_at, cancels, follower,
+      due_since, grace_ends_at, failed_attempts, next_attempt_at, charging, price, currency,
+      ARRAY(SELECT jsonb_array_elements_text(paid_by)::uuid)
+    FROM unnest(
       ${rows.map((row) => row.id)}::uuid[],
       ${rows.map((row) => row.organizationId)}::uuid[],
       ${rows.map((row) => row.planKey)}::text[],
@@ -39,7 +42,11 @@ function upsertSubscriptions(sql: Queryable, books: readonly WalletBook[]) {
       ${rows.map(({ payment }) => payment?.failedAttempts ?? 0)}::int[],
       ${instants(rows.map(({ payment }) => payment?.nextAttemptAt ?? null))}::timestamptz[],
       ${rows.map(({ payment }) => payment?.purchaseId ?? null)}::uuid[],
-      ${rows.map((row) => row.paidBy)}::uuid[])
+      ${amountsOrNull(rows.map(({ price }) => price?.amountMinor ?? null))}::bigint[],
+      ${rows.map(({ price }) => price?.currency ?? null)}::text[],
+      ${rows.map((row) => JSON.stringify(row.paidBy))}::jsonb[]
+    ) AS changed (id, organization_id, plan_key, status, anchor_day, period_start, period_end, trial_ends_at, cancels,
+      follower, due_since, grace_ends_at, failed_attempts, next_attempt_at, charging, price, currency, paid_by)
     ON CONFLICT (organization_id) DO UPDATE
     SET plan_key = excluded.plan_key, status = excluded.status, anchor_day = excluded.anchor_day,
         current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
@@ -47,7 +54,7 @@ function upsertSubscriptions(sql: Queryable, books: readonly WalletBook[]) {
         scheduled_plan_key = excluded.scheduled_plan_key, payment_due_since = excluded.payment_due_since,
         grace_ends_at = excluded.grace_ends_at, failed_attempts = excluded.failed_attempts,
         next_attempt_at = excluded.next_attempt_at, charging_purchase_id = excluded.charging_purchase_id,
-        paid_by = excluded.paid_by`;
+        price_minor = excluded.price_minor, price_currency = excluded.price_currency, paid_by = excluded.paid_by`;
 }
 
 export function writeAllowances(sql: Queryable, books: readonly WalletBook[]) {

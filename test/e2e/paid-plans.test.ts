@@ -6,6 +6,7 @@ import { collectPayments } from '../../src/operations/collect-payments.ts';
 import { reconcilePurchases } from '../../src/operations/reconcile-purchases.ts';
 import type { ChargeAnswer, PaymentProvider } from '../../src/payments/provider.ts';
 import {
+  ApplyCatalogDocument,
   CreateProjectDocument,
   PlanChangePreviewDocument,
   type PurchasePartsFragment,
@@ -25,6 +26,7 @@ import {
 } from '../support/accounts.ts';
 import { expectSoundBooks } from '../support/books.ts';
 
+import { demoWith } from '../support/catalog-files.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, grant } from '../support/given.ts';
 
@@ -92,6 +94,19 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
 });
+
+/** Under a catalog in which one thing of the plans is written otherwise. */
+async function repriced(at: TestGateway, from: string, to: string, work: () => Promise<void>): Promise<void> {
+  const operator = at.as(at.demo.tokens.operator);
+  const apply = (plans: string) =>
+    operator.run(ApplyCatalogDocument, { input: { yaml: demoWith(['plans:\n', plans]) } });
+  await apply(PLANS.replace(from, to));
+  try {
+    await work();
+  } finally {
+    await apply(PLANS);
+  }
+}
 
 /** The purchase that selecting the plan begins. */
 async function toPay(account: Account, plan: string, choice?: Choice): Promise<PurchasePartsFragment> {
@@ -380,6 +395,25 @@ describe('a renewal', () => {
     expect(await balance(account)).toBe('140');
   });
 
+  it('brings what the plan gives by then', async () => {
+    const account = await paying('basic');
+    const daily = 'credits: 100, rolloverLimit: 40 }, { bucket: daily_free, interval: DAY, credits: 3 }]';
+    await repriced(gateway, 'credits: 100, rolloverLimit: 40 }]', daily, async () => {
+      await advanceTo(gateway, account.id, '2041-02-10T00:00:01Z');
+      expect(await balance(account)).toBe('143');
+    });
+  });
+
+  it('of a plan that costs nothing any more is not charged', async () => {
+    const account = await paying('basic');
+    charges.answers = [DECLINED];
+    await advanceTo(gateway, account.id, '2041-02-10T06:00:00Z');
+    await repriced(gateway, 'amountMinor: 1000', 'amountMinor: 0', async () => {
+      expect(await select(account, 'basic')).toMatchObject({ purchase: null, subscription: { status: 'ACTIVE' } });
+    });
+    expect(await balance(account)).toBe('140');
+  });
+
   it('is not charged where it is canceled at the end of the period', async () => {
     const account = await paying('basic');
     await cancel(account, true);
@@ -481,6 +515,30 @@ describe('a change of plan', () => {
     expect(await balance(account)).toBe('405');
   });
 
+  it('downward and up again is paid once, and fills once', async () => {
+    const account = await paying('basic');
+    await press(await toPay(account, 'plus'), 'pay');
+    await debit(account, '400');
+    for (let round = 0; round < 3; round++) {
+      await select(account, 'basic', { when: 'NOW' });
+      expect(await select(account, 'plus', { when: 'NOW' })).toMatchObject({ purchase: null });
+    }
+    expect(await balance(account)).toBe('5');
+    await select(account, 'gratis', { when: 'NOW' });
+    expect((await toPay(account, 'plus')).price.amountMinor).toBe(3000);
+  });
+
+  it('counts what was paid, whatever the plan costs by now', async () => {
+    const account = await paying('basic');
+    await repriced(gateway, 'amountMinor: 1000', 'amountMinor: 2900', async () => {
+      await advanceTo(gateway, account.id, '2041-01-25T12:00:00Z');
+      expect(await preview(account, 'plus')).toMatchObject({
+        dueNow: { amountMinor: 1013 },
+        credited: { amountMinor: 506 },
+      });
+    });
+  });
+
   it('to a yearly plan begins a year, less what is left of the month', async () => {
     const account = await paying('plus');
     await advanceTo(gateway, account.id, '2041-01-25T12:00:00Z');
@@ -491,7 +549,7 @@ describe('a change of plan', () => {
     await press(purchase, 'pay');
     expect(await standingOf(account)).toMatchObject({
       plan: { key: 'plus_yearly' },
-      currentPeriodEnd: '2042-01-10T00:00:00.000Z',
+      currentPeriodEnd: '2042-01-25T00:00:00.000Z',
     });
   });
 
@@ -539,6 +597,36 @@ describe('the trial of a plan with a price', () => {
     expect(await standingOf(account)).toMatchObject({ status: 'CANCELED' });
   });
 
+  it('is its first period: told before, and the end of it where it is canceled', async () => {
+    const account = await anAccount(gateway, START);
+    expect(await preview(account, 'tried')).toMatchObject({
+      nextRenewal: { amountMinor: 2000 },
+      nextRenewalAt: expect.stringMatching(/^2041-01-24T09:00:/),
+    });
+    await select(account, 'tried');
+    await cancel(account, true);
+    const { currentPeriodEnd, trialEndsAt } = (await standingOf(account)) ?? {};
+    expect(currentPeriodEnd).toBe(trialEndsAt);
+    await advanceTo(gateway, account.id, '2041-01-24T10:00:00Z');
+    expect(await standingOf(account)).toMatchObject({ status: 'CANCELED' });
+  });
+
+  it.each(['gratis', 'basic'])(
+    'is followed at its end by another plan that was selected for then: %s',
+    async (plan) => {
+      const account = await anAccount(gateway, START);
+      await select(account, 'tried');
+      expect(await select(account, plan, { when: 'PERIOD_END' })).toMatchObject({
+        subscription: { plan: { key: 'tried' }, scheduledPlan: { key: plan } },
+      });
+      await advanceTo(gateway, account.id, '2041-01-24T10:00:00Z');
+      expect(await standingOf(account)).toMatchObject({ plan: { key: plan }, status: 'ACTIVE', scheduledPlan: null });
+      expect((await purchasesOf(account)).map(({ price }) => price.amountMinor)).toEqual(
+        plan === 'basic' ? [1000] : [],
+      );
+    },
+  );
+
   it('can be paid before it ends, and is not charged where it is canceled', async () => {
     const [paid, canceled] = [await anAccount(gateway, START), await anAccount(gateway, START)];
     for (const account of [paid, canceled]) await select(account, 'tried');
@@ -556,6 +644,48 @@ describe('the trial of a plan with a price', () => {
 });
 
 describe('the money of a plan', () => {
+  it('that was paid to change it and goes back leaves the plan before', async () => {
+    const account = await paying('basic');
+    const upgrade = await toPay(account, 'plus');
+    await press(upgrade, 'pay');
+    await debit(account, '30');
+    await press(upgrade, 'refund');
+    expect(await standingOf(account)).toMatchObject({ plan: { key: 'basic' }, status: 'ACTIVE' });
+    // 25 of the 30 were of the upgrade's 400, 5 of its daily ones: all are owed.
+    expect(await balance(account)).toBe('0');
+    await expectSoundBooks(gateway.database, account.id);
+  });
+
+  it('that paid for a year is that of all its months: what is left of them is revoked, what was spent is owed', async () => {
+    const account = await anAccount(gateway, START);
+    const purchase = await toPay(account, 'plus_yearly');
+    await press(purchase, 'pay');
+    await debit(account, '100');
+    await advanceTo(gateway, account.id, '2041-03-15T00:00:00Z');
+    await debit(account, '50');
+    await grant(gateway, account.id, 'purchased', '500');
+    await press(purchase, 'dispute');
+    expect(await balance(account)).toBe('500');
+    await press(purchase, 'dispute-lost');
+    expect(await balance(account)).toBe('350');
+    expect(await standingOf(account)).toMatchObject({ status: 'CANCELED' });
+    await expectSoundBooks(gateway.database, account.id);
+  });
+
+  it('for which nothing can be given goes back, however often the provider says no', async () => {
+    const account = await paying('basic');
+    const { payments } = gateway.gateway.services;
+    const refund = payments.refund.bind(payments);
+    const stale = await toPay(account, 'plus');
+    await advanceTo(gateway, account.id, '2041-01-12T00:00:00Z');
+    await press(stale, 'pay');
+    expect(await standingOf(account)).toMatchObject({ plan: { key: 'basic' } });
+    payments.refund = async () => ({ status: 'DECLINED', code: 'not_now' });
+    expect(await afterReconciling(account)).toEqual(['PAID', 'PAID']);
+    payments.refund = refund;
+    expect(await afterReconciling(account)).toEqual(['REFUNDED', 'PAID']);
+  });
+
   it('that is disputed freezes what it granted; once it is lost the plan ends', async () => {
     const account = await anAccount(gateway, START);
     const purchase = await toPay(account, 'basic');

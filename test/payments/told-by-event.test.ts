@@ -60,7 +60,7 @@ describe('a payment', () => {
     const intent = { id: 'pi_1', metadata, last_payment_error: error };
     const failed = { kind: 'FAILED', declineCode: 'insufficient_funds' };
     expect(types.map((type) => told(type, intent))).toEqual(
-      [{ kind: 'PAID' }, failed, failed].map((news) => ({ news, metadata, paymentIntent: 'pi_1' })),
+      [{ kind: 'PAID' }, failed, failed].map((news) => ({ news, reference: 'pi_1', metadata, paymentIntent: 'pi_1' })),
     );
   });
 

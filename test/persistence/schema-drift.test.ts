@@ -92,6 +92,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_transaction_used',
         'lot_burn_order',
         'lot_granted',
+        'lot_purchase_source',
         'membership_invitation',
         'membership_member',
         'organization_ahead',

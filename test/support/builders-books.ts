@@ -259,6 +259,7 @@ export class WalletBuilder {
         status: 'PENDING',
         openDisputes: [],
         closedDisputes: [],
+        createdAt: this.#opening.now,
         paidAt: null,
         refundRequestedAt: null,
         credits: credits('1000'),
@@ -294,7 +295,8 @@ const A_SUBSCRIPTION: Subscription = {
   cancelAtPeriodEnd: false,
   scheduledPlanKey: null,
   payment: null,
-  paidBy: null,
+  price: null,
+  paidBy: [],
 };
 
 export class Books {
@@ -699,7 +701,13 @@ export class Books {
 
   #writePurchase(begun: NewPurchase): void {
     const { id, credits: bought, bonusCredits: bonus, bucketKey, expiresAfterDays, plan, actor: buyer } = begun;
-    const nothing = { openDisputes: [], closedDisputes: [], paidAt: null, refundRequestedAt: null };
+    const nothing = {
+      openDisputes: [],
+      closedDisputes: [],
+      createdAt: begun.createdAt,
+      paidAt: null,
+      refundRequestedAt: null,
+    };
     const facts = { id, walletId: WALLET, status: 'PENDING' as const, ...nothing };
     this.begun.push(begun);
     const terms = { credits: bought, bonus, bucketKey, expiresAfterDays, plan, lastEffectiveAt: null };

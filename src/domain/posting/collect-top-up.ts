@@ -3,6 +3,7 @@
  * only notes that one is wanted; collecting begins it, in a transaction of its own.
  */
 import type { Actor } from '../actor.ts';
+import { formatMoney } from '../catalog/format-money.ts';
 import { ZERO } from '../credits/micros.ts';
 import { begin, beginsAt, isArmed, land, standDown, suspend, waitForMonth, want } from '../purchases/auto-top-up.ts';
 import { reasonUnsold, type TopUpOffer, type TopUpSales, topUpOffer } from '../purchases/auto-top-up-offer.ts';
@@ -65,7 +66,8 @@ export function collectTopUp(
     return;
   }
   if (subscription === null || !maySpend(subscription.status)) {
-    book.autoTopUp = suspend(autoTopUp, 'there is no active subscription');
+    // Nobody can spend; the next charge after that wants one again.
+    book.autoTopUp = standDown(autoTopUp);
     return;
   }
   const offer = topUpOffer(autoTopUp.choice, subscription, topUpSales);
@@ -79,6 +81,10 @@ export function collectTopUp(
       autoTopUp,
       `it is sold in ${offer.price.currency} now, and the ceiling is in ${ceiling.currency}`,
     );
+    return;
+  }
+  if (offer.price.amountMinor > ceiling.amountMinor) {
+    book.autoTopUp = suspend(autoTopUp, `it costs ${formatMoney(offer.price)} now, more than the monthly ceiling`);
     return;
   }
   if (snapshot.topUpSpentMinor + offer.price.amountMinor > ceiling.amountMinor) {

@@ -39,7 +39,12 @@ function beginRenewal(
   if (!plan) throw new Error(`the plan ${planKey} was never sold`);
   const sale = { planKey, purpose: 'RENEWAL', fromPlanKey: null, periodStart: payment.since } as const;
   if (isFree(plan)) {
-    return applyPlanSale(book, { sale, purchaseId: null, actor, lastEffectiveAt: book.now }, policies, newId);
+    return applyPlanSale(
+      book,
+      { sale, purchaseId: null, actor, begunAt: book.now, lastEffectiveAt: book.now },
+      policies,
+      newId,
+    );
   }
   const purchase = { sale, price: plan.price, organizationId, provider, actor, isOffSession: true };
   const { id: purchaseId } = beginPlanPurchase(book, purchase, policies, newId);

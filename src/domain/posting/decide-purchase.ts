@@ -22,7 +22,7 @@ import type { DraftLot } from './lot-drafts.ts';
 import { type Outcome, refused } from './outcomes.ts';
 import { NO_ATTRIBUTION, type TransactionDetails, transactionDetails } from './records.ts';
 import { ROLLOVER } from './refresh-allowance.ts';
-import { applyPlanSale, failRenewal } from './sell-plan.ts';
+import { applyPlanSale, failRenewal, undoChange } from './sell-plan.ts';
 import { PLAN_CHANGE } from './take-up-plan.ts';
 import type { WalletBook } from './wallet-book.ts';
 
@@ -51,7 +51,7 @@ export interface DraftPurchase extends LoadedPurchase {
   refundRequestedAt: Instant | null;
   /** Who issues the receipt that the batch owes for it; null where it owes none. */
   receiptIssuer: string | null;
-  /** The provider's own id of a charge that it has answered; null where the news names none. */
+  /** The provider's own id of the payment; null where no news has named it. */
   reference: string | null;
   changed: boolean;
 }
@@ -77,10 +77,9 @@ export function decideResolvePurchase(
   if (!purchase || purchase.facts.walletId !== book.snapshot.id) return refused(notFound('purchase'), book.available);
   const { state, effects, changed } = resolvePurchase(purchase.state, command.news);
   purchase.state = state;
-  if (changed) {
-    purchase.changed = true;
-    purchase.reference = command.reference ?? null;
-  }
+  // A reference is kept whenever it is told: news of the payment may have come before the answer that names it.
+  purchase.reference = command.reference ?? purchase.reference;
+  if (changed || command.reference !== undefined) purchase.changed = true;
   for (const effect of effects) take(effect, { book, purchase, actor: command.actor, policies, newId });
   if (changed && (state.status === 'FAILED' || state.status === 'EXPIRED')) decline(book, purchase, policies);
   return { status: 'purchase-resolved', purchaseStatus: state.status, changed };
@@ -113,13 +112,19 @@ function take(effect: PurchaseEffect, taking: Taking): void {
       break;
     case 'REVOKE':
       revokeLots(book, purchase, actor);
-      endPaidPlan(book, purchase);
+      endPaidPlan(taking);
       break;
     default: {
       const never: never = effect;
       throw new Error(`unknown effect ${never}`);
     }
   }
+}
+
+/** True for a plan that was paid and could not begin: it has given nothing, and its money has to go back. */
+export function gaveNothing(book: WalletBook, purchase: DraftPurchase): boolean {
+  const { id, plan } = purchase.facts;
+  return plan !== null && lotsOf(book, purchase).length === 0 && !book.subscription?.paidBy.includes(id);
 }
 
 /** The lots that a purchase has made, those of the batch included. */
@@ -135,10 +140,10 @@ function fulfil({ book, purchase, policies, newId }: Taking): void {
     grantBought(book, purchase);
     return;
   }
-  const { id: purchaseId, plan: sale, lastEffectiveAt } = facts;
+  const { id: purchaseId, plan: sale, createdAt: begunAt, lastEffectiveAt } = facts;
   const isDone = applyPlanSale(
     book,
-    { sale, purchaseId, actor, lastEffectiveAt: lastEffective(book, lastEffectiveAt) },
+    { sale, purchaseId, actor, begunAt, lastEffectiveAt: lastEffective(book, lastEffectiveAt) },
     policies,
     newId,
   );
@@ -156,10 +161,13 @@ function decline(book: WalletBook, { facts }: DraftPurchase, policies: Subscript
   if (book.subscription?.payment?.purchaseId === facts.id) failRenewal(book, policies);
 }
 
-/** A plan whose money went back ends. */
-function endPaidPlan(book: WalletBook, { facts }: DraftPurchase): void {
+/** A plan whose money went back ends; where that was paid to change it, the plan before goes on. */
+function endPaidPlan({ book, purchase, actor, policies }: Taking): void {
   const { subscription } = book;
-  const ended = subscription?.paidBy === facts.id ? subscriptionAfter(subscription, 'CANCEL_NOW') : null;
+  const { id: purchaseId, plan: sale } = purchase.facts;
+  if (!subscription?.paidBy.includes(purchaseId) || sale === null) return;
+  if (sale.purpose === 'CHANGE' && undoChange(book, subscription, { sale, purchaseId, actor }, policies)) return;
+  const ended = subscriptionAfter(subscription, 'CANCEL_NOW');
   if (!ended) return;
   book.changeSubscription(ended);
   book.replaceAllowances([]);

@@ -8,6 +8,7 @@ import type { LotSnapshot, LotSource } from '../wallet/snapshot.ts';
 import type { RefundPurchaseCommand, RevokeGrantCommand } from './commands.ts';
 import {
   type DraftPurchase,
+  gaveNothing,
   lotsOf,
   type PurchasePolicies,
   releaseLots,
@@ -85,7 +86,8 @@ export function decideCancelRefund(
 ): Outcome {
   if (!purchase || purchase.facts.walletId !== book.snapshot.id) return refused(notFound('purchase'), book.available);
   const { status } = purchase.state;
-  const changed = purchase.refundRequestedAt !== null;
+  // It is asked for until the provider says yes: nothing was given for the money.
+  const changed = purchase.refundRequestedAt !== null && !gaveNothing(book, purchase);
   if (changed) {
     purchase.refundRequestedAt = null;
     purchase.changed = true;

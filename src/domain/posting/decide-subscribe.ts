@@ -7,12 +7,12 @@ import type { PlanSale } from '../purchases/purchase.ts';
 import { type Conflict, type InvalidInput, invalidInput, type NotFound, notFound } from '../refusals.ts';
 import { isFree, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import { prorate } from '../subscriptions/proration.ts';
-import { type Subscription, stateAfter, stateOf } from '../subscriptions/subscription.ts';
+import { NOTHING_PAID, type Subscription, stateAfter, stateOf } from '../subscriptions/subscription.ts';
 import { addDays, dayOfMonth } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { SubscribeCommand } from './commands.ts';
 import { type Outcome, refused } from './outcomes.ts';
-import { beginPlanPurchase, changeNow, isUpgradeOf, periodUnder } from './sell-plan.ts';
+import { applyPlanSale, beginPlanPurchase, changeNow, isUpgradeOf, periodUnder } from './sell-plan.ts';
 import { takeUpPlan } from './take-up-plan.ts';
 import type { WalletBook } from './wallet-book.ts';
 
@@ -43,11 +43,10 @@ function checkProration({ now, subscription }: WalletBook, prorationAt: Instant)
     : null;
 }
 
-/** A plan on sale, or the present one while its next period is to be paid: that can be paid though it is no longer sold. */
-function offerFor({ subscription }: WalletBook, planKey: string, policies: SubscriptionPolicies) {
-  const { plansOnSale, plansEverSold } = policies;
-  const isOwed = isLive(subscription) && subscription.payment !== null && subscription.planKey === planKey;
-  return plansOnSale.get(planKey) ?? (isOwed ? plansEverSold.get(planKey) : undefined);
+/** A plan on sale, or the present one: that can be paid, and a change of it taken back, though it is no longer sold. */
+function offerFor({ subscription }: WalletBook, planKey: string, { plansOnSale, plansEverSold }: SubscriptionPolicies) {
+  const isOwn = isLive(subscription) && subscription.planKey === planKey;
+  return plansOnSale.get(planKey) ?? (isOwn ? plansEverSold.get(planKey) : undefined);
 }
 
 const isLive = (subscription: Subscription | null): subscription is Subscription =>
@@ -114,11 +113,11 @@ export function selectPlan(
   }
   const state = stateOf(subscription);
   if (subscription.payment !== null && subscription.planKey === planKey) {
-    return fullPrice(plan, { planKey, purpose: 'RENEWAL', periodStart: subscription.payment.since });
+    return renew(book, plan, { planKey, since: subscription.payment.since, actor: command.actor }, policies, newId);
   }
   if (stateAfter(state, 'CHANGE_PLAN') === null) {
     const due = 'the plan of this subscription is to be paid: pay it by selecting it, or cancel';
-    return forbidden(state, subscription.payment ? due : 'the plan of this subscription cannot be changed');
+    return forbidden(state, subscription.payment ? due : 'the subscription ends with its period: resume it first');
   }
   if (subscription.planKey === planKey) return selectAgain(book, subscription, plan);
   if ((when ?? defaultTime(subscription, plan, policies)) === 'PERIOD_END') {
@@ -126,6 +125,24 @@ export function selectPlan(
     return DONE;
   }
   return selectNow(book, subscription, { ...command, plan }, policies);
+}
+
+interface Owed extends Pick<SubscribeCommand, 'planKey' | 'actor'> {
+  readonly since: Instant;
+}
+
+/** What is due is paid at a checkout, unless the plan has come to cost nothing. */
+function renew(
+  book: WalletBook,
+  plan: PlanOffer,
+  { planKey, since, actor }: Owed,
+  policies: SubscriptionPolicies,
+  newId: () => string,
+): Selected {
+  const sale = { planKey, purpose: 'RENEWAL', fromPlanKey: null, periodStart: since } as const;
+  if (!isFree(plan)) return fullPrice(plan, sale);
+  applyPlanSale(book, { sale, purchaseId: null, actor, begunAt: book.now, lastEffectiveAt: book.now }, policies, newId);
+  return DONE;
 }
 
 /** The present plan takes back a change that was to follow; a trial of it can be paid before it ends. */
@@ -139,9 +156,19 @@ function selectAgain(book: WalletBook, subscription: Subscription, plan: PlanOff
   return forbidden(status, 'there is a subscription to this plan');
 }
 
-/** An upgrade begins now and everything else at the end of the period, unless the caller says when. */
-const defaultTime = (subscription: Subscription, plan: PlanOffer, policies: SubscriptionPolicies) =>
-  isUpgradeOf(subscription, plan, policies) ? 'NOW' : 'PERIOD_END';
+/**
+ * An upgrade begins now and everything else at the end of the period, unless the caller says when. A year that was paid is
+ * not given up for a month.
+ */
+function defaultTime(
+  subscription: Subscription,
+  plan: PlanOffer,
+  policies: SubscriptionPolicies,
+): 'NOW' | 'PERIOD_END' {
+  const isYear = policies.plansEverSold.get(subscription.planKey)?.interval === 'YEAR';
+  const givesUpAYear = isYear && plan.interval === 'MONTH' && subscription.price !== null;
+  return isUpgradeOf(subscription, plan, policies) && !givesUpAYear ? 'NOW' : 'PERIOD_END';
+}
 
 interface Chosen extends Selection, Pick<SubscribeCommand, 'actor'> {
   readonly plan: PlanOffer;
@@ -160,13 +187,14 @@ function selectNow(
     changeNow(book, subscription, change, policies);
     return DONE;
   }
-  const current = policies.plansEverSold.get(subscription.planKey);
-  if (isTrial || !current || isFree(current)) return fullPrice(plan, { planKey, purpose: 'BEGINNING' });
-  if (current.price.currency !== plan.price.currency) {
+  const interval = policies.plansEverSold.get(subscription.planKey)?.interval ?? plan.interval;
+  const { price } = subscription;
+  if (isTrial || price === null) return fullPrice(plan, { planKey, purpose: 'BEGINNING' });
+  if (price.currency !== plan.price.currency) {
     return forbidden('OTHER_CURRENCY', 'the plan is priced in another currency: change at the end of the period');
   }
   const { period, planKey: fromPlanKey } = subscription;
-  const { dueNow, credited: creditedMinor } = prorate(current, plan, period, prorationAt ?? book.now);
+  const { dueNow, credited: creditedMinor } = prorate({ price, interval }, plan, period, prorationAt ?? book.now);
   if (dueNow === 0n) {
     changeNow(book, subscription, change, policies);
     return { kind: 'done', creditedMinor };
@@ -180,7 +208,7 @@ function selectNow(
 }
 
 /**
- * A free plan, or the trial of one with a price. A subscription that was canceled and begins again within its last period goes
+ * A free plan, or the trial of one with a price, whose period is the trial. A subscription that was canceled and begins again within its last period goes
  * on with that period and its anchor, so that nothing is granted twice. There is one trial, with the first plan.
  */
 function begin(
@@ -196,17 +224,21 @@ function begin(
   const isTrial = earlier === null && plan.trialDays > 0;
   const status = stateAfter(stateOf(earlier), isTrial ? 'BEGIN_TRIAL' : 'BEGIN');
   if (status !== 'ACTIVE' && status !== 'TRIALING') throw new Error('a subscription cannot begin here');
+  const trialEndsAt = isTrial ? addDays(now, plan.trialDays, snapshot.timeZone) : null;
+  const isPaidAfterTrial = trialEndsAt !== null && !isFree(plan);
   book.changeSubscription({
     id: earlier?.id ?? newId(),
     planKey,
     status,
     anchorDay,
-    period: periodUnder(book, goesOn ? earlier : null, { plan, anchorDay }, policies),
-    trialEndsAt: isTrial ? addDays(now, plan.trialDays, snapshot.timeZone) : null,
+    period: isPaidAfterTrial
+      ? { start: now, end: trialEndsAt }
+      : periodUnder(book, goesOn ? earlier : null, { plan, anchorDay }, policies),
+    trialEndsAt,
     cancelAtPeriodEnd: false,
     scheduledPlanKey: null,
     payment: null,
-    paidBy: null,
+    ...NOTHING_PAID,
   });
   takeUpPlan(book, { plan, anchorDay, isUpgrade: false, purchaseId: null, actor });
 }

@@ -12,6 +12,7 @@ import type { Undecided } from './decide-estimate.ts';
 import { checkPlan, type Selection, selectPlan } from './decide-subscribe.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { applyPlanSale } from './sell-plan.ts';
+import { paymentDueAt } from './subscription-transitions.ts';
 import { PLAN_CHANGE } from './take-up-plan.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
@@ -56,16 +57,22 @@ function preview(
   if (invalid) return invalid;
   const posted = book.entries.length;
   const actor = systemActor('purser');
+  const { now } = book;
   const selected = selectPlan(book, { ...selection, actor }, policies, newId);
   if (selected.kind === 'forbidden') {
     return invalidInput(['planId'], `cannot be selected: ${selected.conflict.reason}`);
   }
   const toPay = selected.kind === 'to-pay' ? selected : null;
   if (toPay) {
-    applyPlanSale(book, { sale: toPay.sale, purchaseId: newId(), actor, lastEffectiveAt: null }, policies, newId);
+    applyPlanSale(
+      book,
+      { sale: toPay.sale, purchaseId: newId(), actor, begunAt: now, lastEffectiveAt: null },
+      policies,
+      newId,
+    );
   }
   const plan = policies.plansEverSold.get(selection.planKey);
-  const { subscription, now } = book;
+  const { subscription } = book;
   if (!plan || !subscription) throw new Error('a plan was selected and there is no subscription');
   const nothing = { amountMinor: 0n, currency: plan.price.currency };
   const entries = book.entries.slice(posted);
@@ -78,7 +85,7 @@ function preview(
     dueNow: toPay?.price ?? nothing,
     credited: { amountMinor: selected.creditedMinor, currency: plan.price.currency },
     renewal: plan.price,
-    nextRenewalAt: subscription.period.end,
+    nextRenewalAt: paymentDueAt(subscription, policies) ?? subscription.period.end,
     // What a plan that follows grants as it begins: its period starts with a new period of every allowance.
     creditsGranted: follows
       ? sum(plan.allowances.map(({ credits }) => credits))

@@ -91,8 +91,7 @@ export function grantPeriod(
   const source = book.bucketById(allowance.bucketId).facts.kind === 'PLAN' ? 'PLAN_GRANT' : 'ALLOWANCE';
   if (allowance.amount > ZERO) {
     book.post({ ...details('GRANT', source, at), purchaseId }, ({ grant }) => {
-      const lot = newLot(book, allowance, { start: at, end });
-      grant({ ...lot, source, amount: allowance.amount, purchaseId }, source);
+      grant({ ...newLot(book, allowance, { start: at, end }), source, amount: allowance.amount }, source);
     });
   }
   book.replaceAllowance({ ...allowance, lastRefreshedAt: at, nextRefreshAt: end });
@@ -124,7 +123,9 @@ function carryOver(
     book.post(details('ROLLOVER', ROLLOVER, period.start), ({ debitLot, grant }) => {
       for (const part of parts) debitLot(part.lot, part.amount, ROLLOVER);
       // The credits were there before: they repay no debt.
-      grant({ ...lot, source: 'ROLLOVER', amount, repaysDebt: false }, ROLLOVER);
+      const [{ lot: carried } = { lot: null }] = parts;
+      const purchaseId = carried?.facts.purchaseId ?? null;
+      grant({ ...lot, purchaseId, source: 'ROLLOVER', amount, repaysDebt: false }, ROLLOVER);
     });
   }
   for (const old of ended) expireLot(book, old, period.start);
@@ -139,13 +140,14 @@ function partsOf(lots: readonly DraftLot[], limit: Micros): { lot: DraftLot; amo
   });
 }
 
+/** A paid period's lots, those of its later months and days included, belong to what has paid for it. */
 function newLot(book: WalletBook, { bucketId, interval }: AllowanceSnapshot, { start, end }: Period) {
   return {
     bucket: book.bucketById(bucketId),
     paid: false,
     effectiveAt: start,
     expiresAt: end,
-    purchaseId: null,
+    purchaseId: book.subscription?.paidBy.at(-1) ?? null,
     repaysDebt: interval !== 'DAY',
   };
 }

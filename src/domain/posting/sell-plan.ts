@@ -8,13 +8,21 @@ import { ZERO } from '../credits/micros.ts';
 import type { PlanSale } from '../purchases/purchase.ts';
 import { isFree, isUpgrade, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import {
+  NOTHING_PAID,
   type PaymentDue,
   type Subscription,
   stateAfter,
   stateOf,
   subscriptionAfter,
 } from '../subscriptions/subscription.ts';
-import { addDays, billingPeriod, billingPeriodSince, dayOfMonth, type Period } from '../time/calendar.ts';
+import {
+  addDays,
+  billingPeriod,
+  billingPeriodSince,
+  calendarWindow,
+  dayOfMonth,
+  type Period,
+} from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
 import type { SubscribeCommand } from './commands.ts';
 import type { NewPurchase } from './new-purchase.ts';
@@ -65,11 +73,16 @@ function describe({ purpose }: PlanSale, { name, interval }: PlanOffer): string 
   return `${name} plan: ${purpose === 'CHANGE' ? `the rest of a ${period}` : `a ${period}`}`;
 }
 
+/** How long the checkout of a change keeps the price that was worked out for it. */
+const PRICE_HOLDS_MILLISECONDS = 24 * 3_600_000;
+
 export interface PaidSale {
   readonly sale: PlanSale;
   /** Null for a renewal that costs nothing any more. */
   readonly purchaseId: string | null;
   readonly actor: Actor;
+  /** When the purchase was begun. */
+  readonly begunAt: Instant;
   /** Nothing is granted to count before it. */
   readonly lastEffectiveAt: Instant | null;
 }
@@ -85,7 +98,7 @@ export function applyPlanSale(
   if (!plan) return false;
   switch (paid.sale.purpose) {
     case 'BEGINNING':
-      return beginPaid(book, plan, paid, policies, newId);
+      return beginPaid(book, plan, paid, newId);
     case 'CHANGE':
       return changePaid(book, plan, paid, policies);
     case 'RENEWAL':
@@ -93,18 +106,20 @@ export function applyPlanSale(
   }
 }
 
+/** What a period is paid with in full; nothing where it costs nothing. */
+const paidFor = ({ price }: PlanOffer, purchaseId: string | null) =>
+  purchaseId === null ? NOTHING_PAID : { price, paidBy: [purchaseId] };
+
 /** A period begins now, in full, unless the present one was paid for. */
 function beginPaid(
   book: WalletBook,
   plan: PlanOffer,
   { sale, purchaseId, actor }: PaidSale,
-  { plansEverSold }: SubscriptionPolicies,
   newId: () => string,
 ): boolean {
   const { now, snapshot, subscription: earlier } = book;
   const status = stateAfter(stateOf(earlier), 'BEGIN');
-  const present = earlier?.status === 'ACTIVE' ? plansEverSold.get(earlier.planKey) : undefined;
-  if (status !== 'ACTIVE' || (present && !isFree(present))) return false;
+  if (status !== 'ACTIVE' || (earlier?.status === 'ACTIVE' && earlier.price !== null)) return false;
   const anchorDay = dayOfMonth(now, snapshot.timeZone);
   book.changeSubscription({
     id: earlier?.id ?? newId(),
@@ -116,7 +131,7 @@ function beginPaid(
     cancelAtPeriodEnd: false,
     scheduledPlanKey: null,
     payment: null,
-    paidBy: purchaseId,
+    ...paidFor(plan, purchaseId),
   });
   takeUpPlan(book, { plan, anchorDay, isUpgrade: earlier !== null, purchaseId, actor });
   return true;
@@ -125,22 +140,18 @@ function beginPaid(
 function changePaid(
   book: WalletBook,
   plan: PlanOffer,
-  { sale, purchaseId, actor }: PaidSale,
+  { sale, purchaseId, actor, begunAt }: PaidSale,
   policies: SubscriptionPolicies,
 ): boolean {
-  const { subscription } = book;
+  const { subscription, now } = book;
   const isAsItWas =
     subscription !== null &&
+    now - begunAt <= PRICE_HOLDS_MILLISECONDS &&
     stateOf(subscription) === 'ACTIVE' &&
     subscription.planKey === sale.fromPlanKey &&
     subscription.period.start === sale.periodStart;
   if (!isAsItWas) return false;
-  changeNow(
-    book,
-    { ...subscription, paidBy: purchaseId },
-    { planKey: sale.planKey, plan, actor, purchaseId },
-    policies,
-  );
+  changeNow(book, subscription, { planKey: sale.planKey, plan, actor, purchaseId }, policies);
   return true;
 }
 
@@ -154,14 +165,21 @@ function renewPaid(book: WalletBook, plan: PlanOffer, { sale, purchaseId, actor,
   if (before.status === 'TRIALING') {
     const anchorDay = dayOfMonth(since, snapshot.timeZone);
     const { start, end } = billingPeriod(plan.interval, now, anchorDay, snapshot.timeZone);
-    book.changeSubscription({ ...renewed, anchorDay, period: { start: later(start, since), end }, paidBy: purchaseId });
+    book.changeSubscription({
+      ...renewed,
+      anchorDay,
+      period: { start: later(start, since), end },
+      ...paidFor(plan, purchaseId),
+    });
     takeUpPlan(book, { plan, anchorDay, isUpgrade: true, purchaseId, actor });
     return true;
   }
   const ended = { start: since, end: since };
   const period = billingPeriodSince(plan.interval, ended, now, before.anchorDay, snapshot.timeZone);
-  book.changeSubscription({ ...renewed, period, paidBy: purchaseId });
-  grantOwed(book, later(since, lastEffectiveAt ?? since), purchaseId);
+  book.changeSubscription({ ...renewed, period, ...paidFor(plan, purchaseId) });
+  // A month that is over gets no more entries.
+  const { start: month } = calendarWindow('MONTH', now, snapshot.timeZone);
+  grantOwed(book, later(later(since, month), lastEffectiveAt ?? since), purchaseId);
   return true;
 }
 
@@ -200,10 +218,26 @@ export function changeNow(
   { planKey, plan, actor, purchaseId }: Change,
   policies: SubscriptionPolicies,
 ): void {
-  const { anchorDay } = subscription;
+  const { now, snapshot } = book;
+  const goesOn = periodGoesOn(subscription, plan, policies) || isFree(plan);
+  // A period that is paid in full is a full one.
+  const anchorDay = goesOn ? subscription.anchorDay : dayOfMonth(now, snapshot.timeZone);
   const period = periodUnder(book, subscription, { plan, anchorDay }, policies);
-  book.changeSubscription({ ...subscription, planKey, period, scheduledPlanKey: null });
+  const paid = paidAfterChange(subscription, plan, purchaseId, period !== subscription.period);
+  book.changeSubscription({ ...subscription, ...paid, planKey, anchorDay, period, scheduledPlanKey: null });
   takeUpPlan(book, { plan, anchorDay, isUpgrade: isUpgradeOf(subscription, plan, policies), purchaseId, actor });
+}
+
+/** A free plan gives up what was paid. A change for which nothing is paid keeps it, unless it has bought a period of its own. */
+function paidAfterChange(
+  { price, paidBy }: Subscription,
+  plan: PlanOffer,
+  purchaseId: string | null,
+  isNewPeriod: boolean,
+): Pick<Subscription, 'price' | 'paidBy'> {
+  if (isFree(plan)) return NOTHING_PAID;
+  if (purchaseId !== null) return { price: plan.price, paidBy: [...paidBy, purchaseId] };
+  return { price: isNewPeriod && price !== null ? plan.price : price, paidBy };
 }
 
 export function isUpgradeOf(
@@ -215,13 +249,43 @@ export function isUpgradeOf(
   return current === undefined || isUpgrade(current, plan);
 }
 
-/** A running period goes on; where the plans are billed at different intervals a new one begins, with the same anchor. */
+/** A running period goes on, and so does a trial; where the plans are billed at different intervals a new one begins. */
 export function periodUnder(
   { now, snapshot }: WalletBook,
   running: Subscription | null,
   { plan, anchorDay }: Pick<TakeUp, 'plan' | 'anchorDay'>,
-  { plansEverSold }: SubscriptionPolicies,
+  policies: SubscriptionPolicies,
 ): Period {
-  if (running && plansEverSold.get(running.planKey)?.interval === plan.interval) return running.period;
+  if (running && periodGoesOn(running, plan, policies)) return running.period;
   return { start: now, end: billingPeriod(plan.interval, now, anchorDay, snapshot.timeZone).end };
+}
+
+const periodGoesOn = (
+  { status, planKey }: Subscription,
+  plan: PlanOffer,
+  { plansEverSold }: SubscriptionPolicies,
+): boolean => status === 'TRIALING' || plansEverSold.get(planKey)?.interval === plan.interval;
+
+/**
+ * The money of a change went back: the plan that it took the place of goes on, if that was paid. False where there is none.
+ */
+export function undoChange(
+  book: WalletBook,
+  subscription: Subscription,
+  { sale, purchaseId, actor }: { readonly sale: PlanSale; readonly purchaseId: string; readonly actor: Actor },
+  policies: SubscriptionPolicies,
+): boolean {
+  const { planKey, fromPlanKey } = { ...sale, planKey: sale.planKey };
+  const paidBy = subscription.paidBy.filter((id) => id !== purchaseId);
+  const plan = fromPlanKey === null ? undefined : policies.plansEverSold.get(fromPlanKey);
+  if (subscription.planKey !== planKey || fromPlanKey === null || !plan || paidBy.length === 0) return false;
+  const { interval } = policies.plansEverSold.get(planKey) ?? plan;
+  if (interval !== plan.interval) return false;
+  changeNow(
+    book,
+    { ...subscription, price: plan.price, paidBy },
+    { planKey: fromPlanKey, plan, actor, purchaseId: null },
+    policies,
+  );
+  return true;
 }

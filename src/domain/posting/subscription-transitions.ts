@@ -4,6 +4,7 @@
  */
 import { isFree, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import {
+  NOTHING_PAID,
   type PaymentDue,
   type Subscription,
   type SubscriptionEvent,
@@ -33,6 +34,7 @@ export function postSubscriptionEvent(book: WalletBook, upcoming: UpcomingEvent,
   } else if (event === 'PERIOD_ENDS') {
     renew(book, after, policies);
   } else {
+    // What is to follow a trial that costs nothing does so as its period ends.
     book.changeSubscription(after);
   }
 }
@@ -77,8 +79,8 @@ function fallDue(
 ): void {
   const { scheduledPlanKey, planKey, anchorDay } = subscription;
   book.changeSubscription({ ...subscription, planKey: scheduledPlanKey ?? planKey, scheduledPlanKey: null });
-  if (scheduledPlanKey === null || event !== 'PERIOD_ENDS') return;
-  followBy(book, nextPlan(subscription, policies), since, anchorDay);
+  // What is paid is the plan as it is now, which catalogs since may have given other allowances.
+  if (event === 'PERIOD_ENDS') followBy(book, nextPlan(subscription, policies), since, anchorDay);
 }
 
 /**
@@ -86,13 +88,16 @@ function fallDue(
  * skipped: nobody paid for them and nothing was granted.
  */
 function renew(book: WalletBook, subscription: Subscription, policies: SubscriptionPolicies): void {
-  const { scheduledPlanKey, period: ended, anchorDay } = subscription;
-  const plan = nextPlan(subscription, policies);
+  const { period: ended, anchorDay, status } = subscription;
+  // A plan that is to follow a trial waits for its end.
+  const following = status === 'TRIALING' ? null : subscription.scheduledPlanKey;
+  const planKey = following ?? subscription.planKey;
+  const plan = policies.plansEverSold.get(planKey);
   const interval = plan?.interval ?? DEFAULT_INTERVAL;
   const period = billingPeriodSince(interval, ended, book.now, anchorDay, book.snapshot.timeZone);
-  const planKey = scheduledPlanKey ?? subscription.planKey;
-  book.changeSubscription({ ...subscription, planKey, scheduledPlanKey: null, period, paidBy: null });
-  if (scheduledPlanKey !== null) followBy(book, plan, ended.end, anchorDay);
+  const scheduledPlanKey = following === null ? subscription.scheduledPlanKey : null;
+  book.changeSubscription({ ...subscription, planKey, scheduledPlanKey, period, ...NOTHING_PAID });
+  if (following !== null) followBy(book, plan, ended.end, anchorDay);
 }
 
 /** The allowances of a plan that follows take the place of those before, from the period that begins now. */

@@ -50,6 +50,7 @@ export interface PurchaseLot {
 export interface PurchaseSnapshot extends PurchaseState {
   readonly id: string;
   readonly walletId: string;
+  readonly createdAt: Instant;
   readonly paidAt: Instant | null;
   /** Since when its money is being given back: its lots are frozen until the provider has said yes or no. */
   readonly refundRequestedAt: Instant | null;

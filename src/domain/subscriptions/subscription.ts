@@ -3,6 +3,7 @@
  * state does not have is forbidden in it. A subscription that ends with its period is in a state of its own, and so is one
  * whose next period is to be paid.
  */
+import type { Money } from '../catalog/catalog.ts';
 import type { Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { SubscriptionStatus } from '../wallet/snapshot.ts';
@@ -35,9 +36,14 @@ export interface Subscription {
   readonly scheduledPlanKey: string | null;
   /** Null where nothing is to be paid. */
   readonly payment: PaymentDue | null;
-  /** The purchase that has paid for the plan's period; null for a free one. */
-  readonly paidBy: string | null;
+  /** What was paid for its period in full, whatever the plan costs by now; null where nothing was. */
+  readonly price: Money | null;
+  /** The purchases by which it was. */
+  readonly paidBy: readonly string[];
 }
+
+/** A period that costs nothing. */
+export const NOTHING_PAID = { price: null, paidBy: [] } as const satisfies Partial<Subscription>;
 
 type Ending = 'TRIALING_ENDING' | 'ACTIVE_ENDING' | 'PAST_DUE_ENDING';
 type Due = 'TRIALING_DUE' | 'ACTIVE_DUE';
@@ -79,7 +85,13 @@ const TRANSITIONS: Table = {
     RESUME: 'TRIALING',
   },
   // Nothing was ever paid: there is no grace.
-  TRIALING_DUE: { PAID: 'ACTIVE', PAYMENT_FAILS: 'CANCELED', GRACE_ENDS: 'CANCELED', CANCEL_NOW: 'CANCELED' },
+  TRIALING_DUE: {
+    BEGIN: 'ACTIVE',
+    PAID: 'ACTIVE',
+    PAYMENT_FAILS: 'CANCELED',
+    GRACE_ENDS: 'CANCELED',
+    CANCEL_NOW: 'CANCELED',
+  },
   ACTIVE: {
     BEGIN: 'ACTIVE',
     CHANGE_PLAN: 'ACTIVE',

@@ -35,7 +35,7 @@ const SelectPlanInputRef = builder.inputType('SelectPlanInput', {
 });
 
 const SelectPlanPayloadRef = builder.objectRef<SelectedPlan>('SelectPlanPayload').implement({
-  description: 'The subscription that was begun or changed.',
+  description: 'The subscription that was begun or changed, or what is to be paid for that.',
   fields: (t) => ({
     subscription: t.field({
       type: PlanSubscriptionRef,

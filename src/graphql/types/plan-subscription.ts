@@ -41,6 +41,23 @@ export const PlanSubscriptionRef = builder.prismaObject('PlanSubscription', {
       resolve: ({ scheduledPlanKey: key }, _args, { services }) =>
         key === null ? null : (services.catalogs.planByKey(key) ?? null),
     }),
+    paymentDueSince: t.expose('paymentDueSince', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'Since when the next period is to be paid; null where nothing is. `selectPlan` of the same plan pays it.',
+    }),
+    nextAttemptAt: t.expose('nextAttemptAt', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'When the payment that is due is tried again by itself; null where none is, or an answer is awaited.',
+    }),
+    graceEndsAt: t.expose('graceEndsAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the subscription ends for want of the payment that is due; null where none is.',
+    }),
     anchorDay: t.exposeInt('anchorDay', { description: 'Day of the month on which its periods begin, 1 to 31.' }),
   }),
 });

@@ -248,7 +248,9 @@ export class StripeProvider implements PaymentProvider {
       return null;
     }
     const purchaseId = purchaseOf(told.metadata) ?? (await this.#purchaseOfPayment(told.paymentIntent));
-    return purchaseId === null ? null : { id: event.id, purchaseId, news: told.news };
+    if (purchaseId === null) return null;
+    const { news, reference } = told;
+    return { id: event.id, purchaseId, news, ...(reference === undefined ? {} : { reference }) };
   }
 
   async #verified(headers: Readonly<Record<string, string>>, rawBody: string): Promise<Stripe.Event> {

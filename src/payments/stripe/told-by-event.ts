@@ -5,6 +5,8 @@ import { declineCodeOf, isOffSession } from './payment-intents.ts';
 
 export interface ToldNews {
   readonly news: PurchaseNews;
+  /** Stripe's id of a charge; a checkout's is known already. */
+  readonly reference?: string;
   /** Of the object that the event is about. */
   readonly metadata: Stripe.Metadata | null;
   /** The id of the payment, whose metadata name the purchase where the object's own do not. */
@@ -56,7 +58,8 @@ function ofSession(session: Stripe.Checkout.Session, kind: 'PAID' | 'FAILED' | '
 
 /** Payments of checkouts are told of by their sessions. */
 function ofCharge(intent: Stripe.PaymentIntent, news: PurchaseNews): ToldNews | null {
-  return isOffSession(intent) ? { news, metadata: intent.metadata, paymentIntent: intent.id } : null;
+  if (!isOffSession(intent)) return null;
+  return { news, reference: intent.id, metadata: intent.metadata, paymentIntent: intent.id };
 }
 
 /** Parts add up: `refunded` is true once nothing of the payment is left. */

@@ -274,15 +274,15 @@ describe('collecting', () => {
     expect(books.available).toBe(credits('1090'));
   });
 
-  it('is suspended where there is no subscription to spend by, until it is configured again', () => {
+  it('waits where there is no subscription to spend by, for the first charge under another', () => {
     const books = aToppedWallet();
     books.post(aDebit('60'));
     books.status = 'CANCELED';
     expect(collect(books)).toEqual([]);
-    expect(books.autoTopUp?.suspendedReason).toBe('there is no active subscription');
+    expect(books.autoTopUp).toMatchObject({ suspendedReason: null, wantedAt: null });
     books.status = 'ACTIVE';
     books.post(aDebit('1'));
-    expect(collect(books)).toEqual([]);
+    expect(collect(books)).toHaveLength(1);
   });
 
   it('is suspended where its package is no longer on sale or has another currency', () => {

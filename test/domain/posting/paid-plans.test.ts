@@ -164,10 +164,12 @@ function expectPaidFor(books: Books, covered: Covered): void {
 /** What the database would refuse to keep. */
 function expectStorable({ subscription }: Books): void {
   if (!subscription) return;
-  const { status, payment, cancelAtPeriodEnd, scheduledPlanKey, period } = subscription;
+  const { status, payment, cancelAtPeriodEnd, scheduledPlanKey, period, planKey, price } = subscription;
   expect(period.end).toBeGreaterThan(period.start);
   if (status === 'CANCELED') expect([payment, cancelAtPeriodEnd, scheduledPlanKey]).toEqual([null, false, null]);
   if (payment?.purchaseId) expect(payment.nextAttemptAt).toBeNull();
+  const isPriced = CENTS[planKey as PlanKey] > 0n;
+  if (status === 'ACTIVE' && payment === null) expect(price !== null, 'a priced plan is paid').toBe(isPriced);
 }
 
 describe('plans with a price', () => {

@@ -32,7 +32,7 @@ const MATRIX: Readonly<Record<SubscriptionState, readonly string[]>> = {
   NONE: ['ACTIVE', 'TRIALING', '-', '-', '-', '-', '-', '-', '-', '-', '-', '-'],
   TRIALING: ['ACTIVE', '-', 'TRIALING', 'ACTIVE', 'TRIALING', 'TRIALING_DUE', '-', '-', '-', 'CANCELED', 'TRIALING_ENDING', '-'],
   TRIALING_ENDING: ['-', '-', '-', 'ACTIVE_ENDING', 'CANCELED', 'CANCELED', '-', '-', '-', 'CANCELED', '-', 'TRIALING'],
-  TRIALING_DUE: ['-', '-', '-', '-', '-', '-', 'ACTIVE', 'CANCELED', 'CANCELED', 'CANCELED', '-', '-'],
+  TRIALING_DUE: ['ACTIVE', '-', '-', '-', '-', '-', 'ACTIVE', 'CANCELED', 'CANCELED', 'CANCELED', '-', '-'],
   ACTIVE: ['ACTIVE', '-', 'ACTIVE', '-', 'ACTIVE', 'ACTIVE_DUE', '-', '-', '-', 'CANCELED', 'ACTIVE_ENDING', '-'],
   ACTIVE_ENDING: ['ACTIVE', '-', '-', '-', 'CANCELED', '-', '-', '-', '-', 'CANCELED', '-', 'ACTIVE'],
   ACTIVE_DUE: ['-', '-', '-', '-', '-', '-', 'ACTIVE', 'PAST_DUE', 'CANCELED', 'CANCELED', '-', '-'],
@@ -56,7 +56,8 @@ const subscription = (changes: Partial<Subscription> = {}): Subscription => ({
   cancelAtPeriodEnd: false,
   scheduledPlanKey: null,
   payment: null,
-  paidBy: null,
+  price: null,
+  paidBy: [],
   ...changes,
 });
 
