@@ -16,7 +16,7 @@ mutations <code>purchasePackage</code> and <code>selectPlan</code>.</p>
 <h2>Packages</h2>
 ${table('Credits bought once', ['Package', '#Price', '#Credits', '#Bonus'], cheapestFirst(packages).map(packageRow))}
 <h2>Plans</h2>
-${table('Credits that come by themselves', ['Plan', '#Price', 'Credits', 'Includes'], cheapestFirst(plans).map(planRow))}`,
+${table('Credits that come by themselves', ['Plan', '#Price', 'Credits', 'Top-ups', 'Includes'], cheapestFirst(plans).map(planRow))}`,
   });
 }
 
@@ -31,6 +31,7 @@ const planRow = (plan: Plan): string[] => [
   escapeHtml(plan.name),
   `${formatMoney(plan.price)} ${PERIOD[plan.interval]}`,
   plan.allowances.map(({ credits, interval }) => `${grouped(credits)} ${PERIOD[interval]}`).join(', '),
+  plan.topUp === null ? '–' : `${grouped(plan.topUp.increment)} credits for ${formatMoney(plan.topUp.unitPrice)}`,
   escapeHtml(plan.features.join(', ')),
 ];
 

@@ -30,8 +30,9 @@ const STYLE = `
   button:focus-visible, a:focus-visible, input:focus-visible { outline: 3px solid #e6a700; outline-offset: 2px; }
   table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
   th, td { text-align: left; padding: .4rem .5rem; border-bottom: 1px solid var(--line); }
+  td { overflow-wrap: anywhere; }
   td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-  @media print { :root { color-scheme: light; } body { margin: 0; max-width: none; } td { word-break: break-word; } tr { break-inside: avoid; } }
+  @media print { :root { color-scheme: light; } body { margin: 0; max-width: none; } tr { break-inside: avoid; } }
   @media (prefers-color-scheme: dark) { :root { --accent: #4fbf9f; --off: #e0a050; } button.primary { color: #06231a; } }
 `;
 

@@ -42,6 +42,7 @@ ${statusNote(receipt)}
 <caption>About this purchase</caption>
 <tbody>
 ${factRow('Organization', `${organization.name} (${organization.slug})`)}
+${factRow('Bought by', receipt.buyer)}
 ${factRow('Purchase', encodeId('Purchase', receipt.purchaseId))}
 ${receipt.invoiceId === null ? '' : factRow('Invoice', receipt.invoiceId)}
 ${factRow('Paid', formatInstant(receipt.paidAt))}
@@ -83,7 +84,7 @@ const row = (item: string, price: string): string =>
   `<tr><th scope="row">${escapeHtml(item)}</th><td class="number">${escapeHtml(price)}</td></tr>`;
 
 const entryRow = ({ sequence, reasonCode, transactionId, amount }: ReceiptEntry): string =>
-  `<tr><th scope="row">${sequence}</th><td>${escapeHtml(reasonCode)}</td><td>${escapeHtml(transactionId)}</td>` +
+  `<tr><th scope="row">${sequence}</th><td>${escapeHtml(reasonCode)}</td><td>${escapeHtml(encodeId('Transaction', transactionId))}</td>` +
   `<td class="number">${formatCredits(amount)}</td></tr>`;
 
 const localTime = (at: Instant, timeZone: string): string =>

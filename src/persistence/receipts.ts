@@ -1,4 +1,5 @@
 /** Receipts as their page shows them, found by the token of their URL. */
+import type { ActorKind } from '../domain/actor.ts';
 import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { PurchaseStatus } from '../domain/purchases/purchase.ts';
 import type { Instant } from '../domain/time/instant.ts';
@@ -24,6 +25,8 @@ export interface Receipt {
   readonly currency: string;
   readonly invoiceId: string | null;
   readonly paidAt: Instant;
+  /** Who bought it, for people. */
+  readonly buyer: string;
   readonly organization: { readonly slug: string; readonly name: string; readonly timeZone: string };
   readonly entries: readonly ReceiptEntry[];
 }
@@ -40,6 +43,10 @@ interface ReceiptRow {
   currency: string;
   provider_reference: string | null;
   paid_at: Instant;
+  actor_kind: ActorKind;
+  user_name: string | null;
+  user_email: string | null;
+  key_name: string | null;
   slug: string;
   name: string;
   time_zone: string;
@@ -56,8 +63,12 @@ interface EntryRow {
 export async function findReceipt(sql: Queryable, token: string): Promise<Receipt | null> {
   const [row] = await sql<ReceiptRow[]>`
     SELECT p.id, p.status, p.receipt_issuer, p.receipt_sequence, p.description, p.credits_micros, p.bonus_micros,
-           p.price_minor, p.currency, p.provider_reference, p.paid_at, o.slug, o.name, o.time_zone
-    FROM purchase p JOIN organization o ON o.id = p.organization_id
+           p.price_minor, p.currency, p.provider_reference, p.paid_at, p.actor_kind, o.slug, o.name, o.time_zone,
+           u.name AS user_name, u.email AS user_email, k.name AS key_name
+    FROM purchase p
+    JOIN organization o ON o.id = p.organization_id
+    LEFT JOIN user_account u ON p.actor_kind = 'USER' AND u.id = p.actor_id
+    LEFT JOIN api_key k ON p.actor_kind = 'API_KEY' AND k.id::text = p.actor_id
     WHERE p.receipt_token = ${token} AND p.paid_at IS NOT NULL`;
   if (!row) return null;
   const entries = await sql<EntryRow[]>`
@@ -78,6 +89,7 @@ export async function findReceipt(sql: Queryable, token: string): Promise<Receip
     currency: row.currency,
     invoiceId: row.provider_reference,
     paidAt: row.paid_at,
+    buyer: buyerOf(row),
     organization: { slug: row.slug, name: row.name, timeZone: row.time_zone },
     entries: entries.map((entry) => ({
       sequence: entry.sequence,
@@ -86,4 +98,10 @@ export async function findReceipt(sql: Queryable, token: string): Promise<Receip
       amount: micros(entry.amount_micros),
     })),
   };
+}
+
+function buyerOf({ actor_kind: kind, user_name: name, user_email: email, key_name: key }: ReceiptRow): string {
+  if (kind === 'USER') return name && email && name !== email ? `${name} (${email})` : (name ?? email ?? 'a member');
+  if (kind === 'API_KEY') return `API key ${key ?? ''}`.trim();
+  return 'by itself';
 }

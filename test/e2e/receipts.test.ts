@@ -123,6 +123,7 @@ describe('the page of a receipt', () => {
     expect(html).toMatch(/<title>Receipt R-\d+ · Purser<\/title>/);
     expect(html.match(/<h1/g)).toHaveLength(1);
     expect(html.match(/<table/g)?.length).toBe(html.match(/<caption/g)?.length);
+    expect(html).toContain('<tr><th scope="row">Bought by</th><td>API key ');
     expect(html).toContain('@media print');
     expect(html).not.toContain('<script');
     expect(Object.fromEntries(response.headers)).toMatchObject({
