@@ -21,8 +21,9 @@ import type { Queryable } from '../persistence/connection.ts';
 import { findInstallationSecret, installationSecret } from '../persistence/installation-secrets.ts';
 import { insertApiKey, insertMembership } from '../persistence/members.ts';
 import { insertOrganization } from '../persistence/organizations.ts';
-import { insertPurchase } from '../persistence/purchases.ts';
+import { insertPurchases } from '../persistence/purchases.ts';
 import { insertSubscription } from '../persistence/subscriptions.ts';
+import { organizationClock } from '../persistence/test-clock.ts';
 
 export interface DemoOrganization extends Tenant {
   readonly slug: string;
@@ -207,22 +208,11 @@ async function buyPackage(services: Services, { organizationId, walletId }: Tena
     const id = await installationSecret(tx, name, proposed);
     // Another process that starts at the same time has begun the purchase.
     if (id !== proposed) return id;
-    await insertPurchase(tx, {
-      id,
-      organizationId,
-      kind: 'PACKAGE',
-      description: offer.name,
-      packageKey: offer.key,
-      catalogVersion: version,
-      credits: offer.credits,
-      bonusCredits: offer.bonusCredits,
-      bucketKey: offer.bucketKey,
-      expiresAfterDays: offer.expiresAfterDays,
-      priceMinor: offer.price.amountMinor,
-      currency: offer.price.currency,
-      provider: services.payments.name,
-      actor: systemActor('demo'),
-    });
+    const { name: description, key: packageKey, ...sold } = offer;
+    const bought = { id, organizationId, kind: 'PACKAGE', description, packageKey, catalogVersion: version } as const;
+    const paid = { provider: services.payments.name, isOffSession: false, plan: null, actor: systemActor('demo') };
+    const { now: createdAt } = await organizationClock(tx, organizationId);
+    await insertPurchases(tx, [{ ...sold, ...bought, ...paid, createdAt }]);
     return id;
   });
   const actor = systemActor(services.payments.name);

@@ -9,7 +9,7 @@ import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../do
 import { formatInstant, type Instant, instant } from '../domain/time/instant.ts';
 import { upcomingCharge } from '../persistence/charges.ts';
 import { databaseNow } from '../persistence/clock.ts';
-import { moveTestClock, readTestClock } from '../persistence/test-clock.ts';
+import { moveTestClock, organizationClock } from '../persistence/test-clock.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
 import { collectPayments } from './collect-payments.ts';
@@ -28,7 +28,7 @@ export async function advanceTestClock(
   if (isRefusal(tenant)) return tenant;
   const furthest = instant((await databaseNow(services.sql)) + MAX_AHEAD_MILLISECONDS);
   if (to > furthest) return invalidInput(['to'], 'must be within a century of the real time');
-  const { hasTestClock, now } = await readTestClock(services.sql, organizationId);
+  const { hasTestClock, now } = await organizationClock(services.sql, organizationId);
   if (!hasTestClock) return invalidInput(['organizationId'], 'this organization has no test clock');
   if (to < now) return invalidInput(['to'], 'the test clock only moves forward');
   await audit(services, services.sql, caller, {

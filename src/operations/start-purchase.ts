@@ -9,12 +9,14 @@
 import type { Money } from '../domain/catalog/catalog.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
+import type { NewPurchase } from '../domain/posting/new-purchase.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import { describeCredits } from '../domain/purchases/describe-credits.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import type { Queryable } from '../persistence/connection.ts';
 import { claimKey } from '../persistence/idempotency.ts';
-import { insertPurchase, isWalletFrozen, type NewPurchase } from '../persistence/purchases.ts';
+import { insertPurchases, isWalletFrozen } from '../persistence/purchases.ts';
+import { organizationClock } from '../persistence/test-clock.ts';
 import { audit } from './audit.ts';
 import { openCheckout } from './open-checkout.ts';
 import type { Services } from './services.ts';
@@ -76,16 +78,21 @@ async function insertOnce(
       const sale = await sell(tx);
       if (isRefusal(sale)) throw new RefusedInTransaction(sale);
       const { name, price, ...sold } = sale;
-      await insertPurchase(tx, {
-        id: purchaseId,
-        organizationId,
-        ...sold,
-        description: `${name}: ${describeCredits(sale.credits, sale.bonusCredits)}`,
-        priceMinor: price.amountMinor,
-        currency: price.currency,
-        provider: services.payments.name,
-        actor: actorOf(caller),
-      });
+      const { now: createdAt } = await organizationClock(tx, organizationId);
+      await insertPurchases(tx, [
+        {
+          id: purchaseId,
+          organizationId,
+          ...sold,
+          price,
+          description: `${name}: ${describeCredits(sale.credits, sale.bonusCredits)}`,
+          provider: services.payments.name,
+          isOffSession: false,
+          plan: null,
+          actor: actorOf(caller),
+          createdAt,
+        },
+      ]);
       await audit(services, tx, caller, { organizationId, action: operation, after: { purchaseId, ...input } });
       return { purchaseId, replayed: false };
     })

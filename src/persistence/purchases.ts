@@ -1,41 +1,45 @@
 /** Purchases before money is paid for them; what follows payment is the posting engine's. */
-import type { Actor } from '../domain/actor.ts';
-import type { Micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
+import type { NewPurchase } from '../domain/posting/new-purchase.ts';
 import type { PurchaseStatus } from '../domain/purchases/purchase.ts';
+import { amounts, instants } from './columns.ts';
 import type { Queryable } from './connection.ts';
 
-export interface NewPurchase {
-  readonly id: string;
-  readonly organizationId: string;
-  readonly kind: 'PACKAGE' | 'TOP_UP';
-  /** What the buyer reads at the checkout. */
-  readonly description: string;
-  /** Null for what is no package. */
-  readonly packageKey: string | null;
-  readonly catalogVersion: number;
-  readonly credits: Micros;
-  readonly bonusCredits: Micros;
-  readonly bucketKey: string;
-  readonly expiresAfterDays: number | null;
-  readonly priceMinor: bigint;
-  readonly currency: string;
-  readonly provider: string;
-  readonly actor: Actor;
-}
-
-/** Stamped with the organization's clock. */
-export async function insertPurchase(sql: Queryable, purchase: NewPurchase): Promise<void> {
-  await sql`
+/** Null where there is none to insert. */
+export function insertPurchases(sql: Queryable, rows: readonly NewPurchase[]) {
+  if (rows.length === 0) return null;
+  return sql`
     INSERT INTO purchase (id, organization_id, kind, status, description, package_key, catalog_version, credits_micros,
-      bonus_micros, bucket_key, expires_after_days, price_minor, currency, provider, actor_kind, actor_id, created_at)
-    SELECT ${purchase.id}, o.id, ${purchase.kind}::"PurchaseKind", 'PENDING', ${purchase.description}, ${purchase.packageKey}, ${purchase.catalogVersion},
-      ${purchase.credits.toString()}, ${purchase.bonusCredits.toString()}, ${purchase.bucketKey},
-      ${purchase.expiresAfterDays}, ${purchase.priceMinor.toString()}, ${purchase.currency}, ${purchase.provider},
-      ${purchase.actor.kind}::"ActorKind", ${purchase.actor.id},
-      clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond'
-    FROM organization o
-    WHERE o.id = ${purchase.organizationId}`;
+      bonus_micros, bucket_key, expires_after_days, plan_key, plan_purpose, from_plan_key, plan_period_start, price_minor,
+      currency, provider, off_session, actor_kind, actor_id, created_at)
+    SELECT id, organization_id, kind, 'PENDING', description, package_key, catalog_version, credits, bonus, bucket_key,
+      expires_after_days, plan_key, purpose, from_plan_key, period_start, price, currency, provider, off_session,
+      actor_kind, actor_id, created_at
+    FROM unnest(
+      ${rows.map((row) => row.id)}::uuid[],
+      ${rows.map((row) => row.organizationId)}::uuid[],
+      ${rows.map((row) => row.kind)}::"PurchaseKind"[],
+      ${rows.map((row) => row.description)}::text[],
+      ${rows.map((row) => row.packageKey)}::text[],
+      ${rows.map((row) => row.catalogVersion)}::int[],
+      ${amounts(rows.map((row) => row.credits))}::bigint[],
+      ${amounts(rows.map((row) => row.bonusCredits))}::bigint[],
+      ${rows.map((row) => row.bucketKey)}::text[],
+      ${rows.map((row) => row.expiresAfterDays)}::int[],
+      ${rows.map(({ plan }) => plan?.planKey ?? null)}::text[],
+      ${rows.map(({ plan }) => plan?.purpose ?? null)}::text[],
+      ${rows.map(({ plan }) => plan?.fromPlanKey ?? null)}::text[],
+      ${instants(rows.map(({ plan }) => plan?.periodStart ?? null))}::timestamptz[],
+      ${amounts(rows.map((row) => row.price.amountMinor))}::bigint[],
+      ${rows.map((row) => row.price.currency)}::text[],
+      ${rows.map((row) => row.provider)}::text[],
+      ${rows.map((row) => row.isOffSession)}::boolean[],
+      ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
+      ${rows.map((row) => row.actor.id)}::text[],
+      ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
+    ) AS begun (id, organization_id, kind, description, package_key, catalog_version, credits, bonus, bucket_key,
+      expires_after_days, plan_key, purpose, from_plan_key, period_start, price, currency, provider, off_session,
+      actor_kind, actor_id, created_at)`;
 }
 
 export interface UnopenedPurchase {

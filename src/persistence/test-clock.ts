@@ -20,8 +20,8 @@ export async function moveTestClock(sql: Queryable, organizationId: string, to: 
   return { hasTestClock: true, moved: moved.count === 1 };
 }
 
-/** Whether an organization has a test clock, and its time. */
-export async function readTestClock(
+/** An organization's time, and whether it is that of a test clock. */
+export async function organizationClock(
   sql: Queryable,
   organizationId: string,
 ): Promise<{ readonly hasTestClock: boolean; readonly now: Instant }> {

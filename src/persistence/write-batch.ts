@@ -11,6 +11,7 @@ import { writeAutoTopUps } from './auto-top-ups.ts';
 import { amounts, instants, jsonOrNull } from './columns.ts';
 import { fragment, type Queryable } from './connection.ts';
 import { encodeLimits, encodeLines } from './line-codec.ts';
+import { insertPurchases } from './purchases.ts';
 import { writeRedemptions } from './redemptions.ts';
 import { writeCounters } from './write-counters.ts';
 import { writeHolds } from './write-holds.ts';
@@ -20,7 +21,10 @@ import { writeAllowances, writeSubscriptions } from './write-subscriptions.ts';
 export async function writeAndCommit(sql: Queryable, decision: BatchDecision): Promise<void> {
   const books = decision.books.filter(hasChanged);
   const statements = [
-    insertPurchases(sql, books),
+    insertPurchases(
+      sql,
+      books.flatMap((book) => book.newPurchases),
+    ),
     insertTransactions(sql, books),
     insertLots(sql, books),
     updateLots(sql, books),
@@ -229,43 +233,6 @@ function updateBuckets(sql: Queryable, books: readonly WalletBook[]) {
       ${amounts(rows.map((bucket) => bucket.frozen))}::bigint[]
     ) AS changed (id, available, pinned, frozen)
     WHERE bucket.id = changed.id`;
-}
-
-function insertPurchases(sql: Queryable, books: readonly WalletBook[]) {
-  const rows = books.flatMap((book) => book.newPurchases);
-  if (rows.length === 0) return null;
-  return sql`
-    INSERT INTO purchase (id, organization_id, kind, status, description, package_key, catalog_version, credits_micros,
-      bonus_micros, bucket_key, expires_after_days, plan_key, plan_purpose, from_plan_key, plan_period_start, price_minor,
-      currency, provider, off_session, actor_kind, actor_id, created_at)
-    SELECT id, organization_id, kind, 'PENDING', description, package_key, catalog_version, credits, bonus, bucket_key,
-      expires_after_days, plan_key, purpose, from_plan_key, period_start, price, currency, provider, off_session,
-      actor_kind, actor_id, created_at
-    FROM unnest(
-      ${rows.map((row) => row.id)}::uuid[],
-      ${rows.map((row) => row.organizationId)}::uuid[],
-      ${rows.map((row) => row.kind)}::"PurchaseKind"[],
-      ${rows.map((row) => row.description)}::text[],
-      ${rows.map((row) => row.packageKey)}::text[],
-      ${rows.map((row) => row.catalogVersion)}::int[],
-      ${amounts(rows.map((row) => row.credits))}::bigint[],
-      ${amounts(rows.map((row) => row.bonusCredits))}::bigint[],
-      ${rows.map((row) => row.bucketKey)}::text[],
-      ${rows.map((row) => row.expiresAfterDays)}::int[],
-      ${rows.map(({ plan }) => plan?.planKey ?? null)}::text[],
-      ${rows.map(({ plan }) => plan?.purpose ?? null)}::text[],
-      ${rows.map(({ plan }) => plan?.fromPlanKey ?? null)}::text[],
-      ${instants(rows.map(({ plan }) => plan?.periodStart ?? null))}::timestamptz[],
-      ${amounts(rows.map((row) => row.price.amountMinor))}::bigint[],
-      ${rows.map((row) => row.price.currency)}::text[],
-      ${rows.map((row) => row.provider)}::text[],
-      ${rows.map((row) => row.isOffSession)}::boolean[],
-      ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
-      ${rows.map((row) => row.actor.id)}::text[],
-      ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
-    ) AS begun (id, organization_id, kind, description, package_key, catalog_version, credits, bonus, bucket_key,
-      expires_after_days, plan_key, purpose, from_plan_key, period_start, price, currency, provider, off_session,
-      actor_kind, actor_id, created_at)`;
 }
 
 /** Purchases that were paid get the next numbers of their issuer, in the order of the batch. */

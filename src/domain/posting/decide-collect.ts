@@ -5,8 +5,9 @@ import type { PaymentDue, Subscription } from '../subscriptions/subscription.ts'
 import { earliest, type Instant } from '../time/instant.ts';
 import { collectTopUp, type TopUpPolicies } from './collect-top-up.ts';
 import type { CollectCommand } from './commands.ts';
+import { fulfilPlan } from './fulfil-plan.ts';
 import type { Outcome } from './outcomes.ts';
-import { applyPlanSale, beginPlanPurchase } from './sell-plan.ts';
+import { beginPlanPurchase } from './plan-purchase.ts';
 import { paymentDueAt } from './subscription-transitions.ts';
 import type { WalletBook } from './wallet-book.ts';
 
@@ -39,7 +40,7 @@ function beginRenewal(
   if (!plan) throw new Error(`the plan ${planKey} was never sold`);
   const sale = { planKey, purpose: 'RENEWAL', fromPlanKey: null, periodStart: payment.since } as const;
   if (isFree(plan)) {
-    return applyPlanSale(
+    return fulfilPlan(
       book,
       { sale, purchaseId: null, actor, begunAt: book.now, lastEffectiveAt: book.now },
       policies,

@@ -15,14 +15,16 @@ import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import { subscriptionAfter } from '../subscriptions/subscription.ts';
 import { addDays } from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
+import { undoChange } from './change-plan.ts';
 import type { ResolvePurchaseCommand } from './commands.ts';
 import { takeFromHolds } from './decide-hold.ts';
 import { EXPIRY, expireLeftovers, REVOKE } from './expire-lot.ts';
+import { fulfilPlan } from './fulfil-plan.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import { type Outcome, refused } from './outcomes.ts';
 import { NO_ATTRIBUTION, type TransactionDetails, transactionDetails } from './records.ts';
 import { ROLLOVER } from './refresh-allowance.ts';
-import { applyPlanSale, failRenewal, undoChange } from './sell-plan.ts';
+import { failRenewal } from './subscription-transitions.ts';
 import { PLAN_CHANGE } from './take-up-plan.ts';
 import type { WalletBook } from './wallet-book.ts';
 
@@ -141,7 +143,7 @@ function fulfil({ book, purchase, policies, newId }: Taking): void {
     return;
   }
   const { id: purchaseId, plan: sale, createdAt: begunAt, lastEffectiveAt } = facts;
-  const isDone = applyPlanSale(
+  const isDone = fulfilPlan(
     book,
     { sale, purchaseId, actor, begunAt, lastEffectiveAt: lastEffective(book, lastEffectiveAt) },
     policies,

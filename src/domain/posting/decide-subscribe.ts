@@ -1,6 +1,6 @@
 /**
  * Selecting a plan: the first one, or another in its place, now or at the end of the period. What costs nothing now is done at
- * once; what is to be paid first is a purchase, and `sell-plan.ts` does it once that is paid.
+ * once; what is to be paid first is a purchase, and `fulfil-plan.ts` does it once that is paid.
  */
 import type { Money } from '../catalog/catalog.ts';
 import type { PlanSale } from '../purchases/purchase.ts';
@@ -10,9 +10,11 @@ import { prorate } from '../subscriptions/proration.ts';
 import { NOTHING_PAID, type Subscription, stateAfter, stateOf } from '../subscriptions/subscription.ts';
 import { addDays, dayOfMonth } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
+import { changeNow, isUpgradeOf, periodUnder } from './change-plan.ts';
 import type { SubscribeCommand } from './commands.ts';
+import { fulfilPlan } from './fulfil-plan.ts';
 import { type Outcome, refused } from './outcomes.ts';
-import { applyPlanSale, beginPlanPurchase, changeNow, isUpgradeOf, periodUnder } from './sell-plan.ts';
+import { beginPlanPurchase } from './plan-purchase.ts';
 import { takeUpPlan } from './take-up-plan.ts';
 import type { WalletBook } from './wallet-book.ts';
 
@@ -141,7 +143,7 @@ function renew(
 ): Selected {
   const sale = { planKey, purpose: 'RENEWAL', fromPlanKey: null, periodStart: since } as const;
   if (!isFree(plan)) return fullPrice(plan, sale);
-  applyPlanSale(book, { sale, purchaseId: null, actor, begunAt: book.now, lastEffectiveAt: book.now }, policies, newId);
+  fulfilPlan(book, { sale, purchaseId: null, actor, begunAt: book.now, lastEffectiveAt: book.now }, policies, newId);
   return DONE;
 }
 

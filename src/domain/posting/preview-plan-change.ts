@@ -10,8 +10,8 @@ import type { Instant } from '../time/instant.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import type { Undecided } from './decide-estimate.ts';
 import { checkPlan, type Selection, selectPlan } from './decide-subscribe.ts';
+import { fulfilPlan } from './fulfil-plan.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
-import { applyPlanSale } from './sell-plan.ts';
 import { paymentDueAt } from './subscription-transitions.ts';
 import { PLAN_CHANGE } from './take-up-plan.ts';
 import { postDueTransitions } from './transitions.ts';
@@ -64,7 +64,7 @@ function preview(
   }
   const toPay = selected.kind === 'to-pay' ? selected : null;
   if (toPay) {
-    applyPlanSale(
+    fulfilPlan(
       book,
       { sale: toPay.sale, purchaseId: newId(), actor, begunAt: now, lastEffectiveAt: null },
       policies,

@@ -1,6 +1,7 @@
 /**
- * What the passing of time does to a subscription: its trial ends, its period ends, a payment that is due is given up. No
- * credits move by that alone. A period that costs something begins once it is paid.
+ * What the passing of time does to a subscription, and a charge that is declined: its trial ends, its period ends, a payment
+ * that is due is tried again and given up. No credits move by that alone. A period that costs something begins once it is
+ * paid.
  */
 import { isFree, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import {
@@ -118,4 +119,25 @@ function followBy(book: WalletBook, plan: PlanOffer | undefined, begins: Instant
     };
   });
   book.replaceAllowances(allowances);
+}
+
+/** A charge of what was due was declined: it is tried again, and the subscription ends where nothing was ever paid. */
+export function failRenewal(book: WalletBook, { renewals }: SubscriptionPolicies): void {
+  const { now, snapshot, subscription: before } = book;
+  const failed = before && subscriptionAfter(before, 'PAYMENT_FAILS');
+  if (!failed) return;
+  if (failed.payment === null) {
+    book.changeSubscription(failed);
+    book.replaceAllowances([]);
+    return;
+  }
+  const { failedAttempts } = failed.payment;
+  const gap = renewals.retryDays[failedAttempts];
+  const payment: PaymentDue = {
+    ...failed.payment,
+    failedAttempts: failedAttempts + 1,
+    nextAttemptAt: gap === undefined ? null : addDays(now, gap, snapshot.timeZone),
+    purchaseId: null,
+  };
+  book.changeSubscription({ ...failed, payment });
 }
