@@ -2,7 +2,9 @@
 import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { PurchaseStatus } from '../domain/purchases/purchase.ts';
 import type { Instant } from '../domain/time/instant.ts';
+import { zoneAt } from '../domain/time/zone.ts';
 import type { Queryable } from './connection.ts';
+import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 export interface ReceiptEntry {
   readonly sequence: bigint;
@@ -24,11 +26,12 @@ export interface Receipt {
   readonly currency: string;
   readonly invoiceId: string | null;
   readonly paidAt: Instant;
+  /** With the zone that was in force when it was paid. */
   readonly organization: { readonly slug: string; readonly name: string; readonly timeZone: string };
   readonly entries: readonly ReceiptEntry[];
 }
 
-interface ReceiptRow {
+interface ReceiptRow extends ZoneRow {
   id: string;
   status: PurchaseStatus;
   receipt_issuer: string;
@@ -42,7 +45,6 @@ interface ReceiptRow {
   paid_at: Instant;
   slug: string;
   name: string;
-  time_zone: string;
 }
 
 interface EntryRow {
@@ -56,7 +58,7 @@ interface EntryRow {
 export async function findReceipt(sql: Queryable, token: string): Promise<Receipt | null> {
   const [row] = await sql<ReceiptRow[]>`
     SELECT p.id, p.status, p.receipt_issuer, p.receipt_sequence, p.description, p.credits_micros, p.bonus_micros,
-           p.price_minor, p.currency, p.provider_reference, p.paid_at, o.slug, o.name, o.time_zone
+           p.price_minor, p.currency, p.provider_reference, p.paid_at, o.slug, o.name, ${ZONE_COLUMNS}
     FROM purchase p JOIN organization o ON o.id = p.organization_id
     WHERE p.receipt_token = ${token} AND p.paid_at IS NOT NULL`;
   if (!row) return null;
@@ -78,7 +80,7 @@ export async function findReceipt(sql: Queryable, token: string): Promise<Receip
     currency: row.currency,
     invoiceId: row.provider_reference,
     paidAt: row.paid_at,
-    organization: { slug: row.slug, name: row.name, timeZone: row.time_zone },
+    organization: { slug: row.slug, name: row.name, timeZone: zoneAt(zoneOfRow(row), row.paid_at) },
     entries: entries.map((entry) => ({
       sequence: entry.sequence,
       transactionId: entry.transaction_id,
