@@ -1,10 +1,13 @@
 /** An organization changes its time zone: when it applies, and that caps, allowances and reports follow it without a gap. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decodeId } from '../../src/graphql/ids.ts';
+import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { moveTestClock } from '../../src/persistence/test-clock.ts';
 import {
   AuditTrailDocument,
+  ChangePlanDocument,
+  CreateOrganizationDocument,
   LedgerDocument,
+  PlanLimitsDocument,
   SubscriptionDocument,
   UpdateOrganizationDocument,
   type UpdateOrganizationMutation,
@@ -12,8 +15,9 @@ import {
 } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
-import { advanceTo, anApiKey, anOrganization, type Given } from '../support/given.ts';
+import { advanceTo, aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
 import { aFoundation, aMemberOf, aPerson, JWT_SECRET } from '../support/people.ts';
+import { awaitBlocked, openSession } from '../support/process-posting.ts';
 import { begun, purchaseOf } from '../support/purchases.ts';
 import { rowsOf } from '../support/usage.ts';
 import { aCatalogFile, type CatalogFile, charge, charged, held, release } from './metering.ts';
@@ -28,6 +32,11 @@ const PLANS = `
     name: Daily
     price: { amountMinor: 0, currency: USD }
     allowances: [{ bucket: daily_free, interval: DAY, credits: 100 }]
+  - key: by_the_year
+    name: By the year
+    price: { amountMinor: 0, currency: USD }
+    interval: YEAR
+    allowances: [{ bucket: monthly_plan, interval: MONTH, credits: 100 }]
   - key: monthly
     name: Monthly
     price: { amountMinor: 0, currency: USD }
@@ -200,6 +209,19 @@ describe('a change of the time zone', () => {
     expect(await zoneOf(given)).toMatchObject({
       organization: { nextTimeZone: zones[names.indexOf('OrganizationPayload')] },
     });
+  });
+
+  it('waits for a batch in flight, and applies from the end of the windows that it may have opened', async () => {
+    const given = await inBerlin(null, '2040-11-01T11:00:00Z');
+    await using batch = await openSession(gateway.database);
+    await batch.client.query('BEGIN');
+    await batch.client.query(`UPDATE wallet SET last_posted_at = '2040-12-05T12:00:00Z' WHERE organization_id = $1`, [
+      decodeId('Organization', given.id),
+    ]);
+    const changing = change(given.client, 'Asia/Kolkata');
+    await awaitBlocked(gateway.database, 1);
+    await batch.client.query('COMMIT');
+    expect(await changing).toMatchObject(accepted('Asia/Kolkata', '2040-12-31T23:00:00.000Z'));
   });
 
   it.each(['', '+02:00', 'Mars/Olympus', 'Europe/Berlin\0', 'x'.repeat(300)])('is none to %j', async (timeZone) => {
@@ -386,7 +408,95 @@ describe('a monthly allowance', () => {
   );
 });
 
+describe('a wallet that sleeps', () => {
+  it('over two changes wakes with the allowance of the day that it is', async () => {
+    const given = await inBerlin('daily', '2040-11-01T11:00:00Z');
+    expect(await walletOf(given)).toMatchObject({ sequence: 1 });
+    await change(given.client, 'Asia/Kolkata');
+    await sleepUntil(given, '2040-12-10T12:00:00Z');
+    // Nothing is posted by a change of settings: the wallet sleeps on.
+    expect(await change(given.client, 'America/Los_Angeles')).toMatchObject({
+      organization: { timeZone: 'Asia/Kolkata', timeZoneChangesAt: '2040-12-31T18:30:00.000Z' },
+    });
+    await sleepUntil(given, '2041-01-01T12:00:00Z');
+    expect(await walletOf(given)).toMatchObject({ totalAvailable: '100', sequence: 3 });
+    expect((await history(given)).slice(1)).toEqual([
+      ['EXPIRY', '-100', '2040-11-01T23:00:00.000Z'],
+      // The first of January began in Kolkata, and ends in Los Angeles.
+      ['ALLOWANCE', '100', '2040-12-31T18:30:00.000Z'],
+    ]);
+    expect(await refreshOf(given, 'daily_free')).toMatchObject({ nextRefreshAt: '2041-01-02T08:00:00.000Z' });
+    await expectSoundBooks(gateway.database, given.id);
+  });
+
+  it('over the change carries over what is left of the month that it missed, once', async () => {
+    const given = await inBerlin('monthly', '2040-11-15T11:00:00Z');
+    await charged(given.client, { amount: '60' });
+    await change(given.client, 'America/Los_Angeles');
+    await sleepUntil(given, '2041-01-20T12:00:00Z');
+    expect(await walletOf(given)).toMatchObject({ totalAvailable: '130' });
+    expect((await history(given)).slice(2)).toEqual([
+      ['EXPIRY', '-40', '2040-12-14T23:00:00.000Z'],
+      ['ROLLOVER', '30', '2041-01-15T08:00:00.000Z'],
+      ['PLAN_GRANT', '100', '2041-01-15T08:00:00.000Z'],
+    ]);
+    await expectSoundBooks(gateway.database, given.id);
+  });
+});
+
+describe('a plan by the year', () => {
+  it('ends its year when it was to; then months and years go on in the new zone', async () => {
+    const slug = `org-${aKey()}`;
+    const { createOrganization } = await gateway.as(gateway.demo.tokens.operator).run(CreateOrganizationDocument, {
+      input: { slug, name: slug, timeZone: 'Europe/Berlin', testClock: true },
+    });
+    if (createOrganization.__typename !== 'OrganizationPayload') throw new Error('not created');
+    const { id } = createOrganization.organization;
+    await advanceTo(gateway, id, '2040-03-15T11:00:00Z');
+    const secret = await anApiKey(gateway, id, 'MASTER');
+    const given: Given = { id, slug, secret, client: gateway.as(secret) };
+    const input = { planId: encodeId('Plan', 'by_the_year'), idempotencyKey: aKey() };
+    expect((await given.client.run(ChangePlanDocument, { input })).selectPlan).toMatchObject({
+      subscription: { currentPeriodEnd: '2041-03-14T23:00:00.000Z' },
+    });
+    expect(await change(given.client, 'America/Los_Angeles')).toMatchObject({
+      organization: { timeZoneChangesAt: '2041-03-14T23:00:00.000Z' },
+    });
+    await sleepUntil(given, '2041-04-15T06:59:00Z');
+    const subscription = async () =>
+      (await given.client.run(SubscriptionDocument, { slug })).organization?.subscription;
+    expect(await subscription()).toMatchObject({
+      currentPeriodStart: '2041-03-14T23:00:00.000Z',
+      currentPeriodEnd: '2042-03-15T07:00:00.000Z',
+    });
+    expect(await refreshOf(given, 'monthly_plan')).toMatchObject({
+      lastRefreshedAt: '2041-03-14T23:00:00.000Z',
+      nextRefreshAt: '2041-04-15T07:00:00.000Z',
+    });
+    await sleepUntil(given, '2042-03-15T07:00:00Z');
+    expect(await subscription()).toMatchObject({
+      currentPeriodStart: '2042-03-15T07:00:00.000Z',
+      currentPeriodEnd: '2043-03-15T07:00:00.000Z',
+    });
+    await expectSoundBooks(gateway.database, id);
+  });
+});
+
 describe('what is shown', () => {
+  it('of frequency caps counts and ends by the month that is cut at the change', async () => {
+    const given = await inBerlin('capped', '2040-11-01T11:00:00Z', { purchased: '100' });
+    await change(given.client, 'America/Los_Angeles');
+    await advanceTo(gateway, given.id, SWITCH);
+    await charged(given.client, { usage: [{ meter: 'search', quantity: 1 }] });
+    const limits = async () => (await given.client.run(PlanLimitsDocument, { slug: given.slug })).organization?.limits;
+    const counted = { key: 'search', current: 1, resetsAt: '2041-01-01T08:00:00.000Z' };
+    expect(await limits()).toContainEqual(expect.objectContaining(counted));
+    await sleepUntil(given, '2041-01-01T07:59:00Z');
+    expect(await limits()).toContainEqual(expect.objectContaining(counted));
+    await sleepUntil(given, '2041-01-01T08:00:00Z');
+    expect(await limits()).toContainEqual(expect.objectContaining({ key: 'search', current: 0 }));
+  });
+
   it('of usage is by days that follow one another, in the zone that was in force', async () => {
     const given = await inBerlin(null, '2040-11-01T11:00:00Z', { purchased: '100' });
     await change(given.client, 'America/Los_Angeles');

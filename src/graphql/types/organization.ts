@@ -2,7 +2,7 @@
 import type { ObjectRef } from '@pothos/core';
 import { may } from '../../domain/identity/caller.ts';
 import { dateOf, type Instant, instant } from '../../domain/time/instant.ts';
-import { nextZoneChange, type Zone, zoneAt } from '../../domain/time/zone.ts';
+import { nextZoneChange, type Zone, type ZoneChange, zoneAt } from '../../domain/time/zone.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { Prisma } from '../../persistence/prisma.ts';
 import { zoneOf as storedZone } from '../../persistence/time-zones.ts';
@@ -75,6 +75,15 @@ const zoneOf = ({ timeZone, timeZoneChanges }: Zoned): Zone => storedZone(timeZo
 const nowOf = async ({ testClockOffsetMs }: Clocked, loaders: GraphQLContext['loaders']): Promise<Instant> =>
   instant((await loaders.databaseNow()) + Number(testClockOffsetMs ?? 0n));
 
+/** The change that does not apply yet. Most organizations never change their zone: then nobody is asked for the time. */
+async function upcomingZone(
+  organization: Zoned & Clocked,
+  loaders: GraphQLContext['loaders'],
+): Promise<ZoneChange | null> {
+  const zone = zoneOf(organization);
+  return typeof zone === 'string' ? null : nextZoneChange(zone, await nowOf(organization, loaders));
+}
+
 export const OrganizationRef = builder.prismaObject('Organization', {
   description: 'A tenant: members, keys and one wallet. Fields that the caller may not read are null.',
   interfaces: [NodeRef],
@@ -120,21 +129,23 @@ export const OrganizationRef = builder.prismaObject('Organization', {
       name: t.exposeString('name', { description: 'Display name.' }),
       timeZone: t.string({
         description: 'IANA zone in which its days and months are cut now.',
-        resolve: async (organization, _args, { loaders }) =>
-          zoneAt(zoneOf(organization), await nowOf(organization, loaders)),
+        resolve: async (organization, _args, { loaders }) => {
+          const zone = zoneOf(organization);
+          return typeof zone === 'string' ? zone : zoneAt(zone, await nowOf(organization, loaders));
+        },
       }),
       nextTimeZone: t.string({
         nullable: true,
         description: 'The zone that it has changed to and that does not apply yet; null where there is none.',
         resolve: async (organization, _args, { loaders }) =>
-          nextZoneChange(zoneOf(organization), await nowOf(organization, loaders))?.timeZone ?? null,
+          (await upcomingZone(organization, loaders))?.timeZone ?? null,
       }),
       timeZoneChangesAt: t.field({
         type: 'DateTime',
         nullable: true,
         description: 'From when on `nextTimeZone` applies; null where there is none.',
         resolve: async (organization, _args, { loaders }) => {
-          const change = nextZoneChange(zoneOf(organization), await nowOf(organization, loaders));
+          const change = await upcomingZone(organization, loaders);
           return change && dateOf(change.from);
         },
       }),
