@@ -1,11 +1,16 @@
 /** Charges by Stripe while nobody is there to pay, and what Stripe is asked about that it has not told. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { decodeId } from '../../src/graphql/ids.ts';
+import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { reconcilePurchases } from '../../src/operations/reconcile-purchases.ts';
-import { RefundPurchaseDocument } from '../generated/documents.ts';
+import {
+  ChangePlanDocument,
+  RefundPurchaseDocument,
+  SubscriptionDocument,
+  TopUpDocument,
+} from '../generated/documents.ts';
 import { expectSoundBooks } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
-import { aKey, anOrganization, type Given } from '../support/given.ts';
+import { advanceTo, aKey, anOrganization, type Given } from '../support/given.ts';
 import { tenantOf } from '../support/process-posting.ts';
 import { aDueCharge, askOnly, begun, charge, comeDue, purchaseOf, walletOf } from '../support/purchases.ts';
 import { type Card, type StripeEvent, StripeStandIn } from '../support/stripe.ts';
@@ -185,6 +190,42 @@ describe('a charge', () => {
     expect(await purchaseOf(buyer, id)).toMatchObject({ status: 'DISPUTED' });
     expect(await walletOf(buyer)).toMatchObject({ totalAvailable: '5500', frozenCredits: '100' });
   });
+});
+
+describe('a plan with a price', () => {
+  it('is paid on Stripe’s page and renewed with the card that was left there; declined, it is past due', async () => {
+    const buyer = await anOrganization(gateway, { now: '2041-01-10T09:00:00Z' });
+    const { client, slug, id } = buyer;
+    const input = { planId: encodeId('Plan', 'team'), idempotencyKey: aKey() };
+    const { selectPlan } = await client.run(ChangePlanDocument, { input });
+    if (selectPlan.__typename !== 'SelectPlanPayload') throw new Error(JSON.stringify(selectPlan));
+    const session = stripe.sessionAt(selectPlan.purchase?.checkoutUrl);
+    expect(await tell(stripe.pay(session, 'pays'))).toBe(200);
+    const standing = async () => (await client.run(SubscriptionDocument, { slug })).organization?.subscription;
+    expect(await standing()).toMatchObject({ plan: { key: 'team' }, status: 'ACTIVE' });
+
+    await advanceTo(gateway, id, '2041-02-10T00:00:01Z');
+    expect(await standing()).toMatchObject({ status: 'ACTIVE', currentPeriodEnd: '2041-03-10T00:00:00.000Z' });
+    const { customer } = session.payment;
+    expect(stripe.charges.filter((payment) => payment.customer === customer)).toMatchObject([{ paid: true }]);
+
+    stripe.leave(customer, 'declined');
+    await advanceTo(gateway, id, '2041-03-10T00:00:01Z');
+    expect(await standing()).toMatchObject({ status: 'PAST_DUE' });
+    stripe.leave(customer, 'pays');
+    await advanceTo(gateway, id, '2041-03-11T01:00:00Z');
+    expect(await standing()).toMatchObject({ status: 'ACTIVE', currentPeriodEnd: '2041-04-10T00:00:00.000Z' });
+    await expectSoundBooks(gateway.database, id);
+  });
+});
+
+it('a top-up is paid on Stripe’s page', async () => {
+  const buyer = await anOrganization(gateway, { plan: 'team' });
+  const { totalAvailable: before } = await walletOf(buyer);
+  const { topUp } = await buyer.client.run(TopUpDocument, { input: { credits: '500', idempotencyKey: aKey() } });
+  if (topUp.__typename !== 'PurchasePayload') throw new Error(JSON.stringify(topUp));
+  expect(await tell(stripe.pay(stripe.sessionAt(topUp.purchase?.checkoutUrl), 'pays'))).toBe(200);
+  expect(Number((await walletOf(buyer)).totalAvailable) - Number(before)).toBe(500);
 });
 
 describe('an attempt within a checkout', () => {

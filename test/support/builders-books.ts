@@ -13,6 +13,7 @@ import type { SpendCount } from '../../src/domain/limits/spend-limit.ts';
 import type { Command } from '../../src/domain/posting/commands.ts';
 import { keyedCommands } from '../../src/domain/posting/commands.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
+import { UNSPENT } from '../../src/domain/posting/decide-purchase.ts';
 import type { ExpiredLotRefund, RefundableTransaction } from '../../src/domain/posting/decide-refund.ts';
 import { remainingOf } from '../../src/domain/posting/hold-drafts.ts';
 import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/idempotency.ts';
@@ -509,7 +510,11 @@ export class Books {
         wallets: [this.snapshot(limits, [...holds, ...this.#pinning(commands)])],
         records: keyed.flatMap((command) => this.records.get(idempotencyId(command)) ?? []),
         purchases: [...this.purchases.values()].map(({ facts, buyer }) => ({
-          facts: { ...facts, lots: this.#lotsOfPurchase(facts.id) },
+          facts: {
+            ...facts,
+            lastEffectiveAt: this.entries.at(-1)?.transaction.effectiveAt ?? null,
+            lots: this.#lotsOfPurchase(facts.id),
+          },
           buyer,
         })),
         lots: [...this.lots.values()],
@@ -567,8 +572,10 @@ export class Books {
     return [...this.lots.values()]
       .filter((lot) => lot.purchaseId === id)
       .map((lot) => {
-        const expiries = this.entries.filter((entry) => entry.lotId === lot.id && entry.reasonCode === 'EXPIRY');
-        return { lot, expired: sum(expiries.map((entry) => entry.amount)) };
+        const unspent = this.entries.filter(
+          (entry) => entry.lotId === lot.id && entry.direction === 'DEBIT' && UNSPENT.has(entry.reasonCode),
+        );
+        return { lot, expired: sum(unspent.map((entry) => entry.amount)) };
       });
   }
 

@@ -8,6 +8,7 @@ import type {
   Attribution,
   AuthorizeCommand,
   CancelRefundCommand,
+  CancelSubscriptionCommand,
   CaptureCommand,
   Charge,
   CollectCommand,
@@ -23,6 +24,7 @@ import type {
   RefundPurchaseCommand,
   ReleaseCommand,
   ResolvePurchaseCommand,
+  ResumeSubscriptionCommand,
   RevokeGrantCommand,
   SettleCommand,
   SubscribeCommand,
@@ -300,6 +302,14 @@ export function aTopUpConfiguration(options: AutoTopUpOptions = {}): ConfigureAu
     choice: packageKey === undefined ? ofCredits : { packageKey, credits: null },
     monthlyCeilingMinor,
   };
+}
+
+export function aCancellation(atPeriodEnd: boolean): CancelSubscriptionCommand {
+  return { kind: 'cancel-subscription', ...target, actor: A_KEY, requestId: null, atPeriodEnd };
+}
+
+export function aResumption(): ResumeSubscriptionCommand {
+  return { kind: 'resume-subscription', ...target, actor: A_KEY, requestId: null };
 }
 
 export function aCollection(): CollectCommand {

@@ -77,11 +77,11 @@ export function decideSubscribe(
 
 /** What selecting a plan comes to: it is done, it is to be paid first, or the subscription's state forbids it. */
 export type Selected =
-  | { readonly kind: 'done' }
+  | { readonly kind: 'done'; readonly creditedMinor: bigint }
   | { readonly kind: 'to-pay'; readonly sale: PlanSale; readonly price: Money; readonly creditedMinor: bigint }
   | { readonly kind: 'forbidden'; readonly conflict: Conflict };
 
-const DONE: Selected = { kind: 'done' };
+const DONE: Selected = { kind: 'done', creditedMinor: 0n };
 
 const forbidden = (currentState: string, reason: string): Selected => ({
   kind: 'forbidden',
@@ -169,7 +169,7 @@ function selectNow(
   const { dueNow, credited: creditedMinor } = prorate(current, plan, period, prorationAt ?? book.now);
   if (dueNow === 0n) {
     changeNow(book, subscription, change, policies);
-    return DONE;
+    return { kind: 'done', creditedMinor };
   }
   return {
     kind: 'to-pay',

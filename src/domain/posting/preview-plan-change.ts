@@ -76,7 +76,7 @@ function preview(
     at: selection.prorationAt ?? now,
     effectiveAt: follows ? subscription.period.end : now,
     dueNow: toPay?.price ?? nothing,
-    credited: { amountMinor: toPay?.creditedMinor ?? 0n, currency: plan.price.currency },
+    credited: { amountMinor: selected.creditedMinor, currency: plan.price.currency },
     renewal: plan.price,
     nextRenewalAt: subscription.period.end,
     // What a plan that follows grants as it begins: its period starts with a new period of every allowance.

@@ -68,14 +68,16 @@ export function refresh(book: WalletBook, allowance: AllowanceSnapshot, ended: r
 /** From when on nothing is paid; null where all is. */
 const unpaidSince = ({ subscription }: WalletBook): Instant | null => subscription?.payment?.since ?? null;
 
-/** Grants what a refresh before the payment has not: from the given instant, or from the start of the current period. */
-export function grantOwed(
-  book: WalletBook,
-  allowance: AllowanceSnapshot,
-  from: Instant,
-  purchaseId: string | null,
-): void {
-  grantPeriod(book, allowance, later(currentPeriod(book, allowance).start, from), purchaseId);
+/**
+ * Grants what refreshes before the payment have not: each allowance from the given instant, or from the start of its current
+ * period where that is later, the earliest first.
+ */
+export function grantOwed(book: WalletBook, from: Instant, purchaseId: string | null): void {
+  const owed = book.allowances
+    .filter((allowance) => allowance.lastRefreshedAt === null)
+    .map((allowance) => ({ allowance, at: later(currentPeriod(book, allowance).start, from) }))
+    .toSorted((a, b) => a.at - b.at);
+  for (const { allowance, at } of owed) grantPeriod(book, allowance, at, purchaseId);
 }
 
 /** Grants the current period's allowance as a lot that lives from the given instant until the period ends. */

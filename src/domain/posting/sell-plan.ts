@@ -161,10 +161,7 @@ function renewPaid(book: WalletBook, plan: PlanOffer, { sale, purchaseId, actor,
   const ended = { start: since, end: since };
   const period = billingPeriodSince(plan.interval, ended, now, before.anchorDay, snapshot.timeZone);
   book.changeSubscription({ ...renewed, period, paidBy: purchaseId });
-  const from = later(since, lastEffectiveAt ?? since);
-  for (const allowance of book.allowances) {
-    if (allowance.lastRefreshedAt === null) grantOwed(book, allowance, from, purchaseId);
-  }
+  grantOwed(book, later(since, lastEffectiveAt ?? since), purchaseId);
   return true;
 }
 

@@ -37,4 +37,4 @@ export function prorate(
 const NOTHING: Proration = { dueNow: 0n, credited: 0n };
 
 const setOff = (price: bigint, unused: bigint): Proration =>
-  unused >= price ? NOTHING : { dueNow: price - unused, credited: unused };
+  unused >= price ? { dueNow: 0n, credited: price } : { dueNow: price - unused, credited: unused };

@@ -35,7 +35,7 @@ describe('a change of plan', () => {
 
   it.each<[string, bigint, bigint, bigint]>([
     ['costs its price less what is unused', 30_000n, 29_500n, 500n],
-    ['that costs less than what is unused is free, and pays nothing out', 400n, 0n, 0n],
+    ['that costs less than what is unused is paid by that, and the rest of it is not paid out', 400n, 0n, 400n],
   ])('to a plan of another interval %s', (_what, price, dueNow, credited) => {
     const to = plan(price, 'YEAR');
     expect(prorate(plan(1000n), to, JANUARY, at('2026-01-16T12:00:00'))).toEqual({ dueNow, credited });
