@@ -118,8 +118,7 @@ export class JobRunner {
       schema: QUEUE_SCHEMA,
       logger,
       events,
-      // A job that waits, for a payment provider say, holds no other up.
-      concurrency: this.#jobs.length,
+      concurrency: 1,
       pollInterval: POLL_MILLISECONDS,
       noHandleSignals: true,
       taskList: Object.fromEntries(this.#jobs.map((job) => [job.name, this.#taskOf(job)])),

@@ -7,12 +7,11 @@
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type Conflict, type InvalidInput, invalidInput, type PlanLimitReached } from '../domain/refusals.ts';
-import { isTimeZone } from '../domain/time/calendar.ts';
 import { insertMembership } from '../persistence/members.ts';
 import { insertOrganization } from '../persistence/organizations.ts';
 import { audit } from './audit.ts';
 import { Forbidden } from './authorize.ts';
-import { checkText, firstProblem } from './input-rules.ts';
+import { checkText, checkTimeZone, firstProblem } from './input-rules.ts';
 import { checkPersonalLimit } from './plan-limits.ts';
 import type { Services } from './services.ts';
 
@@ -35,7 +34,7 @@ export async function createOrganization(
   const problem = firstProblem(
     SLUG.test(slug) ? null : invalidInput(['slug'], 'must be 1 to 63 of a–z, 0–9 and inner hyphens'),
     checkText(['name'], name, MAX_NAME_CHARACTERS),
-    isTimeZone(zone) ? null : invalidInput(['timeZone'], 'must be an IANA time zone like Europe/Berlin'),
+    checkTimeZone(zone),
   );
   if (problem) return problem;
   if (caller.kind === 'API_KEY' || (testClock === true && caller.kind !== 'OPERATOR')) throw new Forbidden();

@@ -8,6 +8,7 @@ import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
 import type { Policies } from '../domain/posting/decide-batch.ts';
 import { type InvalidInput, invalidInput } from '../domain/refusals.ts';
 import { isStorableText } from '../domain/storable-text.ts';
+import { isTimeZone } from '../domain/time/calendar.ts';
 
 type Path = readonly string[];
 
@@ -54,6 +55,12 @@ export function firstProblem(...checks: readonly (InvalidInput | null)[]): Inval
 /** Code points, as PostgreSQL counts them; hopelessly long text is not counted out. */
 function characters(text: string): number {
   return text.length > 2 * MAX_COUNTED_CHARACTERS ? text.length : [...text].length;
+}
+
+/** A zone of the IANA database. */
+export function checkTimeZone(name: string | null | undefined): InvalidInput | null {
+  if (name === null || name === undefined || isTimeZone(name)) return null;
+  return invalidInput(['timeZone'], 'must be an IANA time zone like Europe/Berlin');
 }
 
 export function checkText(path: Path, text: string | null | undefined, maxCharacters: number): InvalidInput | null {

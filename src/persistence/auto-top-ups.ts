@@ -3,8 +3,10 @@ import { micros } from '../domain/credits/micros.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import type { AutoTopUp, TopUpChoice } from '../domain/purchases/auto-top-up.ts';
 import type { Instant } from '../domain/time/instant.ts';
+import type { Zone } from '../domain/time/zone.ts';
 import { amounts, amountsOrNull, instants } from './columns.ts';
 import { fragment, type Queryable } from './connection.ts';
+import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 /** All null where nobody has configured it. */
 export interface AutoTopUpRow {
@@ -78,7 +80,7 @@ export interface AutoTopUpOfOrganization {
   readonly organizationId: string;
   readonly walletId: string;
   readonly autoTopUp: AutoTopUp;
-  readonly timeZone: string;
+  readonly timeZone: Zone;
   /** The organization's clock. */
   readonly now: Instant;
 }
@@ -88,10 +90,8 @@ export async function findAutoTopUps(
   sql: Queryable,
   organizationIds: readonly string[],
 ): Promise<readonly AutoTopUpOfOrganization[]> {
-  const rows = await sql<
-    (AutoTopUpRow & { wallet_id: string; organization_id: string; time_zone: string; now: Instant })[]
-  >`
-    SELECT w.id AS wallet_id, w.organization_id, o.time_zone, ${AUTO_TOP_UP_COLUMNS},
+  const rows = await sql<(AutoTopUpRow & ZoneRow & { wallet_id: string; organization_id: string; now: Instant })[]>`
+    SELECT w.id AS wallet_id, w.organization_id, ${ZONE_COLUMNS}, ${AUTO_TOP_UP_COLUMNS},
            clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond' AS now
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
@@ -100,8 +100,8 @@ export async function findAutoTopUps(
   return rows.flatMap((row) => {
     const autoTopUp = autoTopUpOf(row);
     if (!autoTopUp) return [];
-    const { organization_id: organizationId, wallet_id: walletId, time_zone: timeZone, now } = row;
-    return [{ organizationId, walletId, autoTopUp, timeZone, now }];
+    const { organization_id: organizationId, wallet_id: walletId, now } = row;
+    return [{ organizationId, walletId, autoTopUp, timeZone: zoneOfRow(row), now }];
   });
 }
 

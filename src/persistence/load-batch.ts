@@ -35,6 +35,7 @@ import { loadRefundables } from './load-refundables.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 import { loadNamedLots } from './lots.ts';
 import { loadRedemptions } from './redemptions.ts';
+import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 /** Bounds that keep a batch's memory and time in hand. */
 export interface LoadLimits {
@@ -53,7 +54,7 @@ export interface LoadedBatch
 /** Counters that the catalog makes worth loading. */
 export type CounterNeeds = Pick<Policies, 'countsUnits' | 'countsSpending' | 'countsOperations'>;
 
-interface WalletRow extends AutoTopUpRow {
+interface WalletRow extends AutoTopUpRow, ZoneRow {
   id: string;
   organization_id: string;
   balance_micros: bigint;
@@ -64,7 +65,6 @@ interface WalletRow extends AutoTopUpRow {
   last_posted_at: Instant;
   next_transition_at: Instant | null;
   frozen: boolean;
-  time_zone: string;
   subscription_id: string | null;
   current_period_start: Instant;
   current_period_end: Instant;
@@ -254,7 +254,7 @@ async function topUpSpendingOf(
   if (wanted.length === 0) return new Map();
   return loadTopUpSpending(
     sql,
-    wanted.map((row) => ({ walletId: row.id, since: calendarWindow('MONTH', nowOf(row), row.time_zone).start })),
+    wanted.map((row) => ({ walletId: row.id, since: calendarWindow('MONTH', nowOf(row), zoneOfRow(row)).start })),
   );
 }
 
@@ -268,7 +268,7 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
   return sql<WalletRow[]>`
     SELECT w.id, w.organization_id, w.balance_micros, w.debt_micros, w.sequence, w.version,
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
-           w.frozen_at IS NOT NULL AS frozen, o.time_zone, s.id AS subscription_id, s.status AS subscription_status,
+           w.frozen_at IS NOT NULL AS frozen, ${ZONE_COLUMNS}, s.id AS subscription_id, s.status AS subscription_status,
            s.plan_key, s.anchor_day, s.current_period_start, s.current_period_end, s.trial_ends_at,
            s.cancel_at_period_end, s.scheduled_plan_key, s.payment_due_since, s.grace_ends_at,
            s.failed_attempts AS failed_renewals, s.next_attempt_at AS next_renewal_at, s.charging_purchase_id,
@@ -401,7 +401,7 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
   return {
     id: row.id,
     organizationId: row.organization_id,
-    timeZone: row.time_zone,
+    timeZone: zoneOfRow(row),
     now: nowOf(row),
     balance: micros(row.balance_micros),
     debt: micros(row.debt_micros),

@@ -3,9 +3,11 @@ import { groupBy } from '../domain/group-by.ts';
 import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { OrganizationLimitKey, PlanSubscribed } from '../domain/limits/plan-limit.ts';
 import { type Instant, instant, later } from '../domain/time/instant.ts';
+import type { Zone } from '../domain/time/zone.ts';
 import type { SubscriptionStatus } from '../domain/wallet/snapshot.ts';
 import type { Queryable } from './connection.ts';
 import { loadOperationCounts } from './load-counters.ts';
+import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 /**
  * Lets nobody else change the organization, its members or projects until the transaction ends. Taken before the lock of a
@@ -70,7 +72,7 @@ export async function usesOfOrganizations(
 export interface OperationsOfOrganization {
   readonly organizationId: string;
   readonly now: Instant;
-  readonly timeZone: string;
+  readonly timeZone: Zone;
   readonly counts: readonly OperationCount[];
 }
 
@@ -79,8 +81,8 @@ export async function operationsOfOrganizations(
   organizationIds: readonly string[],
 ): Promise<OperationsOfOrganization[]> {
   const wallets = await sql<
-    { id: string; organization_id: string; time_zone: string; last_posted_at: Instant; organization_clock: bigint }[]
-  >`SELECT w.id, w.organization_id, o.time_zone, w.last_posted_at,
+    (ZoneRow & { id: string; organization_id: string; last_posted_at: Instant; organization_clock: bigint })[]
+  >`SELECT w.id, w.organization_id, ${ZONE_COLUMNS}, w.last_posted_at,
       floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
         AS organization_clock
     FROM wallet w JOIN organization o ON o.id = w.organization_id
@@ -93,7 +95,7 @@ export async function operationsOfOrganizations(
   return wallets.map((row) => ({
     organizationId: row.organization_id,
     now: later(instant(Number(row.organization_clock)), row.last_posted_at),
-    timeZone: row.time_zone,
+    timeZone: zoneOfRow(row),
     counts: byWallet.get(row.id) ?? [],
   }));
 }

@@ -3,7 +3,9 @@ import type { ActorKind } from '../domain/actor.ts';
 import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { PurchaseStatus } from '../domain/purchases/purchase.ts';
 import type { Instant } from '../domain/time/instant.ts';
+import { zoneAt } from '../domain/time/zone.ts';
 import type { Queryable } from './connection.ts';
+import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 export interface ReceiptEntry {
   readonly sequence: bigint;
@@ -27,11 +29,12 @@ export interface Receipt {
   readonly paidAt: Instant;
   /** Who bought it, for people. */
   readonly buyer: string;
+  /** With the zone that was in force when it was paid. */
   readonly organization: { readonly slug: string; readonly name: string; readonly timeZone: string };
   readonly entries: readonly ReceiptEntry[];
 }
 
-interface ReceiptRow {
+interface ReceiptRow extends ZoneRow {
   id: string;
   status: PurchaseStatus;
   receipt_issuer: string;
@@ -49,7 +52,6 @@ interface ReceiptRow {
   key_name: string | null;
   slug: string;
   name: string;
-  time_zone: string;
 }
 
 interface EntryRow {
@@ -63,7 +65,7 @@ interface EntryRow {
 export async function findReceipt(sql: Queryable, token: string): Promise<Receipt | null> {
   const [row] = await sql<ReceiptRow[]>`
     SELECT p.id, p.status, p.receipt_issuer, p.receipt_sequence, p.description, p.credits_micros, p.bonus_micros,
-           p.price_minor, p.currency, p.provider_reference, p.paid_at, p.actor_kind, o.slug, o.name, o.time_zone,
+           p.price_minor, p.currency, p.provider_reference, p.paid_at, p.actor_kind, o.slug, o.name, ${ZONE_COLUMNS},
            u.name AS user_name, u.email AS user_email, k.name AS key_name
     FROM purchase p
     JOIN organization o ON o.id = p.organization_id
@@ -90,7 +92,7 @@ export async function findReceipt(sql: Queryable, token: string): Promise<Receip
     invoiceId: row.provider_reference,
     paidAt: row.paid_at,
     buyer: buyerOf(row),
-    organization: { slug: row.slug, name: row.name, timeZone: row.time_zone },
+    organization: { slug: row.slug, name: row.name, timeZone: zoneAt(zoneOfRow(row), row.paid_at) },
     entries: entries.map((entry) => ({
       sequence: entry.sequence,
       transactionId: entry.transaction_id,

@@ -8,6 +8,7 @@ import { type Micros, micros, ZERO } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import { formatInstant } from '../domain/time/instant.ts';
+import type { Zone } from '../domain/time/zone.ts';
 import {
   isOfWork,
   MAX_NAMED_DIMENSIONS,
@@ -20,10 +21,11 @@ import {
 } from '../domain/usage/report.ts';
 import { instants } from './columns.ts';
 import { type Fragment, fragment, type Queryable } from './connection.ts';
+import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 /** An organization whose usage is asked for. */
 export interface ReportedTenant extends Tenant {
-  readonly timeZone: string;
+  readonly timeZone: Zone;
 }
 
 /** A wallet with the windows of the report's period in its organization's time zone, one list per zone. */
@@ -60,14 +62,14 @@ export async function findReportedTenants(
   sql: Queryable,
   organizationIds: readonly string[],
 ): Promise<ReportedTenant[]> {
-  const rows = await sql<{ organization_id: string; wallet_id: string; time_zone: string }[]>`
-    SELECT w.organization_id, w.id AS wallet_id, o.time_zone
+  const rows = await sql<(ZoneRow & { organization_id: string; wallet_id: string })[]>`
+    SELECT w.organization_id, w.id AS wallet_id, ${ZONE_COLUMNS}
     FROM wallet w JOIN organization o ON o.id = w.organization_id
     WHERE w.organization_id = ANY(${[...organizationIds]}::uuid[])`;
   return rows.map((row) => ({
     organizationId: row.organization_id,
     walletId: row.wallet_id,
-    timeZone: row.time_zone,
+    timeZone: zoneOfRow(row),
   }));
 }
 

@@ -100,6 +100,8 @@ beforeAll(async () => {
   });
   const master = gateway.as(demo.masterKey);
   await master.raw('mutation { createProject(input: { key: "p", name: "P" }) { __typename } }');
+  // So that there is a zone to come.
+  await master.raw('mutation { updateOrganization(input: { timeZone: "Europe/Berlin" }) { __typename } }');
   await aHold('master key');
   ids = await idsOf(master, 'demo');
   await answered('master key', (await sampleOf('Mutation.configureAutoTopUp')).document);

@@ -32,6 +32,7 @@ import type { PlanOffer, RenewalPolicies } from '../../src/domain/subscriptions/
 import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions/subscription.ts';
 import { calendarWindow } from '../../src/domain/time/calendar.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
+import type { Zone } from '../../src/domain/time/zone.ts';
 import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import {
   type AllowanceSnapshot,
@@ -301,6 +302,7 @@ const A_SUBSCRIPTION: Subscription = {
 
 export class Books {
   now: Instant;
+  zone: Zone;
   /** Without an end of its period where a test does not give it one. */
   subscription: Subscription | null;
   frozen: boolean;
@@ -347,6 +349,7 @@ export class Books {
   ) {
     this.opening = opening;
     this.now = opening.now;
+    this.zone = opening.timeZone;
     this.subscription = opening.status === null ? null : { ...A_SUBSCRIPTION, status: opening.status };
     this.frozen = opening.frozen;
     this.allowances = allowances;
@@ -435,7 +438,7 @@ export class Books {
     return {
       id: WALLET,
       organizationId: ORGANIZATION,
-      timeZone: this.opening.timeZone,
+      timeZone: this.zone,
       now: this.now,
       balance: this.balance,
       debt: this.debt,
@@ -590,7 +593,7 @@ export class Books {
   /** This calendar month, as persistence sums it up. */
   #topUpSpent(): bigint {
     if (this.begun.length === 0) return 0n;
-    const { start } = calendarWindow('MONTH', this.now, this.opening.timeZone);
+    const { start } = calendarWindow('MONTH', this.now, this.zone);
     const counted = this.begun.filter(({ id, createdAt }) => {
       const status = this.purchases.get(id)?.facts.status ?? '';
       return createdAt >= start && ['PENDING', 'PAID', 'DISPUTED'].includes(status);

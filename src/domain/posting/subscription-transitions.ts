@@ -81,7 +81,9 @@ function fallDue(
   const { scheduledPlanKey, planKey, anchorDay } = subscription;
   book.changeSubscription({ ...subscription, planKey: scheduledPlanKey ?? planKey, scheduledPlanKey: null });
   // What is paid is the plan as it is now, which catalogs since may have given other allowances.
-  if (event === 'PERIOD_ENDS') followBy(book, nextPlan(subscription, policies), since, anchorDay);
+  if (event !== 'PERIOD_ENDS') return;
+  const isSame = scheduledPlanKey === null;
+  followBy(book, nextPlan(subscription, policies), { begins: since, anchorDay, isSame });
 }
 
 /**
@@ -89,20 +91,29 @@ function fallDue(
  * skipped: nobody paid for them and nothing was granted.
  */
 function renew(book: WalletBook, subscription: Subscription, policies: SubscriptionPolicies): void {
-  const { period: ended, anchorDay, status } = subscription;
+  const { period: ended, anchorDay, status, trialEndsAt } = subscription;
   // A plan that is to follow a trial waits for its end.
-  const following = status === 'TRIALING' ? null : subscription.scheduledPlanKey;
+  const isTrial = status === 'TRIALING' && trialEndsAt !== null;
+  const following = isTrial ? null : subscription.scheduledPlanKey;
   const planKey = following ?? subscription.planKey;
   const plan = policies.plansEverSold.get(planKey);
   const interval = plan?.interval ?? DEFAULT_INTERVAL;
   const period = billingPeriodSince(interval, ended, book.now, anchorDay, book.snapshot.timeZone);
   const scheduledPlanKey = following === null ? subscription.scheduledPlanKey : null;
   book.changeSubscription({ ...subscription, planKey, scheduledPlanKey, period, ...NOTHING_PAID });
-  if (following !== null) followBy(book, plan, ended.end, anchorDay);
+  if (following !== null) followBy(book, plan, { begins: ended.end, anchorDay, isSame: false });
+}
+
+interface Following {
+  /** When the period of the plan that follows begins. */
+  readonly begins: Instant;
+  readonly anchorDay: number;
+  /** True for the plan of before, as the catalog has it by now. */
+  readonly isSame: boolean;
 }
 
 /** The allowances of a plan that follows take the place of those before, from the period that begins now. */
-function followBy(book: WalletBook, plan: PlanOffer | undefined, begins: Instant, anchorDay: number): void {
+function followBy(book: WalletBook, plan: PlanOffer | undefined, { begins, anchorDay, isSame }: Following): void {
   if (!plan) return;
   const allowances = plan.allowances.map(({ bucketKey, interval, credits, rolloverLimit }): AllowanceSnapshot => {
     const bucketId = book.requireBucket(bucketKey).facts.id;
@@ -115,7 +126,8 @@ function followBy(book: WalletBook, plan: PlanOffer | undefined, begins: Instant
       anchorDay,
       // The lot of the period that ends is still known by it, so that the new plan carries over what its limit lets it.
       lastRefreshedAt: before?.lastRefreshedAt ?? null,
-      nextRefreshAt: later(begins, before?.nextRefreshAt ?? begins),
+      // Periods that were missed count as unspent for their own plan alone.
+      nextRefreshAt: before && isSame ? before.nextRefreshAt : later(begins, before?.nextRefreshAt ?? begins),
     };
   });
   book.replaceAllowances(allowances);

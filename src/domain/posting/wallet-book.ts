@@ -11,6 +11,7 @@ import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
+import type { Zone } from '../time/zone.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
@@ -48,7 +49,7 @@ export interface Movements {
 /** The windows that contain an instant; each is cut only when it is asked for. */
 class Windows {
   readonly #now: Instant;
-  readonly #timeZone: string;
+  readonly #timeZone: Zone;
   readonly #anchorDay: number;
   readonly #calendar = new Map<LimitWindow, Period>();
   #billing: Period | null = null;

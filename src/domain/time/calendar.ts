@@ -1,10 +1,12 @@
 /**
  * Calendar arithmetic in an organization's time zone. Periods are half-open and begin at the first instant of a local day,
  * so that a 23-hour and a 25-hour day are each one day. Monthly periods are anchored to a day of the month; a month that
- * is too short begins its period on its last day (31 Jan → 28 Feb → 31 Mar).
+ * is too short begins its period on its last day (31 Jan → 28 Feb → 31 Mar). Where the zone changes, each date still has
+ * one period: it begins by the zone before where that is no later than the change, else by the new one.
  */
 import { Temporal } from 'temporal-polyfill';
-import { type Instant, instant, later } from './instant.ts';
+import { earliest, type Instant, instant, later } from './instant.ts';
+import { firstZone, nextZoneChange, type Zone, zoneAt, zoneChanges } from './zone.ts';
 
 export interface Period {
   readonly start: Instant;
@@ -25,6 +27,12 @@ export function isTimeZone(name: string): boolean {
   }
 }
 
+/** True for names of one zone: "Asia/Kolkata" and "Asia/Calcutta", or the same in another case. */
+export function isSameZone(one: string, other: string): boolean {
+  const epoch = Temporal.Instant.fromEpochMilliseconds(0);
+  return epoch.toZonedDateTimeISO(one).equals(epoch.toZonedDateTimeISO(other));
+}
+
 function localDate(at: Instant, timeZone: string): Temporal.PlainDate {
   return Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone).toPlainDate();
 }
@@ -34,20 +42,67 @@ function startOfDay(date: Temporal.PlainDate, timeZone: string): Instant {
   return instant(date.toZonedDateTime(timeZone).epochMilliseconds);
 }
 
-export function dayOfMonth(at: Instant, timeZone: string): number {
-  return localDate(at, timeZone).day;
+/** When the date begins. One that has not begun when the zone changes does by the new zone, and no earlier than then. */
+function startOfDate(date: Temporal.PlainDate, zone: Zone): Instant {
+  let start = startOfDay(date, firstZone(zone));
+  for (const { from, timeZone } of zoneChanges(zone)) {
+    if (start <= from) return start;
+    start = later(from, startOfDay(date, timeZone));
+  }
+  return start;
+}
+
+/** The dates on which periods begin that follow one another. */
+interface Cadence {
+  /** The last of them that is not after the date. */
+  readonly upTo: (date: Temporal.PlainDate) => Temporal.PlainDate;
+  /** The one that follows one of them. */
+  readonly after: (date: Temporal.PlainDate) => Temporal.PlainDate;
+}
+
+const DAILY: Cadence = { upTo: (date) => date, after: (date) => date.add({ days: 1 }) };
+const MONTHLY: Cadence = { upTo: (date) => date.with({ day: 1 }), after: (date) => date.add({ months: 1 }) };
+
+const anchored = (anchorDay: number): Cadence => ({
+  upTo: (date) => {
+    const month = date.toPlainYearMonth();
+    const inMonth = anchoredDate(month, anchorDay);
+    const isReached = Temporal.PlainDate.compare(inMonth, date) <= 0;
+    return isReached ? inMonth : anchoredDate(month.subtract({ months: 1 }), anchorDay);
+  },
+  after: (date) => anchoredDate(date.toPlainYearMonth().add({ months: 1 }), anchorDay),
+});
+
+/** A period that is known by the date on which it begins, wherever a change of the zone has moved its beginning. */
+interface DatedPeriod extends Period {
+  readonly date: Temporal.PlainDate;
+}
+
+function datedPeriod(at: Instant, zone: Zone, { upTo, after }: Cadence): DatedPeriod {
+  // After a change the date of the new zone may have begun by the old one already, or not yet.
+  let date = upTo(localDate(at, zoneAt(zone, at)));
+  let start = startOfDate(date, zone);
+  while (start > at) {
+    date = upTo(date.subtract({ days: 1 }));
+    start = startOfDate(date, zone);
+  }
+  for (;;) {
+    const next = after(date);
+    const end = startOfDate(next, zone);
+    if (at < end) return { date, start, end };
+    [date, start] = [next, end];
+  }
+}
+
+const periodOf = ({ start, end }: DatedPeriod): Period => ({ start, end });
+
+export function dayOfMonth(at: Instant, zone: Zone): number {
+  return datedPeriod(at, zone, DAILY).date.day;
 }
 
 /** The local calendar day that contains `at`. */
-export function dayPeriod(at: Instant, timeZone: string): Period {
-  const date = localDate(at, timeZone);
-  return { start: startOfDay(date, timeZone), end: startOfDay(date.add({ days: 1 }), timeZone) };
-}
-
-/** The local month that contains `at`. */
-function monthPeriod(at: Instant, timeZone: string): Period {
-  const first = localDate(at, timeZone).with({ day: 1 });
-  return { start: startOfDay(first, timeZone), end: startOfDay(first.add({ months: 1 }), timeZone) };
+export function dayPeriod(at: Instant, zone: Zone): Period {
+  return periodOf(datedPeriod(at, zone, DAILY));
 }
 
 /**
@@ -71,15 +126,22 @@ function nextFullHour(at: Instant, { minute, second, millisecond }: Temporal.Zon
   return instant(at + 3_600_000 - minute * 60_000 - second * 1_000 - millisecond);
 }
 
+/** An hour in which the zone changes is two, for those of the zones need not begin together. */
+function hourOf(at: Instant, zone: Zone): Period {
+  const { start, end } = hourPeriod(at, zoneAt(zone, at));
+  const began = zoneChanges(zone).findLast(({ from }) => from <= at)?.from ?? start;
+  return { start: later(start, began), end: earliest(end, nextZoneChange(zone, at)?.from ?? null) ?? end };
+}
+
 /** The hour, day or month of an organization's calendar that contains `at`. */
-export function calendarWindow(window: 'HOUR' | 'DAY' | 'MONTH', at: Instant, timeZone: string): Period {
+export function calendarWindow(window: 'HOUR' | 'DAY' | 'MONTH', at: Instant, zone: Zone): Period {
   switch (window) {
     case 'HOUR':
-      return hourPeriod(at, timeZone);
+      return hourOf(at, zone);
     case 'DAY':
-      return dayPeriod(at, timeZone);
+      return dayPeriod(at, zone);
     case 'MONTH':
-      return monthPeriod(at, timeZone);
+      return periodOf(datedPeriod(at, zone, MONTHLY));
   }
 }
 
@@ -90,13 +152,13 @@ export interface CalendarPeriod extends Period {
 }
 
 /** The local days or months that a period reaches into, in order; the first and the last may be cut by it. */
-export function calendarPeriods(interval: Interval, { start, end }: Period, timeZone: string): CalendarPeriod[] {
+export function calendarPeriods(interval: Interval, { start, end }: Period, zone: Zone): CalendarPeriod[] {
   const pieces: CalendarPeriod[] = [];
-  const today = localDate(start, timeZone);
-  let date = interval === 'DAY' ? today : today.with({ day: 1 });
+  const cadence = interval === 'DAY' ? DAILY : MONTHLY;
+  let { date } = datedPeriod(start, zone, cadence);
   for (let from = start; from < end; ) {
-    const next = date.add(interval === 'DAY' ? { days: 1 } : { months: 1 });
-    const until = instant(Math.min(startOfDay(next, timeZone), end));
+    const next = cadence.after(date);
+    const until = instant(Math.min(startOfDate(next, zone), end));
     // A date that a zone has skipped has no instants.
     if (until > from) pieces.push({ name: nameOf(interval, date), start: from, end: until });
     [from, date] = [later(from, until), next];
@@ -113,24 +175,18 @@ function anchoredDate(month: Temporal.PlainYearMonth, anchorDay: number): Tempor
 }
 
 /** The anchored month that contains `at`. */
-export function anchoredMonthPeriod(at: Instant, anchorDay: number, timeZone: string): Period {
-  const month = localDate(at, timeZone).toPlainYearMonth();
-  const thisStart = startOfDay(anchoredDate(month, anchorDay), timeZone);
-  const first = at >= thisStart ? month : month.subtract({ months: 1 });
-  return {
-    start: startOfDay(anchoredDate(first, anchorDay), timeZone),
-    end: startOfDay(anchoredDate(first.add({ months: 1 }), anchorDay), timeZone),
-  };
+export function anchoredMonthPeriod(at: Instant, anchorDay: number, zone: Zone): Period {
+  return periodOf(datedPeriod(at, zone, anchored(anchorDay)));
 }
 
 /** The period of an allowance or plan that contains `at`. */
-export function refreshPeriod(interval: Interval, at: Instant, anchorDay: number, timeZone: string): Period {
-  return interval === 'DAY' ? dayPeriod(at, timeZone) : anchoredMonthPeriod(at, anchorDay, timeZone);
+export function refreshPeriod(interval: Interval, at: Instant, anchorDay: number, zone: Zone): Period {
+  return interval === 'DAY' ? dayPeriod(at, zone) : anchoredMonthPeriod(at, anchorDay, zone);
 }
 
-/** `at` moved by whole local days: the same wall-clock time `days` later. */
-export function addDays(at: Instant, days: number, timeZone: string): Instant {
-  const moved = Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone).add({ days });
+/** `at` moved by whole local days: the same wall-clock time `days` later, by the zone in force at `at`. */
+export function addDays(at: Instant, days: number, zone: Zone): Instant {
+  const moved = Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(zoneAt(zone, at)).add({ days });
   return instant(moved.epochMilliseconds);
 }
 
@@ -138,11 +194,11 @@ export function addDays(at: Instant, days: number, timeZone: string): Instant {
  * The billing period of a subscription that contains `at`: a month or a year of anchored months. A year is counted from the
  * anchored month that contains `at`.
  */
-export function billingPeriod(interval: 'MONTH' | 'YEAR', at: Instant, anchorDay: number, timeZone: string): Period {
-  const month = anchoredMonthPeriod(at, anchorDay, timeZone);
-  if (interval === 'MONTH') return month;
-  const following = localDate(month.start, timeZone).toPlainYearMonth().add({ years: 1 });
-  return { start: month.start, end: startOfDay(anchoredDate(following, anchorDay), timeZone) };
+export function billingPeriod(interval: 'MONTH' | 'YEAR', at: Instant, anchorDay: number, zone: Zone): Period {
+  const { date, start, end } = datedPeriod(at, zone, anchored(anchorDay));
+  if (interval === 'MONTH') return { start, end };
+  const following = date.toPlainYearMonth().add({ years: 1 });
+  return { start, end: startOfDate(anchoredDate(following, anchorDay), zone) };
 }
 
 /** Of the periods that follow one another from the end of `last`, the one that contains `at`. */
@@ -151,14 +207,13 @@ export function billingPeriodSince(
   { end: since }: Period,
   at: Instant,
   anchorDay: number,
-  timeZone: string,
+  zone: Zone,
 ): Period {
-  if (interval === 'MONTH') return anchoredMonthPeriod(at, anchorDay, timeZone);
-  const monthOf = (moment: Instant) =>
-    localDate(anchoredMonthPeriod(moment, anchorDay, timeZone).start, timeZone).toPlainYearMonth();
+  if (interval === 'MONTH') return anchoredMonthPeriod(at, anchorDay, zone);
+  const monthOf = (moment: Instant) => datedPeriod(moment, zone, anchored(anchorDay)).date.toPlainYearMonth();
   const first = monthOf(since);
   const years = Math.floor(first.until(monthOf(at), { largestUnit: 'months' }).months / MONTHS_PER_YEAR);
-  const startOfYear = (number: number) => startOfDay(anchoredDate(first.add({ years: number }), anchorDay), timeZone);
+  const startOfYear = (number: number) => startOfDate(anchoredDate(first.add({ years: number }), anchorDay), zone);
   return { start: startOfYear(years), end: startOfYear(years + 1) };
 }
 

@@ -5,6 +5,7 @@
  */
 import { calendarPeriods, type Interval, type Period } from '../time/calendar.ts';
 import { type Instant, instant } from '../time/instant.ts';
+import type { Zone } from '../time/zone.ts';
 import { DAY_MILLISECONDS, QUARTER_HOUR_MILLISECONDS, type RollupGrain } from './rollup.ts';
 
 export const USAGE_DIMENSIONS = [
@@ -71,9 +72,9 @@ export interface ReportWindow extends Period {
 }
 
 /** Days where a report is grouped by day, also by day and month: each day lies in one month. */
-export function reportWindows({ period, groupBy }: UsageQuery, timeZone: string): readonly ReportWindow[] {
+export function reportWindows({ period, groupBy }: UsageQuery, zone: Zone): readonly ReportWindow[] {
   const interval = shortestInterval(groupBy);
-  return interval === null ? [{ ...period, name: null }] : calendarPeriods(interval, period, timeZone);
+  return interval === null ? [{ ...period, name: null }] : calendarPeriods(interval, period, zone);
 }
 
 function shortestInterval(groupBy: readonly UsageDimension[]): Interval | null {

@@ -11,6 +11,7 @@ import type { SpendCount } from '../limits/spend-limit.ts';
 import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Instant } from '../time/instant.ts';
+import type { Zone } from '../time/zone.ts';
 
 export type BucketKind = 'ALLOWANCE' | 'PLAN' | 'PURCHASED' | 'PROMOTIONAL';
 export type RefreshInterval = 'DAY' | 'MONTH';
@@ -82,7 +83,7 @@ export interface TierCount {
 export interface WalletSnapshot {
   readonly id: string;
   readonly organizationId: string;
-  readonly timeZone: string;
+  readonly timeZone: Zone;
   /** The batch's instant for this wallet: its organization's clock, never before its newest posting. */
   readonly now: Instant;
   readonly balance: Micros;

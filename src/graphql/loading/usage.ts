@@ -1,6 +1,7 @@
 /** Loads usage reports and spend summaries for the API: those of all organizations of an answer at once. */
 import type { GraphQLResolveInfo } from 'graphql';
 import { may } from '../../domain/identity/caller.ts';
+import type { Zone } from '../../domain/time/zone.ts';
 import { needsLines, type ReportWindow, reportWindows, type UsageQuery, type Work } from '../../domain/usage/report.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import { spendSummaries } from '../../persistence/spend-summaries.ts';
@@ -34,9 +35,10 @@ async function usageOf(
 ): Promise<UsageRows[]> {
   const tenants = await findReportedTenants(sql, organizationIds);
   const windowsByZone = new Map<string, readonly ReportWindow[]>();
-  const windowsIn = (timeZone: string): readonly ReportWindow[] => {
-    const windows = windowsByZone.get(timeZone) ?? reportWindows(query, timeZone);
-    windowsByZone.set(timeZone, windows);
+  const windowsIn = (zone: Zone): readonly ReportWindow[] => {
+    const key = JSON.stringify(zone);
+    const windows = windowsByZone.get(key) ?? reportWindows(query, zone);
+    windowsByZone.set(key, windows);
     return windows;
   };
   const wallets = tenants.map(({ walletId, timeZone }) => ({ walletId, windows: windowsIn(timeZone) }));

@@ -9,6 +9,10 @@ const UpdateOrganizationInputRef = builder.inputType('UpdateOrganizationInput', 
   fields: (t) => ({
     organizationId: t.id({ description: 'Which. An API key may leave it out.' }),
     name: t.string({ description: 'Display name, at most 200 characters.' }),
+    timeZone: t.string({
+      description:
+        'IANA time zone. A change applies from the end of the longest window that is open: the calendar month, the billing period or an allowance’s. It cannot be taken back, and the next is accepted 30 days later at the earliest and not before it applies; Conflict until then. The zone that is or will be in force changes nothing.',
+    }),
   }),
 });
 

@@ -1,9 +1,13 @@
 /** Organizations: the tenants. What a caller may not read of one is null. */
 import type { ObjectRef } from '@pothos/core';
 import { may } from '../../domain/identity/caller.ts';
+import { dateOf, type Instant, instant } from '../../domain/time/instant.ts';
+import { nextZoneChange, type Zone, type ZoneChange, zoneAt } from '../../domain/time/zone.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { Prisma } from '../../persistence/prisma.ts';
+import { zoneOf as storedZone } from '../../persistence/time-zones.ts';
 import { type BuilderTypes, builder } from '../builder.ts';
+import type { GraphQLContext } from '../context.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
 import { loadAutoTopUp } from '../loading/auto-top-ups.ts';
@@ -56,6 +60,30 @@ interface OrganizationList<Row extends DatedRow> {
   ) => Promise<readonly { readonly id: string; readonly rows: readonly Row[] }[]>;
 }
 
+interface Clocked {
+  readonly testClockOffsetMs: bigint | null;
+}
+
+interface Zoned {
+  readonly timeZone: string;
+  readonly timeZoneChanges: unknown;
+}
+
+const zoneOf = ({ timeZone, timeZoneChanges }: Zoned): Zone => storedZone(timeZone, timeZoneChanges);
+
+/** The organization's own time. */
+const nowOf = async ({ testClockOffsetMs }: Clocked, loaders: GraphQLContext['loaders']): Promise<Instant> =>
+  instant((await loaders.databaseNow()) + Number(testClockOffsetMs ?? 0n));
+
+/** The change that does not apply yet. Most organizations never change their zone: then nobody is asked for the time. */
+async function upcomingZone(
+  organization: Zoned & Clocked,
+  loaders: GraphQLContext['loaders'],
+): Promise<ZoneChange | null> {
+  const zone = zoneOf(organization);
+  return typeof zone === 'string' ? null : nextZoneChange(zone, await nowOf(organization, loaders));
+}
+
 export const OrganizationRef = builder.prismaObject('Organization', {
   description: 'A tenant: members, keys and one wallet. Fields that the caller may not read are null.',
   interfaces: [NodeRef],
@@ -99,13 +127,33 @@ export const OrganizationRef = builder.prismaObject('Organization', {
       id: t.id({ description: 'Opaque id.', resolve: (organization) => encodeId('Organization', organization.id) }),
       slug: t.exposeString('slug', { description: 'Unique short name: a–z, 0–9 and inner hyphens.' }),
       name: t.exposeString('name', { description: 'Display name.' }),
-      timeZone: t.exposeString('timeZone', { description: 'IANA zone in which its days and months are cut.' }),
+      timeZone: t.string({
+        description: 'IANA zone in which its days and months are cut now.',
+        resolve: async (organization, _args, { loaders }) => {
+          const zone = zoneOf(organization);
+          return typeof zone === 'string' ? zone : zoneAt(zone, await nowOf(organization, loaders));
+        },
+      }),
+      nextTimeZone: t.string({
+        nullable: true,
+        description: 'The zone that it has changed to and that does not apply yet; null where there is none.',
+        resolve: async (organization, _args, { loaders }) =>
+          (await upcomingZone(organization, loaders))?.timeZone ?? null,
+      }),
+      timeZoneChangesAt: t.field({
+        type: 'DateTime',
+        nullable: true,
+        description: 'From when on `nextTimeZone` applies; null where there is none.',
+        resolve: async (organization, _args, { loaders }) => {
+          const change = await upcomingZone(organization, loaders);
+          return change && dateOf(change.from);
+        },
+      }),
       createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
       now: t.field({
         type: 'DateTime',
         description: 'Its own time: the database’s clock, ahead by its test clock if it has one.',
-        resolve: async ({ testClockOffsetMs }, _args, { loaders }) =>
-          new Date((await loaders.databaseNow()) + Number(testClockOffsetMs ?? 0n)),
+        resolve: async (organization, _args, { loaders }) => dateOf(await nowOf(organization, loaders)),
       }),
       testClock: t.boolean({
         description: 'True where an operator can move its time forward.',
