@@ -570,6 +570,7 @@ describe('a change of plan', () => {
       limit: 1,
       current: 2,
     });
+    expect(await preview(account, 'gratis')).toMatchObject({ __typename: 'InvalidInput', path: ['planId'] });
   });
 });
 
