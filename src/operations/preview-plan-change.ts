@@ -2,8 +2,7 @@
  * What selecting a plan would do: when it takes effect, what it costs, which credits come and go. Nothing is changed.
  *
  * Refusals: InvalidInput (a plan that cannot be selected, not then, or that allows less than there is), NotFound
- * (organization, plan). Throws Forbidden, and
- * the engine's faults.
+ * (organization, plan). Throws Forbidden, and the engine's faults.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import type { PlanChangePreview } from '../domain/posting/preview-plan-change.ts';

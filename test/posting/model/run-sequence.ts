@@ -55,6 +55,8 @@ class SequenceRun {
     if (status !== null && model.books.status !== null) model.books.status = status;
     // A canceled subscription has nothing ahead of it.
     if (status === 'CANCELED') Object.assign(model.books, { ending: false, scheduled: null });
+    // The plan that was to follow is the one that a payment is due for.
+    if (status === 'PAST_DUE') model.books.scheduled = null;
     model.frozen = frozen;
     const after = { now: model.now, status: model.books.status, frozen };
     if (JSON.stringify(after) !== JSON.stringify(before)) await changeCircumstances(this.#world, this.#wallet, after);

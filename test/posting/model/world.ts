@@ -167,7 +167,7 @@ export async function changeCircumstances(
          (SELECT current_period_end FROM plan_subscription s WHERE s.organization_id = $1)) WHERE organization_id = $1)
      UPDATE plan_subscription SET status = $3::"SubscriptionStatus",
        cancel_at_period_end = cancel_at_period_end AND $3 <> 'CANCELED',
-       scheduled_plan_key = CASE WHEN $3 <> 'CANCELED' THEN scheduled_plan_key END
+       scheduled_plan_key = CASE WHEN $3 NOT IN ('CANCELED', 'PAST_DUE') THEN scheduled_plan_key END
      WHERE organization_id = $1 AND status IS DISTINCT FROM $3::"SubscriptionStatus"`,
     [organizationId, now - START, status, frozen],
   );
