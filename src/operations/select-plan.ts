@@ -5,15 +5,14 @@
  * follow, or pays what is due for it.
  *
  * Refusals: InvalidInput, NotFound (organization, plan), IdempotencyKeyReused, WalletFrozen, PlanLimitReached (the organization
- * has more than the plan allows), Conflict (subscribed to this plan already; the subscription ends with its period, or is to
+ * has more than the plan allows; it sticks to its key), Conflict (subscribed to this plan already; the subscription ends with its period, or is to
  * be paid), PaymentFailed (the provider opens no checkout: a new key tries again).
  * Throws Forbidden, the provider's faults and the engine's.
  */
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { isRefusal, type PlanLimitReached, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
-import { isKeyUsed } from '../persistence/idempotency.ts';
 import { tenantFor } from './authorize.ts';
 import { checkIdempotencyKey } from './input-rules.ts';
 import { openCheckout } from './open-checkout.ts';
@@ -46,17 +45,18 @@ export async function selectPlan(
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
-  const selected = (await checkLimits(services, tenant, input)) ?? (await select(services, caller, tenant, input));
+  const selected = await select(services, caller, tenant, input);
   if (isRefusal(selected) || selected.purchaseId === null) return selected;
   return (await openCheckout(services, caller, tenant, selected.purchaseId)) ?? selected;
 }
 
 async function select(
-  { engine, payments, requestId }: Services,
+  services: Services,
   caller: SignedInCaller,
   tenant: Tenant,
   { idempotencyKey, planKey, when = null, prorationAt = null }: SelectPlanInput,
 ): Promise<SelectedPlan | Refusal> {
+  const { engine, payments, requestId } = services;
   const { organizationId } = tenant;
   const input = {
     planKey,
@@ -73,6 +73,7 @@ async function select(
     planKey,
     when,
     prorationAt,
+    exceeded: await checkPlanFits(services, organizationId, planKey),
     provider: payments.name,
   });
   switch (outcome.status) {
@@ -87,14 +88,4 @@ async function select(
     default:
       return refusalOf(outcome);
   }
-}
-
-/** Whatever was answered under the key is answered again, however much there is by now. */
-async function checkLimits(
-  services: Services,
-  { organizationId }: Tenant,
-  { idempotencyKey, planKey }: SelectPlanInput,
-): Promise<PlanLimitReached | null> {
-  const refusal = await checkPlanFits(services, organizationId, planKey);
-  return refusal && !(await isKeyUsed(services.sql, organizationId, idempotencyKey)) ? refusal : null;
 }

@@ -26,10 +26,3 @@ export async function claimKey(
   if (!stored) throw new Error('a key that is taken has a record');
   return { requestHash: stored.request_hash, answer: decodeAnswer(stored.outcome) };
 }
-
-/** Whether something was answered under the key. */
-export async function isKeyUsed(sql: Queryable, organizationId: string, idempotencyKey: string): Promise<boolean> {
-  const rows = await sql`
-    SELECT 1 FROM idempotency_record WHERE organization_id = ${organizationId} AND key = ${idempotencyKey}`;
-  return rows.length > 0;
-}

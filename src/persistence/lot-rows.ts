@@ -22,7 +22,7 @@ export interface LotRow {
   purchase_id: string | null;
 }
 
-/** A lot that is neither in force nor has anything ahead of it has expired. */
+/** A lot is closed once its expiry is posted: it is not in force, and no transition is due on it. */
 export const LOT_COLUMNS = fragment`lot.id, lot.wallet_id, lot.bucket_id, lot.source, lot.granted_micros,
   lot.remaining_micros, lot.pinned_micros, lot.paid, lot.effective_at, lot.expires_at, lot.in_force,
   NOT lot.in_force AND lot.next_transition_at IS NULL AS closed, lot.frozen, lot.revoked,

@@ -561,14 +561,17 @@ describe('a change of plan', () => {
     });
   });
 
-  it('to a plan that allows less than there is names the limit', async () => {
+  it('to a plan that allows less than there is names the limit, for good under its key', async () => {
     const account = await paying('basic');
     for (const key of ['one', 'two']) await account.client.run(CreateProjectDocument, { input: { key, name: key } });
-    expect(await select(account, 'gratis')).toMatchObject({
-      __typename: 'PlanLimitReached',
-      key: 'projects',
-      limit: 1,
-      current: 2,
+    const idempotencyKey = aKey();
+    const refusal = { __typename: 'PlanLimitReached', key: 'projects', limit: 1, current: 2 };
+    expect(await select(account, 'gratis', { idempotencyKey })).toMatchObject(refusal);
+    expect(await select(account, 'plus', { idempotencyKey })).toMatchObject({ __typename: 'IdempotencyKeyReused' });
+    await repriced(gateway, 'key: projects, max: 1', 'key: projects, max: 9', async () => {
+      expect(await select(account, 'gratis', { idempotencyKey })).toMatchObject(refusal);
+      expect(await select(account, 'gratis')).toMatchObject({ subscription: { scheduledPlan: { key: 'gratis' } } });
+      await select(account, 'basic');
     });
     expect(await preview(account, 'gratis')).toMatchObject({ __typename: 'InvalidInput', path: ['planId'] });
   });

@@ -193,6 +193,7 @@ export function aSubscription(
     planKey,
     when,
     prorationAt: null,
+    exceeded: null,
     provider: 'sandbox',
   };
 }

@@ -8,7 +8,7 @@ import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
 import type { TopUpChoice } from '../purchases/auto-top-up.ts';
 import type { PurchaseNews } from '../purchases/purchase.ts';
-import { isRefusal, type Refusal } from '../refusals.ts';
+import { isRefusal, type PlanLimitReached, type Refusal } from '../refusals.ts';
 import type { Instant } from '../time/instant.ts';
 
 interface OnWallet {
@@ -103,6 +103,8 @@ export interface SubscribeCommand extends OnWallet, Keyed, Audited {
   readonly when: 'NOW' | 'PERIOD_END' | null;
   /** The instant of a preview whose price is asked for; null for now. */
   readonly prorationAt: Instant | null;
+  /** What of the organization is more than the plan allows; null where nothing is. */
+  readonly exceeded: PlanLimitReached | null;
   /** The payment provider that is asked for what the plan costs. */
   readonly provider: string;
 }

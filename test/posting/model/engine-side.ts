@@ -170,6 +170,7 @@ function toKeyed(command: NaiveKeyed, wallet: WalletIds, ids: Ids): KeyedCommand
         planKey: command.plan,
         when: command.when,
         prorationAt: null,
+        exceeded: null,
         provider: 'none',
       };
     }
