@@ -1,6 +1,4 @@
 /** Top-ups that begin by themselves: one a crossing and one at a time, whatever the payment provider answers. */
-import { randomUUID } from 'node:crypto';
-import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { collectPayments } from '../../src/jobs/collect-payments.ts';
@@ -17,6 +15,7 @@ import { expectSoundBooks, query } from '../support/books.ts';
 import { createDatabase } from '../support/database.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anOrganization, type Given, grant } from '../support/given.ts';
+import { tellPaid } from '../support/purchases.ts';
 
 /** Runs no jobs: a test runs them where it says so. */
 let gateway: TestGateway;
@@ -85,24 +84,6 @@ function theProvider(answer: (purchaseId: string) => ChargeAnswer | Promise<Char
 }
 
 const declines = () => theProvider(() => ({ status: 'DECLINED', code: 'card_declined' }));
-
-/** What the provider says later, by its webhook. */
-async function tellPaid(purchaseId: string): Promise<number> {
-  const [row] = await query<{ value: string }>(
-    gateway.database,
-    "SELECT value FROM installation_secret WHERE name = 'sandbox.webhook'",
-  );
-  const body = JSON.stringify({ purchaseId: decodeId('Purchase', purchaseId), outcome: 'PAID' });
-  const [id, sentAt] = [`evt_${randomUUID()}`, new Date()];
-  const headers = {
-    'content-type': 'application/json',
-    'webhook-id': id,
-    'webhook-timestamp': Math.floor(sentAt.getTime() / 1_000).toString(),
-    'webhook-signature': new Webhook(row?.value ?? '').sign(id, sentAt, body),
-  };
-  const url = new URL('/webhooks/sandbox', gateway.gateway.endpoint);
-  return (await fetch(url, { method: 'POST', headers, body })).status;
-}
 
 const setFrozen = (customer: Given, frozenAt: string | null) =>
   query(gateway.database, 'UPDATE wallet SET frozen_at = $2 WHERE organization_id = $1', [
@@ -303,7 +284,7 @@ describe('a charge whose answer is not there', () => {
     expect(topUps).toMatchObject([{ status: 'PENDING' }]);
     expect(autoTopUp?.spentThisMonth.amountMinor).toBe(1000);
 
-    for (const _ of [1, 2]) expect(await tellPaid(topUps[0]?.id ?? '')).toBe(200);
+    for (const _ of [1, 2]) expect(await tellPaid(gateway, topUps[0]?.id ?? '')).toEqual([200]);
     await runJob();
     expect(await stateOf(customer)).toMatchObject({ available: '1035', statuses: ['PAID'] });
     await expectSoundBooks(gateway.database, customer.id);

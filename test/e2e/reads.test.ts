@@ -1011,7 +1011,15 @@ describe('a wallet with 1,000,000 entries', () => {
     }
   });
 
-  it('is charged as quickly as any other', async () => {
+  it('is charged by as many statements as a new wallet, within the same bound', async () => {
+    const fresh = await anOrganization(gateway, { credits: { purchased: '10' } });
+    const statementsOf = async ({ client }: Given): Promise<number> => {
+      await debit(client);
+      gateway.statements.length = 0;
+      await debit(client);
+      return gateway.statements.length;
+    };
+    expect(await statementsOf(organization)).toBe(await statementsOf(fresh));
     await expectWithin(300, () => debit(organization.client));
     expect((await ledgerPage(organization, { first: 1 })).entries[0]).toMatchObject({
       amount: '1',

@@ -1,4 +1,6 @@
 /** Purchases that tests begin, and charges that nobody is there to pay. */
+import { randomUUID } from 'node:crypto';
+import { Webhook } from 'standardwebhooks';
 import type { Tenant } from '../../src/domain/identity/caller.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { collectPayments } from '../../src/operations/collect-payments.ts';
@@ -73,4 +75,23 @@ export async function comeDue(database: TestDatabase, purchaseId: string, checks
     `UPDATE purchase SET check_at = clock_timestamp() - interval '1 day', checks = $2 WHERE id = $1`,
     [decodeId('Purchase', purchaseId), checks],
   );
+}
+
+/** What the sandbox says when a purchase was paid, delivered so many times at once; the statuses that it was answered with. */
+export async function tellPaid(gateway: TestGateway, purchaseId: string, times = 1): Promise<number[]> {
+  const [row] = await query<{ value: string }>(
+    gateway.database,
+    "SELECT value FROM installation_secret WHERE name = 'sandbox.webhook'",
+  );
+  const body = JSON.stringify({ purchaseId: decodeId('Purchase', purchaseId), outcome: 'PAID' });
+  const [id, sentAt] = [`evt_${randomUUID()}`, new Date()];
+  const headers = {
+    'content-type': 'application/json',
+    'webhook-id': id,
+    'webhook-timestamp': Math.floor(sentAt.getTime() / 1_000).toString(),
+    'webhook-signature': new Webhook(row?.value ?? '').sign(id, sentAt, body),
+  };
+  const url = new URL('/webhooks/sandbox', gateway.gateway.endpoint);
+  const deliver = async () => (await fetch(url, { method: 'POST', headers, body })).status;
+  return Promise.all(Array.from({ length: times }, deliver));
 }

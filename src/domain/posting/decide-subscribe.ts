@@ -116,7 +116,7 @@ export function selectPlan(
   }
   const state = stateOf(subscription);
   if (subscription.payment !== null && subscription.planKey === planKey) {
-    return renew(book, plan, { planKey, since: subscription.payment.since, actor: command.actor }, policies, newId);
+    return payOwed(book, plan, { planKey, since: subscription.payment.since, actor: command.actor }, policies, newId);
   }
   if (stateAfter(state, 'CHANGE_PLAN') === null) {
     const due = 'the plan of this subscription is to be paid: pay it by selecting it, or cancel';
@@ -135,7 +135,7 @@ interface Owed extends Pick<SubscribeCommand, 'planKey' | 'actor'> {
 }
 
 /** What is due is paid at a checkout, unless the plan has come to cost nothing. */
-function renew(
+function payOwed(
   book: WalletBook,
   plan: PlanOffer,
   { planKey, since, actor }: Owed,

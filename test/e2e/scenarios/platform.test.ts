@@ -1,8 +1,7 @@
 /** Scenario 5: packages, tokens and infrastructure metering, on catalogs/platform.yaml. */
-import { randomUUID } from 'node:crypto';
-import { Webhook } from 'standardwebhooks';
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decodeId, encodeId } from '../../../src/graphql/ids.ts';
+import { encodeId } from '../../../src/graphql/ids.ts';
 import { collectPayments } from '../../../src/jobs/collect-payments.ts';
 import {
   AdjustBalanceDocument,
@@ -13,9 +12,10 @@ import {
   PurchaseDetailDocument,
   type UsageInput,
 } from '../../generated/documents.ts';
-import { expectSoundBooks, query } from '../../support/books.ts';
+import { expectSoundBooks } from '../../support/books.ts';
 import type { TestGateway } from '../../support/gateway.ts';
 import { aKey, type Given } from '../../support/given.ts';
+import { tellPaid } from '../../support/purchases.ts';
 import { anOwner, rowsOf } from '../../support/usage.ts';
 import { aCustomer, as, buy, charged, estimate, history, lots, refund, startScenario, wallet } from './play.ts';
 
@@ -40,25 +40,6 @@ describe('packages', () => {
   });
 });
 
-/** What the sandbox says when a checkout was paid, delivered so many times at once. */
-async function tellPaid(purchaseId: string, times: number): Promise<number[]> {
-  const [row] = await query<{ value: string }>(
-    gateway.database,
-    "SELECT value FROM installation_secret WHERE name = 'sandbox.webhook'",
-  );
-  const body = JSON.stringify({ purchaseId: decodeId('Purchase', purchaseId), outcome: 'PAID' });
-  const [id, sentAt] = [`evt_${randomUUID()}`, new Date()];
-  const headers = {
-    'content-type': 'application/json',
-    'webhook-id': id,
-    'webhook-timestamp': Math.floor(sentAt.getTime() / 1_000).toString(),
-    'webhook-signature': new Webhook(row?.value ?? '').sign(id, sentAt, body),
-  };
-  const url = new URL('/webhooks/sandbox', gateway.gateway.endpoint);
-  const deliver = async () => (await fetch(url, { method: 'POST', headers, body })).status;
-  return Promise.all(Array.from({ length: times }, deliver));
-}
-
 describe('a checkout', () => {
   it('of 20,000 + 4,000 credits them once though the callback came five times, with the instant and the user', async () => {
     const customer = await aCustomer(gateway);
@@ -69,7 +50,7 @@ describe('a checkout', () => {
     const id = begun?.id ?? '';
     expect((await wallet(customer)).purchasedCredits).toBe('0');
 
-    expect(await tellPaid(id, 5)).toEqual([200, 200, 200, 200, 200]);
+    expect(await tellPaid(gateway, id, 5)).toEqual([200, 200, 200, 200, 200]);
     expect(await wallet(customer)).toMatchObject({ purchasedCredits: '24000', totalAvailable: '24510' });
     expect((await lots(customer)).filter(({ bucket }) => bucket.key === 'purchased')).toMatchObject([
       { source: 'BONUS', granted: '4000' },
