@@ -60,9 +60,9 @@ export function decideSubscribe(
   policies: SubscriptionPolicies,
   newId: () => string,
 ): Outcome {
-  const { available } = book;
-  if (command.exceeded) return refused(command.exceeded, available);
+  if (command.exceeded) return refused(command.exceeded, book.available);
   const selected = selectPlan(book, command, policies, newId);
+  const { available } = book;
   if (selected.kind === 'forbidden') return refused(selected.conflict, available);
   if (selected.kind === 'to-pay') {
     const { id: purchaseId } = beginPlanPurchase(
