@@ -22,6 +22,7 @@ import { maySpend } from '../wallet/snapshot.ts';
 import type { Charge, OveragePolicy } from './commands.ts';
 import { findReachedCap } from './frequency.ts';
 import { spendable } from './lot-drafts.ts';
+import type { Spender } from './spender.ts';
 import type { Movements, WalletBook } from './wallet-book.ts';
 
 /** What a plan says about spending. */
@@ -86,8 +87,8 @@ export function termsOf(book: WalletBook, { planTerms }: ChargingPolicies): Plan
   return (planKey === null ? undefined : planTerms.get(planKey)) ?? NO_TERMS;
 }
 
-/** The limits on credits that every charge of this wallet meets now. */
-export function limitsOf(book: WalletBook, policies: ChargingPolicies): readonly SpendLimit[] {
+/** The limits on credits that a charge of this spender meets now. */
+export function limitsOf(book: WalletBook, policies: ChargingPolicies, _spender: Spender): readonly SpendLimit[] {
   const { dailyCreditCap } = termsOf(book, policies);
   return dailyCreditCap === null
     ? []
@@ -113,16 +114,22 @@ export function priceCharge(
   return priced.total < ZERO ? invalidInput([charge.kind], 'must not be negative') : priced;
 }
 
+/** Who spends, and what happens where there is not enough. */
+export interface Spending {
+  readonly spender: Spender;
+  readonly overage: OveragePolicy;
+}
+
 /** Whether a priced charge may be made out of what can be spent, and from where its credits come. */
 export function assess(
   book: WalletBook,
   priced: PricedCharge,
-  overage: OveragePolicy,
+  { spender, overage }: Spending,
   policies: ChargingPolicies,
 ): Assessment {
   const sources = sourcesOf(book, priced.total, overage, policies);
   const charged = sources === null ? priced.total : plus(sources.spent, sources.borrowed);
-  const limits = limitsOf(book, policies);
+  const limits = limitsOf(book, policies, spender);
   const checked = limits.map((limit) => checkLimit(limit, book.counters.spent(limit), charged));
   const blocking = checked.findIndex((limit) => limit.blocked);
   const explanation = () => explain(book, priced, checked);
