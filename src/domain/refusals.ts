@@ -34,6 +34,8 @@ export type SpendLimitReached = {
   readonly limit: Micros;
   readonly used: Micros;
   readonly resetsAt: Instant;
+  /** Null for the plan's cap. */
+  readonly spendLimitId: string | null;
   readonly explanation: Explanation;
 };
 export type PlanLimitReached = {

@@ -38,6 +38,8 @@ const stickyRefusal = z.discriminatedUnion('code', [
     limit: amount,
     used: amount,
     resetsAt: at,
+    /** Those stored before there were spend limits are of the plan's cap. */
+    spendLimitId: z.string().nullable().default(null),
     explanation,
   }),
   z.object({

@@ -62,7 +62,10 @@ export function decodeLimits(stored: unknown): CheckedLimit[] {
 
 /** Where a hold has taken room, as JSON. */
 export function encodeReservations(reservations: readonly Reservation[]): JsonObject[] {
-  return reservations.map(({ limitCode, windowStart }) => ({ limitCode, windowStart: formatInstant(windowStart) }));
+  return reservations.map(({ counter, windowStart }) => ({
+    limitCode: counter,
+    windowStart: formatInstant(windowStart),
+  }));
 }
 
 const reservation = z.object({
@@ -71,7 +74,8 @@ const reservation = z.object({
 });
 
 export function decodeReservations(stored: unknown): Reservation[] {
-  return z.array(reservation).parse(stored);
+  const reservations = z.array(reservation).parse(stored);
+  return reservations.map(({ limitCode: counter, windowStart }) => ({ counter, windowStart }));
 }
 
 /** What a hold has reserved of frequency caps, as JSON. */

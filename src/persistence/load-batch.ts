@@ -12,6 +12,7 @@ import type { SpendCount } from '../domain/limits/spend-limit.ts';
 import { type Command, type KeyedCommand, keyedCommands } from '../domain/posting/commands.ts';
 import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
+import { type Spender, spenderOf } from '../domain/posting/spender.ts';
 import type { PaymentDue, Subscription } from '../domain/subscriptions/subscription.ts';
 import { calendarWindow } from '../domain/time/calendar.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
@@ -32,6 +33,7 @@ import { loadOperationCounts, loadSpendCounts, loadTierCounts } from './load-cou
 import { loadHolds } from './load-holds.ts';
 import { findPinningHolds, loadPurchases } from './load-purchases.ts';
 import { loadRefundables } from './load-refundables.ts';
+import { type LoadedSpendLimit, loadSpendLimits } from './load-spend-limits.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 import { loadNamedLots } from './lots.ts';
 import { loadRedemptions } from './redemptions.ts';
@@ -65,6 +67,7 @@ interface WalletRow extends AutoTopUpRow, ZoneRow {
   last_posted_at: Instant;
   next_transition_at: Instant | null;
   frozen: boolean;
+  limits_spending: boolean;
   subscription_id: string | null;
   current_period_start: Instant;
   current_period_end: Instant;
@@ -134,11 +137,13 @@ export function beginAndLoad(
     ...(selecting.length > 0 ? [holdCatalogs(sql)] : []),
     sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
   ];
-  return load(sql, { locking, walletIds, selecting, commands }, limits, needs);
+  return load(sql, { locking, walletIds, selecting, commands, spender: null }, limits, needs);
 }
 
 export interface Reading {
   readonly walletId: string;
+  /** Who would spend; null where nothing is spent. */
+  readonly spender: Spender | null;
   /** True where what allowances have granted is asked for. */
   readonly selectsPlan: boolean;
 }
@@ -146,13 +151,13 @@ export interface Reading {
 /** Reads one wallet as it is, locking nothing. The caller rolls back. */
 export function beginAndRead(
   sql: Queryable,
-  { walletId, selectsPlan }: Reading,
+  { walletId, selectsPlan, spender }: Reading,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
   const locking = [sql`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`];
   const selecting = selectsPlan ? [walletId] : [];
-  return load(sql, { locking, walletIds: [walletId], selecting, commands: [] }, limits, needs);
+  return load(sql, { locking, walletIds: [walletId], selecting, commands: [], spender }, limits, needs);
 }
 
 interface Wanted {
@@ -162,11 +167,13 @@ interface Wanted {
   /** Those on which a plan may begin. */
   readonly selecting: readonly string[];
   readonly commands: readonly Command[];
+  /** Who would spend although no command says so. */
+  readonly spender: Spender | null;
 }
 
 async function load(
   sql: Queryable,
-  { locking, walletIds, selecting, commands }: Wanted,
+  { locking, walletIds, selecting, commands, spender }: Wanted,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
@@ -219,6 +226,12 @@ async function load(
   const wanted = new Set([...lapsed.map((row) => row.id), ...pinning]);
   const missing = [...wanted].filter((id) => !namedHolds.includes(id));
   const allHolds = [...holds, ...(await loadHolds(sql, missing, walletIds))];
+  const spenders = [
+    ...keyed.flatMap((command) => ('attribution' in command ? [spenderOf(command)] : [])),
+    ...allHolds.map(({ facts }) => spenderOf(facts)),
+    ...refundables.map((charge) => charge.spender),
+    ...(spender === null ? [] : [spender]),
+  ];
   const assembly: Assembly = {
     buckets: groupBy(buckets, (row) => row.wallet_id),
     lots: groupBy(lots, (row) => row.bucket_id),
@@ -226,6 +239,7 @@ async function load(
     dueLots: groupBy(dueLots, (row) => row.wallet_id),
     holds: groupBy(allHolds, (hold) => hold.facts.walletId),
     lapsed: groupBy(lapsed, (row) => row.wallet_id),
+    spendLimits: groupBy(await spendLimitsOf(sql, wallets, spenders), (row) => row.wallet_id),
     spendCounts: groupBy(spendCounts, (row) => row.wallet_id),
     operationCounts: groupBy(operationCounts, (row) => row.wallet_id),
     tierCounts: groupBy(tierCounts, (row) => row.wallet_id),
@@ -258,6 +272,16 @@ async function topUpSpendingOf(
   );
 }
 
+/** Wallets without spend limits, which are most, cost nothing; those that have some pay for another round trip. */
+async function spendLimitsOf(
+  sql: Queryable,
+  wallets: readonly WalletRow[],
+  spenders: readonly Spender[],
+): Promise<readonly LoadedSpendLimit[]> {
+  const limited = wallets.filter((row) => row.limits_spending).map((row) => row.id);
+  return limited.length === 0 || spenders.length === 0 ? [] : loadSpendLimits(sql, limited, spenders);
+}
+
 const NO_COUNTS: readonly never[] = [];
 
 const nowOf = (row: WalletRow): Instant => later(instant(Number(row.organization_clock)), row.last_posted_at);
@@ -268,7 +292,9 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
   return sql<WalletRow[]>`
     SELECT w.id, w.organization_id, w.balance_micros, w.debt_micros, w.sequence, w.version,
            encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
-           w.frozen_at IS NOT NULL AS frozen, ${ZONE_COLUMNS}, s.id AS subscription_id, s.status AS subscription_status,
+           w.frozen_at IS NOT NULL AS frozen,
+           EXISTS (SELECT 1 FROM spend_limit l WHERE l.wallet_id = w.id AND l.removed_at IS NULL) AS limits_spending,
+           ${ZONE_COLUMNS}, s.id AS subscription_id, s.status AS subscription_status,
            s.plan_key, s.anchor_day, s.current_period_start, s.current_period_end, s.trial_ends_at,
            s.cancel_at_period_end, s.scheduled_plan_key, s.payment_due_since, s.grace_ends_at,
            s.failed_attempts AS failed_renewals, s.next_attempt_at AS next_renewal_at, s.charging_purchase_id,
@@ -386,6 +412,7 @@ interface Assembly {
   readonly dueLots: ReadonlyMap<string, readonly LotRow[]>;
   readonly holds: ReadonlyMap<string, readonly HoldSnapshot[]>;
   readonly lapsed: ReadonlyMap<string, readonly LapsedRow[]>;
+  readonly spendLimits: ReadonlyMap<string, readonly LoadedSpendLimit[]>;
   readonly spendCounts: ReadonlyMap<string, readonly SpendCount[]>;
   readonly operationCounts: ReadonlyMap<string, readonly OperationCount[]>;
   readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
@@ -396,6 +423,7 @@ interface Assembly {
 function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
   const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts } = assembly;
   const { topUpSpending, limits } = assembly;
+  const spendLimits = assembly.spendLimits.get(row.id) ?? [];
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
   return {
@@ -420,7 +448,8 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     moreDue: due.length > limits.duePerWallet,
     holds: holds.get(row.id) ?? [],
     lapsesLoadedTo: lapsesLoadedTo(lapsed.get(row.id) ?? [], limits),
-    spendCounts: spendCounts.get(row.id) ?? [],
+    spendLimits: spendLimits.map(({ limit }) => limit),
+    spendCounts: [...(spendCounts.get(row.id) ?? []), ...spendLimits.flatMap(({ count }) => count ?? [])],
     operationCounts: operationCounts.get(row.id) ?? [],
     tierCounts: tierCounts.get(row.id) ?? [],
   };

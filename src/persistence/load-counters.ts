@@ -3,20 +3,21 @@ import { parseDecimalSum } from '../domain/credits/decimal.ts';
 import { micros } from '../domain/credits/micros.ts';
 import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { LimitWindow } from '../domain/limits/plan-limit.ts';
-import type { SpendCount } from '../domain/limits/spend-limit.ts';
+import { DAILY_CREDIT_CAP, type SpendCount } from '../domain/limits/spend-limit.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { TierCount } from '../domain/wallet/snapshot.ts';
 import type { Queryable } from './connection.ts';
 
 type OfWallet<Row> = Row & { readonly wallet_id: string };
 
+/** Of the plan's cap; those of spend limits are loaded with them. */
 export async function loadSpendCounts(sql: Queryable, walletIds: readonly string[]): Promise<OfWallet<SpendCount>[]> {
   const rows = await sql<{ wallet_id: string; limit_code: string; window_start: Instant; used_micros: bigint }[]>`
     SELECT wallet_id, limit_code, window_start, used_micros
-    FROM spend_counter WHERE wallet_id = ANY(${walletIds}::uuid[])`;
+    FROM spend_counter WHERE wallet_id = ANY(${walletIds}::uuid[]) AND limit_code = ${DAILY_CREDIT_CAP}`;
   return rows.map((row) => ({
     wallet_id: row.wallet_id,
-    limitCode: row.limit_code,
+    counter: row.limit_code,
     windowStart: row.window_start,
     used: micros(row.used_micros),
   }));

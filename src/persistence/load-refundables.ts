@@ -1,9 +1,13 @@
 /** Transactions that refunds name: what they took, what has been given back, and who paid back what they borrowed. */
+import type { ActorKind } from '../domain/actor.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
+import type { Attribution } from '../domain/posting/commands.ts';
 import type { RefundableTransaction } from '../domain/posting/decide-refund.ts';
 import type { TransactionKind } from '../domain/posting/records.ts';
+import { spenderOf } from '../domain/posting/spender.ts';
 import { DEBT_REPAYMENT } from '../domain/posting/wallet-book.ts';
+import type { Instant } from '../domain/time/instant.ts';
 import type { Queryable } from './connection.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 
@@ -16,6 +20,9 @@ interface RefundableRow {
   project_id: string | null;
   task_id: string | null;
   execution_id: string | null;
+  spent_by: ActorKind;
+  spent_by_id: string;
+  charged_at: Instant;
   refunded_micros: bigint;
 }
 
@@ -33,9 +40,12 @@ export async function loadRefundables(
   const [transactions, taken, repaying] = await Promise.all([
     sql<RefundableRow[]>`
       SELECT t.id, t.wallet_id, t.kind, t.amount_micros, t.user_id, t.project_id, t.task_id, t.execution_id,
+             coalesce(h.actor_kind, t.actor_kind) AS spent_by, coalesce(h.actor_id, t.actor_id) AS spent_by_id,
+             coalesce(h.created_at, t.effective_at) AS charged_at,
              (SELECT coalesce(sum(amount_micros), 0) FROM ledger_transaction WHERE refunded_id = t.id)::bigint
                AS refunded_micros
       FROM ledger_transaction t
+      LEFT JOIN hold h ON h.id = t.hold_id
       WHERE t.id = ANY(${ids}::uuid[]) AND t.wallet_id = ANY(${walletIds}::uuid[])`,
     sql<TakenRow[]>`
       SELECT e.transaction_id, e.amount_micros, ${LOT_COLUMNS}
@@ -63,12 +73,9 @@ export async function loadRefundables(
     walletId: row.wallet_id,
     kind: row.kind,
     amount: micros(row.amount_micros),
-    attribution: {
-      userId: row.user_id,
-      projectId: row.project_id,
-      taskId: row.task_id,
-      executionId: row.execution_id,
-    },
+    attribution: attributionOf(row),
+    spender: spenderOf({ actor: { kind: row.spent_by, id: row.spent_by_id }, attribution: attributionOf(row) }),
+    chargedAt: row.charged_at,
     refunded: micros(row.refunded_micros),
     taken: (takenBy.get(row.id) ?? []).map((part) => ({
       amount: micros(part.amount_micros),
@@ -77,6 +84,13 @@ export async function loadRefundables(
     repaidBy: distinct((repaidBy.get(row.wallet_id) ?? []).map(lotSnapshot)),
   }));
 }
+
+const attributionOf = (row: RefundableRow): Attribution => ({
+  userId: row.user_id,
+  projectId: row.project_id,
+  taskId: row.task_id,
+  executionId: row.execution_id,
+});
 
 const distinct = <Lot extends { readonly id: string }>(lots: readonly Lot[]): Lot[] => [
   ...new Map(lots.map((lot) => [lot.id, lot])).values(),

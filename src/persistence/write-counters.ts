@@ -17,7 +17,7 @@ function writeSpending(sql: Queryable, books: readonly WalletBook[]) {
     INSERT INTO spend_counter (wallet_id, limit_code, window_start, used_micros)
     SELECT * FROM unnest(
       ${rows.map((row) => row.walletId)}::uuid[],
-      ${rows.map((row) => row.limitCode)}::text[],
+      ${rows.map((row) => row.counter)}::text[],
       ${instants(rows.map((row) => row.windowStart))}::timestamptz[],
       ${amounts(rows.map((row) => row.used))}::bigint[])
     ON CONFLICT (wallet_id, limit_code) DO UPDATE

@@ -29,6 +29,7 @@ const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readon
       limit: credits('5'),
       used: credits('4'),
       resetsAt: instant(0),
+      spendLimitId: null,
       explanation: { walletId: 'w', rateCardVersion: null, lines: [], limits: [], lots: [] },
     },
     sticky: true,

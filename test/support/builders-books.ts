@@ -9,7 +9,7 @@ import type { HoldFacts, HoldSnapshot, HoldState } from '../../src/domain/holds/
 import { GENESIS_HASH } from '../../src/domain/ledger/hash-chain.ts';
 import { type CappedOffer, frequencyCapsOf, type OperationCount } from '../../src/domain/limits/frequency-cap.ts';
 import type { PlanLimit } from '../../src/domain/limits/plan-limit.ts';
-import type { SpendCount } from '../../src/domain/limits/spend-limit.ts';
+import type { SpendCount, SpendLimit } from '../../src/domain/limits/spend-limit.ts';
 import type { Command } from '../../src/domain/posting/commands.ts';
 import { keyedCommands } from '../../src/domain/posting/commands.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
@@ -22,6 +22,7 @@ import type { NewPurchase } from '../../src/domain/posting/new-purchase.ts';
 import type { Outcome } from '../../src/domain/posting/outcomes.ts';
 import type { PostedAudit, PostedChange, PostedEntry, PostedTransaction } from '../../src/domain/posting/records.ts';
 import type { Redemption, RedemptionCount } from '../../src/domain/posting/redemption-drafts.ts';
+import { spenderOf } from '../../src/domain/posting/spender.ts';
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
@@ -316,6 +317,7 @@ export class Books {
   debt: Micros = ZERO;
   headHash = GENESIS_HASH;
   spendCounts: readonly SpendCount[] = [];
+  spendLimits: readonly SpendLimit[] = [];
   operationCounts: readonly OperationCount[] = [];
   tierCounts: readonly TierCount[] = [];
   nextTransitionAt: Instant | null;
@@ -461,6 +463,7 @@ export class Books {
       moreDue: due.length > limits.dueLots,
       holds: [...loadedHolds].flatMap((id) => this.#holdSnapshot(id) ?? []),
       lapsesLoadedTo: lapsed.length > limits.dueLots ? (loadedLapsed.at(-1)?.state.expiresAt ?? null) : null,
+      spendLimits: this.spendLimits,
       spendCounts: this.spendCounts,
       operationCounts: this.operationCounts,
       tierCounts: this.tierCounts,
@@ -616,12 +619,15 @@ export class Books {
       .filter((entry) => entry.transactionId === id && entry.direction === 'DEBIT')
       .map((entry) => ({ amount: entry.amount, lot: lotOf(entry) }));
     const repaying = this.entries.filter(({ reasonCode, lotId }) => reasonCode === 'DEBT_REPAYMENT' && lotId !== null);
+    const hold = transaction.holdId === null ? undefined : this.holds.get(transaction.holdId)?.facts;
     return {
       id,
       walletId,
       kind,
       amount,
       attribution,
+      spender: spenderOf(hold ?? transaction),
+      chargedAt: hold?.createdAt ?? transaction.effectiveAt,
       refunded: sum(this.transactions.filter(({ refundedId }) => refundedId === id).map((refund) => refund.amount)),
       taken,
       repaidBy: [...new Set(repaying.toReversed().map(lotOf))].filter((lot) => lot !== null),
@@ -687,7 +693,7 @@ export class Books {
       book.operations.changed,
       ({ key, window }) => `${key} ${window}`,
     );
-    this.spendCounts = merged(this.spendCounts, book.counters.changedSpend, ({ limitCode }) => limitCode);
+    this.spendCounts = merged(this.spendCounts, book.counters.changedSpend, ({ counter }) => counter);
     this.tierCounts = merged(this.tierCounts, book.counters.changedTiers, ({ meter, rate }) => `${meter} ${rate}`);
     for (const begun of book.newPurchases) this.#writePurchase(begun);
     this.autoTopUp = book.autoTopUp;

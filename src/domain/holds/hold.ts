@@ -15,7 +15,8 @@ export type HoldStatus = 'OPEN' | 'CAPTURED' | 'RELEASED' | 'EXPIRED';
 
 /** Room in the window of a limit that a hold has taken; what it does not use goes back to that window. */
 export interface Reservation {
-  readonly limitCode: string;
+  /** What the limit's counter is kept under. */
+  readonly counter: string;
   readonly windowStart: Instant;
 }
 

@@ -4,7 +4,13 @@
  */
 import { formatCredits, type Micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
 import type { CappedOffer, FrequencyCap } from '../limits/frequency-cap.ts';
-import { type CheckedLimit, checkLimit, DAILY_CREDIT_CAP, type SpendLimit } from '../limits/spend-limit.ts';
+import {
+  type CheckedLimit,
+  checkLimit,
+  DAILY_CREDIT_CAP,
+  limitCodeOf,
+  type WindowedLimit,
+} from '../limits/spend-limit.ts';
 import { type CountedUnits, type PricedLine, priceUsage } from '../pricing/price.ts';
 import type { RateCard } from '../pricing/rate-card.ts';
 import {
@@ -87,12 +93,21 @@ export function termsOf(book: WalletBook, { planTerms }: ChargingPolicies): Plan
   return (planKey === null ? undefined : planTerms.get(planKey)) ?? NO_TERMS;
 }
 
-/** The limits on credits that a charge of this spender meets now. */
-export function limitsOf(book: WalletBook, policies: ChargingPolicies, _spender: Spender): readonly SpendLimit[] {
+/** The limits on credits that a charge of this spender meets now, in the order in which they refuse. */
+export function limitsOf(book: WalletBook, policies: ChargingPolicies, spender: Spender): readonly WindowedLimit[] {
   const { dailyCreditCap } = termsOf(book, policies);
-  return dailyCreditCap === null
-    ? []
-    : [{ limitCode: DAILY_CREDIT_CAP, limit: dailyCreditCap, window: book.windows.of('DAY') }];
+  const limits: WindowedLimit[] = [];
+  if (dailyCreditCap !== null) {
+    const window = book.windows.of('DAY');
+    const code = DAILY_CREDIT_CAP;
+    limits.push({ counter: code, limitCode: code, limit: dailyCreditCap, window, spendLimitId: null });
+  }
+  for (const set of book.spendLimits.of(spender)) {
+    const { id, credits: limit } = set;
+    const window = book.windows.of(set.window);
+    limits.push({ counter: id, limitCode: limitCodeOf(set), limit, window, spendLimitId: id });
+  }
+  return limits;
 }
 
 /** Prices a charge by a rate card; tiers and free units stand where the billing period has brought them. */
@@ -141,7 +156,8 @@ export function assess(
     if (limit && found) {
       const { limitCode, used } = found;
       const { end: resetsAt } = limit.window;
-      const reached = { limitCode, limit: limit.limit, used, resetsAt };
+      const { spendLimitId } = limit;
+      const reached = { limitCode, limit: limit.limit, used, resetsAt, spendLimitId };
       return { code: 'SPEND_LIMIT_REACHED', ...reached, explanation: explanation() };
     }
     return sources === null ? insufficient(book, priced.total, explanation()) : null;

@@ -5,7 +5,7 @@
 import { add, type Decimal, ZERO_DECIMAL } from '../credits/decimal.ts';
 import { atLeastZero, type Micros, minus, plus, ZERO } from '../credits/micros.ts';
 import type { Reservation } from '../holds/hold.ts';
-import type { SpendCount, SpendLimit } from '../limits/spend-limit.ts';
+import type { SpendCount, WindowedLimit } from '../limits/spend-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
 import type { Instant } from '../time/instant.ts';
 import type { TierCount, WalletSnapshot } from '../wallet/snapshot.ts';
@@ -17,12 +17,12 @@ export class CounterDrafts {
   readonly #changedTiers = new Set<string>();
 
   constructor({ spendCounts, tierCounts }: Pick<WalletSnapshot, 'spendCounts' | 'tierCounts'>) {
-    this.#spend = new Map(spendCounts.map((count) => [count.limitCode, count]));
+    this.#spend = new Map(spendCounts.map((count) => [count.counter, count]));
     this.#tiers = new Map(tierCounts.map((count) => [tierId(count), count]));
   }
 
   get changedSpend(): readonly SpendCount[] {
-    return [...this.#spend.values()].filter((count) => this.#changedSpend.has(count.limitCode));
+    return [...this.#spend.values()].filter((count) => this.#changedSpend.has(count.counter));
   }
 
   get changedTiers(): readonly TierCount[] {
@@ -30,21 +30,21 @@ export class CounterDrafts {
   }
 
   /** What has been charged or reserved in the limit's window. */
-  spent({ limitCode, window }: SpendLimit): Micros {
-    return this.#spentSince(limitCode, window.start);
+  spent({ counter, window }: WindowedLimit): Micros {
+    return this.#spentSince(counter, window.start);
   }
 
   /** Takes room in the limit's window. */
-  spend({ limitCode, window }: SpendLimit, amount: Micros): void {
-    const used = plus(this.#spentSince(limitCode, window.start), amount);
-    this.#setSpend({ limitCode, windowStart: window.start, used });
+  spend({ counter, window }: WindowedLimit, amount: Micros): void {
+    const used = plus(this.#spentSince(counter, window.start), amount);
+    this.#setSpend({ counter, windowStart: window.start, used });
   }
 
-  /** Gives room back to the window in which it was taken; nothing where a later one has begun. */
-  giveBack({ limitCode, windowStart }: Reservation, amount: Micros): void {
-    const count = this.#spend.get(limitCode);
+  /** Gives room back to the window in which it was taken; nothing where a later one has begun or the limit is gone. */
+  giveBack({ counter, windowStart }: Reservation, amount: Micros): void {
+    const count = this.#spend.get(counter);
     if (count?.windowStart !== windowStart || amount === ZERO) return;
-    this.#setSpend({ limitCode, windowStart, used: atLeastZero(minus(count.used, amount)) });
+    this.#setSpend({ counter, windowStart, used: atLeastZero(minus(count.used, amount)) });
   }
 
   /** Units that a rate has charged in the billing period. */
@@ -61,14 +61,14 @@ export class CounterDrafts {
     }
   }
 
-  #spentSince(limitCode: string, windowStart: Instant): Micros {
-    const count = this.#spend.get(limitCode);
+  #spentSince(counter: string, windowStart: Instant): Micros {
+    const count = this.#spend.get(counter);
     return count?.windowStart === windowStart ? count.used : ZERO;
   }
 
   #setSpend(count: SpendCount): void {
-    this.#spend.set(count.limitCode, count);
-    this.#changedSpend.add(count.limitCode);
+    this.#spend.set(count.counter, count);
+    this.#changedSpend.add(count.counter);
   }
 }
 

@@ -56,7 +56,7 @@ export function decideAuthorize(book: WalletBook, command: AuthorizeCommand, pol
       actor: command.actor,
       attribution: command.attribution,
       metadata: command.metadata,
-      reservations: limits.map(({ limitCode, window }) => ({ limitCode, windowStart: window.start })),
+      reservations: limits.map(({ counter, window }) => ({ counter, windowStart: window.start })),
       createdAt: book.now,
     },
     instant(book.now + (command.life ?? policies.holds.defaultLife)),

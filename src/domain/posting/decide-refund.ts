@@ -12,6 +12,7 @@ import { expireLot } from './expire-lot.ts';
 import type { DraftLot, NewLot } from './lot-drafts.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import { type TransactionKind, transactionDetails } from './records.ts';
+import type { Spender } from './spender.ts';
 import type { Movements, WalletBook } from './wallet-book.ts';
 
 /** What happens to a refund whose lot has expired: a new lot that lives for the days of grace, or nothing is left of it. */
@@ -29,6 +30,10 @@ export interface RefundableTransaction {
   /** Signed: negative for spending. */
   readonly amount: Micros;
   readonly attribution: Attribution;
+  /** Who spent it; of a capture, whose hold it was. */
+  readonly spender: Spender;
+  /** The instant whose windows it counts in; of a capture, that of its hold. */
+  readonly chargedAt: Instant;
   readonly refunded: Micros;
   /** What it took, in the order taken. Null for what it borrowed. */
   readonly taken: readonly { readonly amount: Micros; readonly lot: LotSnapshot | null }[];
@@ -86,8 +91,17 @@ export function decideRefund(
   );
   if (transaction.amount !== amount) throw new Error('a refund must move what it gives back');
   refundable.refunded = plus(refunded, amount);
+  returnRoom(book, facts, amount);
   for (const lot of forfeited) expireLot(book, lot, book.now);
   return posted(book, transaction);
+}
+
+/** Spend limits get room back where their present window is that of the charge; the plan's cap gets none. */
+function returnRoom(book: WalletBook, { spender, chargedAt }: RefundableTransaction, amount: Micros): void {
+  for (const { id, window } of book.spendLimits.of(spender)) {
+    const { start: windowStart } = book.windows.of(window);
+    if (chargedAt >= windowStart) book.counters.giveBack({ counter: id, windowStart }, amount);
+  }
 }
 
 /** The parts of a charge that the next `amount` of refunds gives back: from the last taken on, beyond what was before. */

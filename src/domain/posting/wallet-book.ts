@@ -6,6 +6,7 @@
 import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
 import type { LimitWindow } from '../limits/plan-limit.ts';
+import { SpendLimits } from '../limits/spend-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
 import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
@@ -92,6 +93,7 @@ export class WalletBook {
   readonly holds: HoldDrafts;
   readonly counters: CounterDrafts;
   readonly operations: OperationDrafts;
+  readonly spendLimits: SpendLimits;
   allowances: readonly AllowanceSnapshot[];
   windows: Windows;
   subscription: Subscription | null;
@@ -122,6 +124,7 @@ export class WalletBook {
     this.holds = new HoldDrafts(snapshot.holds, this.lots);
     this.counters = new CounterDrafts(snapshot);
     this.operations = new OperationDrafts(snapshot.operationCounts);
+    this.spendLimits = new SpendLimits(snapshot.spendLimits);
     this.subscription = snapshot.subscription;
     this.autoTopUp = snapshot.autoTopUp;
     this.windows = new Windows(snapshot, anchorDayOf(snapshot.subscription));

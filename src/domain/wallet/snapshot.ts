@@ -7,7 +7,7 @@ import type { Decimal } from '../credits/decimal.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { HoldSnapshot } from '../holds/hold.ts';
 import type { OperationCount } from '../limits/frequency-cap.ts';
-import type { SpendCount } from '../limits/spend-limit.ts';
+import type { SpendCount, SpendLimit } from '../limits/spend-limit.ts';
 import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Instant } from '../time/instant.ts';
@@ -111,6 +111,9 @@ export interface WalletSnapshot {
   readonly holds: readonly HoldSnapshot[];
   /** The expiry of the last lapsed hold in their order that was loaded, where more have lapsed; null where all were. */
   readonly lapsesLoadedTo: Instant | null;
+  /** Spend limits: all that whoever spends or gets back in the batch may meet. */
+  readonly spendLimits: readonly SpendLimit[];
+  /** Of the plan's cap and of the spend limits. */
   readonly spendCounts: readonly SpendCount[];
   readonly operationCounts: readonly OperationCount[];
   /** Of the rates that the batch's usage may meet. */

@@ -8,16 +8,19 @@ import type { GraphQLResolveInfo, ResponsePath } from 'graphql';
 import type { Instant } from '../../domain/time/instant.ts';
 import type { ApiKey, User } from '../../generated/prisma/client.ts';
 import type { Services } from '../../operations/services.ts';
+import { type SpendLimitUse, spendLimitUses } from '../../operations/spend-limit-uses.ts';
 import { databaseNow } from '../../persistence/clock.ts';
 
 export class RequestLoaders {
   readonly users: DataLoader<string, User | null>;
   readonly apiKeys: DataLoader<string, ApiKey | null>;
-  readonly #services: Pick<Services, 'prisma' | 'sql'>;
+  /** Not cached: a request that sets limits shows each as it left it. */
+  readonly spendLimitUses: DataLoader<string, SpendLimitUse>;
+  readonly #services: Pick<Services, 'prisma' | 'sql' | 'engine'>;
   #now: Promise<Instant> | null = null;
   readonly #byPath = new Map<string, DataLoader<string, unknown>>();
 
-  constructor(services: Pick<Services, 'prisma' | 'sql'>) {
+  constructor(services: Pick<Services, 'prisma' | 'sql' | 'engine'>) {
     const { prisma } = services;
     this.#services = services;
     this.users = new DataLoader(async (ids) => {
@@ -27,6 +30,16 @@ export class RequestLoaders {
     this.apiKeys = new DataLoader(async (ids) => {
       const rows = await prisma.apiKey.findMany({ where: { id: { in: [...ids] } } });
       return inOrder(ids, rows, (row) => row.id);
+    });
+    this.spendLimitUses = new DataLoader((ids) => this.#spendLimitUses(ids), { cache: false });
+  }
+
+  async #spendLimitUses(ids: readonly string[]): Promise<SpendLimitUse[]> {
+    const uses = await spendLimitUses(this.#services, [...new Set(ids)]);
+    return ids.map((id) => {
+      const use = uses.get(id);
+      if (!use) throw new Error(`the spend limit ${id} is missing`);
+      return use;
     });
   }
 

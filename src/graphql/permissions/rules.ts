@@ -68,6 +68,8 @@ export const ruleTree = {
     purchasePackage: writesBilling,
     topUp: writesBilling,
     configureAutoTopUp: writesBilling,
+    setSpendLimit: writesBilling,
+    removeSpendLimit: writesBilling,
     selectPlan: writesBilling,
     cancelSubscription: writesBilling,
     resumeSubscription: writesBilling,

@@ -18,6 +18,7 @@ import type {
   PlanSubscription,
   Project,
   Purchase,
+  SpendLimit,
   Transaction,
   User,
   Wallet,
@@ -140,6 +141,12 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     'PlanSubscription',
     (prisma, ids, query) => prisma.planSubscription.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadBilling,
+    byId,
+  ),
+  SpendLimit: bookRows<SpendLimit>(
+    'SpendLimit',
+    (prisma, ids, query) => prisma.spendLimit.findMany({ ...query, where: { id: { in: ids }, removedAt: null } }),
+    mayReadWallet,
     byId,
   ),
   Membership: rows<Membership>(

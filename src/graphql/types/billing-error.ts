@@ -25,9 +25,11 @@ import type {
 } from '../../domain/refusals.ts';
 import { formatInstant } from '../../domain/time/instant.ts';
 import { builder } from '../builder.ts';
+import { loadReachedLimit } from '../loading/spend-limits.ts';
 import { ErrorCodeEnum, HoldStatusEnum, SubscriptionStatusEnum } from './enums.ts';
 import { ExplanationRef, refusalExplained } from './explanation.ts';
 import { PlanRef } from './plan.ts';
+import { SpendLimitRef } from './spend-limit.ts';
 
 const HTTP_STATUS: Readonly<Record<RefusalCode, number>> = {
   INSUFFICIENT_CREDITS: 402,
@@ -177,10 +179,19 @@ export const InsufficientCreditsRef = builder.objectRef<InsufficientCredits>('In
 
 export const SpendLimitReachedRef = builder.objectRef<SpendLimitReached>('SpendLimitReached').implement({
   interfaces,
-  description: 'Returned when a charge would exceed a cap or limit on the credits of a day. HTTP equivalent 429.',
+  description:
+    'Returned when a charge would exceed a cap or limit on the credits of an hour, a day or a month. HTTP equivalent 429.',
   fields: (t) => ({
     limitCode: t.exposeString('limitCode', {
-      description: 'Which limit: "daily_credit_cap_exceeded" for the plan’s daily cap.',
+      description:
+        'Which limit: "daily_credit_cap_exceeded" for the plan’s daily cap; for a spend limit its scope and window, as "organization_daily_limit_exceeded", "project_monthly_limit_exceeded" or "api_key_hourly_limit_exceeded".',
+    }),
+    spendLimit: t.field({
+      type: SpendLimitRef,
+      nullable: true,
+      description:
+        'The spend limit that refused, as it is now; null for the plan’s cap, and to those without billing:read.',
+      resolve: (refusal, _args, context, info) => loadReachedLimit(context, info, refusal),
     }),
     limit: t.expose('limit', { type: 'Credits', description: 'What it allows in one window.' }),
     used: t.expose('used', {

@@ -239,6 +239,16 @@ export const LimitWindowEnum = builder.enumType('LimitWindow', {
   } as const,
 });
 
+export const SpendLimitScopeEnum = builder.enumType('SpendLimitScope', {
+  description: 'Whose spending a limit counts.',
+  values: {
+    ORGANIZATION: { description: 'All of the organization.' },
+    PROJECT: { description: 'What is attributed to one project.' },
+    USER: { description: 'What is attributed to one member.' },
+    API_KEY: { description: 'What one key charges; a capture counts for the key that made the hold.' },
+  } as const,
+});
+
 export const ErrorCodeEnum = builder.enumType('ErrorCode', {
   description: 'Codes of refusals, one per error type.',
   values: {

@@ -13,6 +13,7 @@ import { encodeId } from '../ids.ts';
 import { loadAutoTopUp } from '../loading/auto-top-ups.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { loadPlanLimits } from '../loading/plan-limits.ts';
+import { loadSpendLimits } from '../loading/spend-limits.ts';
 import { loadSubscription } from '../loading/subscriptions.ts';
 import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
@@ -28,6 +29,7 @@ import { PlanLimitStatusRef } from './plan-limit-status.ts';
 import { PlanSubscriptionRef } from './plan-subscription.ts';
 import { ProjectConnection } from './project.ts';
 import { PurchaseConnection } from './purchase.ts';
+import { SpendLimitRef } from './spend-limit.ts';
 import { SpendSummaryRef } from './spend-summary.ts';
 import { UsageFilterRef, UsageReportRef } from './usage-report.ts';
 import { WalletRef } from './wallet.ts';
@@ -267,6 +269,16 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         description:
           'Its top-ups by themselves; null where it never configured them and to those without billing:read.',
         resolve: ({ id }, _args, context, info) => loadAutoTopUp(context, info, id),
+      }),
+      spendLimits: t.field({
+        type: [SpendLimitRef],
+        nullable: true,
+        description:
+          'The limits on spending that it has set, at most 1,000, oldest first; null to those without billing:read.',
+        resolve: async ({ id }, _args, context, info) => {
+          const limits = await loadSpendLimits(context, info, id);
+          return limits && [...limits];
+        },
       }),
       apiKeys: list({
         type: ApiKeyConnection,

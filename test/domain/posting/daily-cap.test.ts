@@ -25,7 +25,7 @@ const rates = [aRate('scrape', '1', { unit: 'page' }), aRate('read', '0')];
 const rules = (dailyCreditCap = '10', overdraft = '0') => policies({ rates, dailyCreditCap, overdraft });
 const wallet = (cap?: string, overdraft?: string) =>
   aWallet().at(NOW).under(rules(cap, overdraft)).withLot('purchased', '100');
-const usedToday = (books: Books) => books.spendCounts.find(({ limitCode }) => limitCode === DAILY_CREDIT_CAP)?.used;
+const usedToday = (books: Books) => books.spendCounts.find(({ counter }) => counter === DAILY_CREDIT_CAP)?.used;
 
 describe('the daily cap', () => {
   it('may be reached and not passed', () => {
