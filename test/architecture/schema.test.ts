@@ -230,6 +230,7 @@ describe('type guards', () => {
     'Purchase',
     'PlanSubscription',
     'AuditRecord',
+    'SpendLimit',
   ];
 
   const isGuarded = (type: GraphQLNamedType): boolean => {

@@ -103,6 +103,7 @@ beforeAll(async () => {
   // So that there is a zone to come.
   await master.raw('mutation { updateOrganization(input: { timeZone: "Europe/Berlin" }) { __typename } }');
   await aHold('master key');
+  await answered('master key', (await sampleOf('Mutation.setSpendLimit')).document);
   ids = await idsOf(master, 'demo');
   await answered('master key', (await sampleOf('Mutation.configureAutoTopUp')).document);
 });
@@ -204,6 +205,14 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
   'Mutation.configureAutoTopUp': () => ({
     document: `mutation { configureAutoTopUp(input: { ${here()}, enabled: false, threshold: "1", packageId: "${ids.Package}" }) { __typename } }`,
     payload: 'AutoTopUpPayload',
+  }),
+  'Mutation.setSpendLimit': () => ({
+    document: `mutation { setSpendLimit(input: { ${here()}, scope: ORGANIZATION, window: DAY, credits: "1000000" }) { __typename } }`,
+    payload: 'SpendLimitPayload',
+  }),
+  'Mutation.removeSpendLimit': async () => ({
+    document: `mutation { removeSpendLimit(input: { spendLimitId: "${await aLimitToRemove()}" }) { __typename } }`,
+    payload: 'SpendLimitPayload',
   }),
   'Mutation.createOrganization': () => ({
     document: `mutation { createOrganization(input: { slug: ${slug()}, name: "N" }) { __typename } }`,
@@ -367,6 +376,13 @@ async function aKeyToRevoke(): Promise<string> {
       `mutation { createApiKey(input: { ${here()}, name: "N", scopes: [USAGE_WRITE] }) { ... on CreateApiKeyPayload { apiKey { id } } } }`,
     );
   return data?.createApiKey.apiKey.id ?? 'no key';
+}
+
+async function aLimitToRemove(): Promise<string> {
+  const { setSpendLimit } = await byOperator<{ setSpendLimit: { spendLimit: { id: string } } }>(
+    `mutation { setSpendLimit(input: { ${here()}, scope: PROJECT, projectId: "${ids.Project}", window: HOUR, credits: "1000000" }) { ... on SpendLimitPayload { spendLimit { id } } } }`,
+  );
+  return setSpendLimit.spendLimit.id;
 }
 
 /** Entries follow it, so that a stream after it has an event at once. */
@@ -608,6 +624,7 @@ async function rowCounts(): Promise<unknown> {
     'idempotency_record',
     'audit_record',
     'catalog_version',
+    'spend_limit',
   ];
   const counts = tables.map((table) => `(SELECT count(*) FROM ${table}) AS ${table}`);
   return query(gateway.database, `SELECT ${counts.join(', ')}, (SELECT sum(version) FROM wallet) AS versions`);
@@ -619,6 +636,7 @@ describe('fields of an organization', () => {
     subscription: 'subscription { id }',
     limits: 'limits { key }',
     autoTopUp: 'autoTopUp { enabled }',
+    spendLimits: 'spendLimits { id used }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(

@@ -46,6 +46,9 @@ async function aFurnishedOrganization(): Promise<Given> {
     input: { idempotencyKey: aKey(), packageId: encodeId('Package', 'starter') },
   });
   expect(purchasePackage.__typename).toBe('PurchasePayload');
+  await client.raw(
+    'mutation { setSpendLimit(input: { scope: ORGANIZATION, window: MONTH, credits: "1000000" }) { __typename } }',
+  );
   return organization;
 }
 
@@ -114,6 +117,7 @@ async function stateOf({ id }: Given): Promise<unknown> {
        (SELECT count(*) FROM membership WHERE organization_id = o.id AND removed_at IS NULL) AS members,
        (SELECT string_agg(role::text, ',' ORDER BY id) FROM membership WHERE organization_id = o.id) AS roles,
        (SELECT count(*) FROM purchase WHERE organization_id = o.id) AS purchases,
+       (SELECT count(*) FROM spend_limit WHERE wallet_id = w.id AND removed_at IS NULL) AS limits,
        (SELECT count(*) FROM idempotency_record WHERE organization_id = o.id) AS keys_used,
        (SELECT count(*) FROM audit_record WHERE organization_id = o.id) AS audited
      FROM organization o JOIN wallet w ON w.organization_id = o.id WHERE o.id = $1`,
@@ -214,6 +218,16 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", enabled: true, threshold: "1", packageId: "${encodeId('Package', 'starter')}"`,
     ),
   ],
+  'Mutation.setSpendLimit': [
+    inMutation(
+      'setSpendLimit',
+      ({ Organization }) => `organizationId: "${Organization}", scope: ORGANIZATION, window: DAY, credits: "1"`,
+    ),
+    inMutation('setSpendLimit', ({ Project }) => `scope: PROJECT, projectId: "${Project}", window: DAY, credits: "1"`),
+    inMutation('setSpendLimit', ({ User }) => `scope: USER, userId: "${User}", window: DAY, credits: "1"`),
+    inMutation('setSpendLimit', ({ ApiKey }) => `scope: API_KEY, apiKeyId: "${ApiKey}", window: DAY, credits: "1"`),
+  ],
+  'Mutation.removeSpendLimit': [inMutation('removeSpendLimit', ({ SpendLimit }) => `spendLimitId: "${SpendLimit}"`)],
   'Mutation.createOrganization': [],
   'Mutation.createProject': [
     inMutation('createProject', ({ Organization }) => `organizationId: "${Organization}", key: "k", name: "N"`),
@@ -345,6 +359,9 @@ describe('what names something of another organization', () => {
       `purchasePackage(input: { organizationId: "${organizationId}", idempotencyKey: "k", packageId: "${packageId}" })`,
       `topUp(input: { organizationId: "${organizationId}", idempotencyKey: "k", credits: "10" })`,
       `configureAutoTopUp(input: { organizationId: "${organizationId}", enabled: true, threshold: "1", packageId: "${packageId}" })`,
+      `setSpendLimit(input: { organizationId: "${organizationId}", scope: ORGANIZATION, window: DAY, credits: "1" })`,
+      `setSpendLimit(input: { scope: API_KEY, apiKeyId: "${theirIds.ApiKey}", window: DAY, credits: "1" })`,
+      `removeSpendLimit(input: { spendLimitId: "${theirIds.SpendLimit}" })`,
       `createPortalSession(input: { organizationId: "${organizationId}" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
       `updateOrganization(input: { organizationId: "${organizationId}", name: "N" })`,
@@ -677,6 +694,8 @@ describe('a person', () => {
       `recordUsage(input: { organizationId: "${owned.id}", events: [{ organizationId: "${viewed.id}", idempotencyKey: "v", usage: { meter: "search" } }] })`,
       `purchasePackage(input: { organizationId: "${viewed.id}", idempotencyKey: "v", packageId: "${encodeId('Package', 'starter')}" })`,
       `configureAutoTopUp(input: { organizationId: "${viewed.id}", enabled: true, threshold: "1", packageId: "${encodeId('Package', 'starter')}" })`,
+      `setSpendLimit(input: { organizationId: "${viewed.id}", scope: ORGANIZATION, window: DAY, credits: "1" })`,
+      `removeSpendLimit(input: { spendLimitId: "${(await idsOf(viewed.client, viewed.slug)).SpendLimit}" })`,
       `createProject(input: { organizationId: "${viewed.id}", key: "k", name: "N" })`,
       `createApiKey(input: { organizationId: "${viewed.id}", name: "N", master: true })`,
       `revokeApiKey(input: { apiKeyId: "${(await idsOf(viewed.client, viewed.slug)).ApiKey}" })`,
@@ -728,8 +747,8 @@ describe('a person', () => {
     const organization = await aFurnishedOrganization();
     const ids = await idsOf(organization.client, organization.slug);
     const client = gateway.as(await aMember(organization.id, 'ADMIN', { balanceAccess: 'EARMARK_ONLY' }));
-    const books = `wallet { id } subscription { id } purchases { pageInfo { endCursor } } auditTrail { pageInfo { endCursor } }`;
-    const nothing = { wallet: null, subscription: null, purchases: null, auditTrail: null };
+    const books = `wallet { id } subscription { id } purchases { pageInfo { endCursor } } auditTrail { pageInfo { endCursor } } spendLimits { id }`;
+    const nothing = { wallet: null, subscription: null, purchases: null, auditTrail: null, spendLimits: null };
     const { data, errors } = await client.raw(
       `query($ids: [ID!]!) {
         viewer { memberships { balanceAccess organization { id ${books} } } }
@@ -746,6 +765,7 @@ describe('a person', () => {
           'Purchase',
           'PlanSubscription',
           'AuditRecord',
+          'SpendLimit',
         ].map((type) => ids[type]),
       },
     );
@@ -753,7 +773,7 @@ describe('a person', () => {
     expect(data).toEqual({
       viewer: { memberships: [{ balanceAccess: 'EARMARK_ONLY', organization: { id: organization.id, ...nothing } }] },
       organization: { id: organization.id, ...nothing },
-      nodes: Array.from({ length: 8 }, () => null),
+      nodes: Array.from({ length: 9 }, () => null),
     });
   });
 

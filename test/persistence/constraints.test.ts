@@ -93,6 +93,8 @@ const ROWS = `
   INSERT INTO tier_counter (wallet_id, meter, rate, period_start, quantity) VALUES ('${ID.wallet}', 'page', '{}', now(), 1);
   INSERT INTO spend_counter (wallet_id, limit_code, window_start, used_micros)
     VALUES ('${ID.wallet}', 'daily_credit_cap_exceeded', now(), 1);
+  INSERT INTO spend_limit (id, wallet_id, scope, project_id, per, credits_micros, created_at)
+    VALUES (gen_random_uuid(), '${ID.wallet}', 'PROJECT', '${ID.project}', 'DAY', 1, now());
   INSERT INTO operation_counter (wallet_id, key, per, window_start, operations) VALUES ('${ID.wallet}', 'run', 'DAY', now(), 1);
   INSERT INTO usage_rollup (wallet_id, grain, starts_at, meter, model, modality, operation, user_id, project_id, api_key_id,
       quantity, credits_micros, events)
@@ -312,6 +314,13 @@ describe('checks', () => {
     ['hold_pin_amount', 'hold_pin', 'pinned_micros = -1'],
     ['tier_counter_quantity', 'tier_counter', 'quantity = -0.000000000001'],
     ['spend_counter_used', 'spend_counter', 'used_micros = -1'],
+    ['spend_limit_target', 'spend_limit', 'project_id = NULL'],
+    ['spend_limit_target', 'spend_limit', `user_id = 'ann'`],
+    ['spend_limit_target', 'spend_limit', `api_key_id = '${ID.key}'`],
+    ['spend_limit_target', 'spend_limit', `scope = 'ORGANIZATION'`],
+    ['spend_limit_target', 'spend_limit', `scope = 'USER', project_id = NULL`],
+    ['spend_limit_target', 'spend_limit', `scope = 'API_KEY', project_id = NULL, user_id = 'ann'`],
+    ['spend_limit_credits', 'spend_limit', 'credits_micros = -1'],
     ['operation_counter_per', 'operation_counter', `per = 'WEEK'`],
     ['operation_counter_operations', 'operation_counter', 'operations = -1'],
     ['hold_operations', 'hold', `status = 'RELEASED', remaining_micros = 0, resolved_at = now(), operations = '[{}]'`],
@@ -347,6 +356,9 @@ describe('checks', () => {
     ['hold_pin', 'pinned_micros = 0'],
     ['tier_counter', 'quantity = 0'],
     ['spend_counter', 'used_micros = 0'],
+    ['spend_limit', 'credits_micros = 0, removed_at = now()'],
+    ['spend_limit', `scope = 'ORGANIZATION', project_id = NULL`],
+    ['spend_limit', `scope = 'USER', project_id = NULL, user_id = 'ann'`],
     ['operation_counter', `operations = 0, per = 'HOUR'`],
     ['hold', `operations = '[{}]'`],
     ['usage_rollup', 'quantity = 0, credits_micros = 0'],
@@ -458,6 +470,8 @@ describe('unique', () => {
     ['hold_pin_pkey', 'hold_pin', 'true', {}],
     ['tier_counter_pkey', 'tier_counter', 'true', {}],
     ['spend_counter_pkey', 'spend_counter', 'true', {}],
+    ['spend_limit_pkey', 'spend_limit', 'true', { per: `'MONTH'` }],
+    ['spend_limit_live', 'spend_limit', 'true', fresh],
     ['operation_counter_pkey', 'operation_counter', 'true', {}],
     ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
     ['payment_customer_pkey', 'payment_customer', 'true', { reference: `'cus_2'` }],

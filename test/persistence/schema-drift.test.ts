@@ -98,6 +98,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'organization_ahead',
         'purchase_to_check',
         'purchase_unanswered',
+        'spend_limit_live',
         'wallet_next_charge',
         'wallet_settle',
       ],

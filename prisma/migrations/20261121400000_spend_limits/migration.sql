@@ -31,5 +31,5 @@ CREATE TABLE "spend_limit" (
   CONSTRAINT "spend_limit_credits" CHECK ("credits_micros" >= 0)
 );
 -- One for each target and window; it also finds those of a wallet.
-CREATE UNIQUE INDEX "spend_limit_live" ON "spend_limit" ("wallet_id", "scope", "per", "project_id", "user_id", "api_key_id")
-  NULLS NOT DISTINCT WHERE "removed_at" IS NULL;
+CREATE UNIQUE INDEX "spend_limit_live" ON "spend_limit" ("wallet_id", "scope", "per",
+  (coalesce("project_id"::text, "user_id", "api_key_id"::text, ''))) WHERE "removed_at" IS NULL;
