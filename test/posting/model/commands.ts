@@ -17,6 +17,8 @@ export interface NaiveDebit {
   readonly charge: NaiveCharge;
   readonly overage: Overage;
   readonly occurredAt: number | null;
+  /** True where it is attributed to the one project. */
+  readonly inProject: boolean;
 }
 
 export type NaiveKeyed =
@@ -26,6 +28,7 @@ export type NaiveKeyed =
       readonly key: string;
       readonly charge: NaiveCharge;
       readonly life: number | null;
+      readonly inProject: boolean;
     }
   | {
       readonly kind: 'capture';

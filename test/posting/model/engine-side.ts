@@ -12,13 +12,14 @@ import { type Explanation, invalidInput, type Refusal } from '../../../src/domai
 import { instant } from '../../../src/domain/time/instant.ts';
 import { usageOf } from '../../support/builders-values.ts';
 import { type NaiveCharge, type NaiveCommand, type NaiveDebit, type NaiveKeyed, payloadOf } from './commands.ts';
-import type { NaiveLine } from './naive-books.ts';
-import type { CapSeen, ExplanationSeen, HoldSeen, RefusalSeen, Reply } from './replies.ts';
+import type { LimitSeen, NaiveLine } from './naive-books.ts';
+import type { ExplanationSeen, HoldSeen, RefusalSeen, Reply } from './replies.ts';
 
 export interface WalletIds {
   readonly walletId: string;
   readonly organizationId: string;
   readonly purchases: readonly string[];
+  readonly projectId: string;
 }
 
 const ACTOR = { kind: 'API_KEY', id: 'model' } as const;
@@ -88,7 +89,7 @@ const boundTo = (command: NaiveKeyed, { walletId, organizationId }: WalletIds) =
 });
 
 function toDebit(command: NaiveDebit, wallet: WalletIds): DebitCommand {
-  const { charge, overage, occurredAt } = command;
+  const { charge, overage, occurredAt, inProject } = command;
   return {
     kind: 'debit',
     ...boundTo(command, wallet),
@@ -96,7 +97,7 @@ function toDebit(command: NaiveDebit, wallet: WalletIds): DebitCommand {
     overage,
     reasonCode: 'USAGE',
     description: null,
-    attribution: { ...NO_ATTRIBUTION, taskId: command.key },
+    attribution: { ...NO_ATTRIBUTION, taskId: command.key, projectId: inProject ? wallet.projectId : null },
     occurredAt: occurredAt === null ? null : instant(occurredAt),
     metadata: null,
   };
@@ -111,13 +112,13 @@ function toKeyed(command: NaiveKeyed, wallet: WalletIds, ids: Ids): KeyedCommand
     case 'event':
       return toDebit(command, wallet);
     case 'authorize': {
-      const { life, charge } = command;
+      const { life, charge, inProject } = command;
       return {
         ...bound,
         kind: 'authorize',
         charge: toCharge(charge),
         life,
-        attribution: NO_ATTRIBUTION,
+        attribution: { ...NO_ATTRIBUTION, projectId: inProject ? wallet.projectId : null },
         metadata: null,
       };
     }
@@ -235,7 +236,7 @@ function toTold(outcome: Told, ids: Ids): Reply {
         amount,
         lines: lines.map(lineSeen),
         rateCardVersion,
-        capUsed: limits[0]?.used ?? null,
+        limits: limits.map(limitSeen),
         madeLot: outcome.lotId !== null,
         hold: outcome.hold && holdSeen(outcome.hold.facts.id, outcome.hold.state, ids),
       };
@@ -277,13 +278,17 @@ export const lineSeen = ({ meter, quantity, credits, waived, dimensions, preview
   waived,
 });
 
-const capSeen = ([found]: readonly CheckedLimit[]): CapSeen | null =>
-  found ? { limit: found.limit, used: found.used, blocked: found.blocked } : null;
+const limitSeen = ({ limitCode: code, limit, used, blocked }: CheckedLimit): LimitSeen => ({
+  code,
+  limit,
+  used,
+  blocked,
+});
 
 const explanationSeen = ({ lines, rateCardVersion, limits, lots }: Explanation): ExplanationSeen => ({
   lines: lines.map(lineSeen),
   rateCardVersion,
-  cap: capSeen(limits),
+  limits: limits.map(limitSeen),
   lots: lots.map((lot) => lot.available),
 });
 
@@ -294,8 +299,8 @@ function refusalSeen(refusal: Refusal): RefusalSeen {
       return { code, required, available, held, explanation: explanation && explanationSeen(explanation) };
     }
     case 'SPEND_LIMIT_REACHED': {
-      const { code, limit, used, resetsAt, explanation } = refusal;
-      return { code, limit, used, resetsAt, explanation: explanationSeen(explanation) };
+      const { code, limitCode, limit, used, resetsAt, explanation } = refusal;
+      return { code, limitCode, limit, used, resetsAt, explanation: explanationSeen(explanation) };
     }
     case 'INVALID_INPUT':
       return { code: refusal.code, path: refusal.path };

@@ -4,6 +4,14 @@
  */
 import type { UsedLine } from './naive-rates.ts';
 
+/** A cap or limit as a charge found it. */
+export interface LimitSeen {
+  readonly code: string;
+  readonly limit: bigint;
+  readonly used: bigint;
+  readonly blocked: boolean;
+}
+
 export interface NaiveLot {
   readonly number: number;
   readonly bucket: string;
@@ -28,8 +36,9 @@ export interface NaiveHold {
   readonly lines: readonly NaiveLine[];
   readonly rateCardVersion: number;
   readonly createdAt: number;
-  /** The local day whose cap it reserved, by its first instant; null where there was no cap. */
-  readonly reservedDay: number | null;
+  readonly inProject: boolean;
+  /** The windows of caps and limits in which it has reserved, by their first instants. */
+  readonly reserved: readonly { readonly code: string; readonly since: number }[];
   readonly pins: { readonly lot: NaiveLot; amount: bigint }[];
   /** What it has reserved of caps on operations and not used. */
   operations: NaiveOperations[];
@@ -62,7 +71,11 @@ export interface NaiveTransaction {
   readonly kind: string;
   readonly lines: readonly NaiveLine[];
   readonly rateCardVersion: number | null;
-  readonly capUsed: bigint | null;
+  /** The caps and limits that it met, as they stood before. */
+  readonly limits: readonly LimitSeen[];
+  readonly inProject: boolean;
+  /** In whose windows a charge counts; of a capture, when its hold was made. */
+  readonly chargedAt: number;
   readonly entries: NaiveEntry[];
 }
 
@@ -107,8 +120,8 @@ export interface NaiveBooks {
   readonly repaying: NaiveLot[];
   /** Half units by rate in the billing period that begins at `since`. */
   readonly units: Map<string, { since: number; halves: number }>;
-  /** Charged or reserved on the local day that begins at `since`. */
-  spent: { since: number; used: bigint };
+  /** By cap or limit: charged or reserved in the window that begins at `since`. */
+  readonly spent: Map<string, { since: number; used: bigint }>;
   readonly operations: NaiveOperations[];
 }
 

@@ -12,6 +12,7 @@ import {
   burnOrder,
   heldOf,
   inBucket,
+  type LimitSeen,
   least,
   type NaiveAllowance,
   type NaiveBooks,
@@ -29,7 +30,6 @@ import {
 import { dayAround, dayOfMonth, hourAround, monthAround, type Span, sameTimeAfter } from './naive-calendar.ts';
 import { isCounted, priceOf, rateName, tariffFor, type UsedLine } from './naive-rates.ts';
 import {
-  type CapSeen,
   type ExplanationSeen,
   type KeyedReply,
   type PostedReply,
@@ -42,12 +42,15 @@ import {
 import {
   AHEAD,
   allowancesOf,
+  CAP_CODE,
   CEILING,
+  codeOf,
   DEFAULT_EXPIRY_DAYS,
   DEFAULT_LIFE,
   type ExpiredRefund,
   HELD_GRACE,
   LATENESS,
+  type LimitRules,
   MAX_LIFE,
   type OperationCap,
   PLANS,
@@ -59,6 +62,14 @@ export interface Setting {
   readonly now: number;
   readonly timeZone: string;
   readonly expiredRefund: ExpiredRefund;
+  readonly limits: readonly LimitRules[];
+}
+
+/** A cap or limit that a charge meets. */
+interface MetLimit {
+  readonly code: string;
+  readonly max: bigint;
+  readonly span: Span;
 }
 
 interface Priced {
@@ -90,13 +101,15 @@ export class NaiveWallet {
   frozen = false;
   readonly #timeZone: string;
   readonly #expiredRefund: ExpiredRefund;
+  readonly #limits: readonly LimitRules[];
   /** First answers by key. */
   answers = new Map<string, { readonly payload: string; readonly reply: KeyedReply }>();
 
-  constructor({ now, timeZone, expiredRefund }: Setting, books: NaiveBooks) {
+  constructor({ now, timeZone, expiredRefund, limits }: Setting, books: NaiveBooks) {
     this.now = now;
     this.#timeZone = timeZone;
     this.#expiredRefund = expiredRefund;
+    this.#limits = limits;
     this.books = books;
   }
 
@@ -264,7 +277,7 @@ export class NaiveWallet {
     kind: string,
     effectiveAt: number,
     move: (transaction: NaiveTransaction & { readonly effectiveAt: number }) => void,
-    details: Partial<Pick<NaiveTransaction, 'lines' | 'rateCardVersion' | 'capUsed'>> = {},
+    details: Partial<Pick<NaiveTransaction, 'lines' | 'rateCardVersion' | 'limits' | 'inProject' | 'chargedAt'>> = {},
   ): NaiveTransaction {
     const { transactions } = this.books;
     const number = transactions.length;
@@ -274,7 +287,9 @@ export class NaiveWallet {
       effectiveAt,
       lines: [],
       rateCardVersion: null,
-      capUsed: null,
+      limits: [],
+      inProject: false,
+      chargedAt: effectiveAt,
       entries: [],
       ...details,
     };
@@ -434,7 +449,7 @@ export class NaiveWallet {
     transaction: NaiveTransaction,
     { madeLot = false, hold }: { madeLot?: boolean; hold?: NaiveHold } = {},
   ): PostedReply {
-    const { number, kind, lines, rateCardVersion, capUsed } = transaction;
+    const { number, kind, lines, rateCardVersion, limits } = transaction;
     return {
       status: 'posted',
       transaction: number,
@@ -442,7 +457,7 @@ export class NaiveWallet {
       amount: amountOf(transaction),
       lines,
       rateCardVersion,
-      capUsed,
+      limits,
       madeLot,
       hold: hold ? seen(hold) : null,
       available: this.available,
@@ -490,18 +505,43 @@ export class NaiveWallet {
     return this.books.plan === null ? undefined : PLANS[this.books.plan];
   }
 
-  /** Charged or reserved today. */
-  get spentToday(): bigint {
-    const { since, used } = this.books.spent;
-    return since === this.day.start ? used : 0n;
+  /** Those that the organization has set, in the order in which they refuse. */
+  #setFor(inProject: boolean): readonly MetLimit[] {
+    const order = ['ORGANIZATION HOUR', 'ORGANIZATION DAY', 'ORGANIZATION MONTH'].concat(
+      inProject ? ['PROJECT HOUR', 'PROJECT DAY', 'PROJECT MONTH'] : [],
+    );
+    return order.flatMap((name) =>
+      this.#limits
+        .filter(({ scope, window }) => `${scope} ${window}` === name)
+        .map((limit) => ({ code: codeOf(limit), max: limit.max, span: this.windowOf(limit.window) })),
+    );
   }
 
-  #spendToday(amount: bigint): void {
+  /** The plan's cap before all others. */
+  #limitsFor(inProject: boolean): readonly MetLimit[] {
     const cap = this.#terms?.cap ?? null;
-    if (cap !== null) this.books.spent = { since: this.day.start, used: this.spentToday + amount };
+    const capped = cap === null ? [] : [{ code: CAP_CODE, max: cap, span: this.day }];
+    return [...capped, ...this.#setFor(inProject)];
   }
 
-  windowOf(window: 'HOUR' | 'DAY'): Span {
+  /** Charged or reserved in the present window. */
+  #spentUnder({ code, span }: MetLimit): bigint {
+    const spent = this.books.spent.get(code);
+    return spent?.since === span.start ? spent.used : 0n;
+  }
+
+  #spend(inProject: boolean, amount: bigint): void {
+    for (const limit of this.#limitsFor(inProject)) {
+      this.books.spent.set(limit.code, { since: limit.span.start, used: this.#spentUnder(limit) + amount });
+    }
+  }
+
+  windowNamed(code: string): 'HOUR' | 'DAY' | 'MONTH' {
+    return this.#limits.find((limit) => codeOf(limit) === code)?.window ?? 'DAY';
+  }
+
+  windowOf(window: 'HOUR' | 'DAY' | 'MONTH'): Span {
+    if (window === 'MONTH') return monthAround(this.now, 1, this.#timeZone);
     return window === 'DAY' ? this.day : hourAround(this.now, this.#timeZone);
   }
 
@@ -553,26 +593,35 @@ export class NaiveWallet {
   }
 
   /** The order of refusals of everything that is charged or reserved. */
-  #assess(priced: Priced, overage: Overage): { sources: Sources; cap: CapSeen | null } | RefusalSeen {
+  #assess(
+    priced: Priced,
+    overage: Overage,
+    inProject: boolean,
+  ): { sources: Sources; limits: readonly LimitSeen[] } | RefusalSeen {
     const { status } = this.books;
     if (status === null || !MAY_SPEND.includes(status)) return { code: 'SUBSCRIPTION_REQUIRED', status };
     const sources = this.#sources(priced.cost, overage);
     const charged = sources ? sources.spent + sources.borrowed : priced.cost;
-    const limit = this.#terms?.cap ?? null;
-    const used = this.spentToday;
-    const cap = limit === null ? null : { limit, used, blocked: charged > 0n && used + charged > limit };
+    const met = this.#limitsFor(inProject);
+    const limits = met.map((limit) => {
+      const used = this.#spentUnder(limit);
+      return { code: limit.code, limit: limit.max, used, blocked: charged > 0n && used + charged > limit.max };
+    });
     const reached = this.#reachedCap(priced.lines);
-    if (reached) return { code: 'PLAN_LIMIT_REACHED', ...reached, explanation: this.#explain(priced, cap) };
-    if (cap?.blocked) {
-      const explanation = this.#explain(priced, cap);
-      return { code: 'SPEND_LIMIT_REACHED', limit: cap.limit, used, resetsAt: this.day.end, explanation };
+    if (reached) return { code: 'PLAN_LIMIT_REACHED', ...reached, explanation: this.#explain(priced, limits) };
+    const first = limits.find(({ blocked }) => blocked);
+    if (first) {
+      const { code: limitCode, limit, used } = first;
+      const resetsAt = met.find(({ code }) => code === limitCode)?.span.end ?? 0;
+      const explanation = this.#explain(priced, limits);
+      return { code: 'SPEND_LIMIT_REACHED', limitCode, limit, used, resetsAt, explanation };
     }
-    return sources ? { sources, cap } : this.#insufficient(priced, this.#explain(priced, cap));
+    return sources ? { sources, limits } : this.#insufficient(priced, this.#explain(priced, limits));
   }
 
-  #explain({ lines, rateCardVersion }: Priced, cap: CapSeen | null): ExplanationSeen {
+  #explain({ lines, rateCardVersion }: Priced, limits: readonly LimitSeen[]): ExplanationSeen {
     const lots = burnOrder(this.books, BUCKETS).slice(0, EXPLAINED_LOTS);
-    return { lines, rateCardVersion, cap, lots: lots.map((lot) => spendable(this.books, lot)) };
+    return { lines, rateCardVersion, limits, lots: lots.map((lot) => spendable(this.books, lot)) };
   }
 
   #insufficient({ cost: required }: Priced, explanation: ExplanationSeen): RefusalSeen {
@@ -581,20 +630,21 @@ export class NaiveWallet {
 
   #cardAt = (at: number): number => (at >= SECOND_CARD_FROM ? 2 : 1);
 
-  #debit({ charge, overage, occurredAt }: NaiveDebit): KeyedReply {
+  #debit({ charge, overage, occurredAt, inProject }: NaiveDebit): KeyedReply {
     const version = this.#cardAt(occurredAt ?? this.now);
     const priced = this.#price(charge, version);
     if ('code' in priced) return this.#refuse(priced);
-    const assessed = this.#assess(priced, overage);
+    const assessed = this.#assess(priced, overage, inProject);
     if ('code' in assessed) return this.#refuse(assessed);
-    const { sources, cap } = assessed;
+    const { sources, limits } = assessed;
     const lines = waive(priced.lines, sources.waived);
     const transaction = this.#post('DEBIT', this.now, (moving) => this.#charge(moving, sources), {
       lines,
       rateCardVersion: priced.rateCardVersion,
-      capUsed: cap?.used ?? null,
+      limits,
+      inProject,
     });
-    this.#spendToday(sources.spent + sources.borrowed);
+    this.#spend(inProject, sources.spent + sources.borrowed);
     this.#countOperations(lines);
     this.#count(lines, version);
     return this.#posted(transaction);
@@ -651,11 +701,11 @@ export class NaiveWallet {
 
   // Holds
 
-  #authorize({ charge, life }: Command<'authorize'>): KeyedReply {
+  #authorize({ charge, life, inProject }: Command<'authorize'>): KeyedReply {
     const rateCardVersion = this.#cardAt(this.now);
     const priced = this.#price(charge, rateCardVersion);
     if ('code' in priced) return this.#refuse(priced);
-    const assessed = this.#assess(priced, 'REJECT');
+    const assessed = this.#assess(priced, 'REJECT', inProject);
     if ('code' in assessed) return this.#refuse(assessed);
     const { holds } = this.books;
     const hold: NaiveHold = {
@@ -664,7 +714,8 @@ export class NaiveWallet {
       lines: priced.lines,
       rateCardVersion,
       createdAt: this.now,
-      reservedDay: assessed.cap === null ? null : this.day.start,
+      inProject,
+      reserved: this.#limitsFor(inProject).map(({ code, span }) => ({ code, since: span.start })),
       pins: partsInBurnOrder(this.books, BUCKETS, priced.cost),
       operations: this.#countOperations(priced.lines),
       status: 'OPEN',
@@ -672,7 +723,7 @@ export class NaiveWallet {
       expiresAt: this.now + (life ?? DEFAULT_LIFE),
     };
     this.#changing(() => holds.push(hold));
-    this.#spendToday(priced.cost);
+    this.#spend(inProject, priced.cost);
     return this.#held(hold);
   }
 
@@ -706,10 +757,12 @@ export class NaiveWallet {
       this.#charge(moving, beyond);
       if (final) for (const pin of hold.pins) pin.amount = 0n;
     };
-    const transaction = this.#post('CAPTURE', this.now, move, { lines, rateCardVersion: priced.rateCardVersion });
+    const { inProject, createdAt: chargedAt } = hold;
+    const details = { lines, rateCardVersion: priced.rateCardVersion, inProject, chargedAt };
+    const transaction = this.#post('CAPTURE', this.now, move, details);
     const overrun = beyond.spent + beyond.borrowed;
     hold.captured += fromHold + overrun;
-    this.#spendToday(overrun);
+    this.#spend(inProject, overrun);
     this.#captureOperations(hold, lines);
     this.#count(lines, hold.rateCardVersion);
     if (final) {
@@ -725,7 +778,7 @@ export class NaiveWallet {
     if (missing <= 0n) return none;
     if (overage === 'REJECT') return { code: 'CAPTURE_EXCEEDS_HOLD', required: priced.cost, held: rest };
     if (overage === 'CAP') return { ...none, waived: missing };
-    return this.#sources(missing, 'DEBT') ?? this.#insufficient(priced, this.#explain(priced, null));
+    return this.#sources(missing, 'DEBT') ?? this.#insufficient(priced, this.#explain(priced, []));
   }
 
   #takePinned(transaction: Moving, hold: NaiveHold, amount: bigint): void {
@@ -755,10 +808,9 @@ export class NaiveWallet {
     this.#giveBackUnused(hold, rest, at);
   }
 
-  /** Room returns to the day that it was reserved on; what a lot that has expired got back expires at once. */
+  /** Room returns to the windows that it was reserved in; what a lot that has expired got back expires at once. */
   #giveBackUnused(hold: NaiveHold, rest: bigint, at: number): void {
-    const { spent } = this.books;
-    if (spent.since === hold.reservedDay) spent.used -= rest;
+    for (const { code, since } of hold.reserved) this.#giveRoom(code, since, rest);
     for (const { key, window, since, count } of hold.operations) {
       const counted = this.books.operations.find(
         (one) => one.key === key && one.window === window && one.since === since,
@@ -767,6 +819,11 @@ export class NaiveWallet {
     }
     hold.operations = [];
     for (const { lot } of hold.pins) if (lot.expired) this.#expire(lot, at);
+  }
+
+  #giveRoom(code: string, since: number, amount: bigint): void {
+    const spent = this.books.spent.get(code);
+    if (spent?.since === since) spent.used -= amount;
   }
 
   #extend({ hold: number, life }: Command<'extend'>): KeyedReply {
@@ -808,6 +865,10 @@ export class NaiveWallet {
       }
     });
     for (const lot of forfeited) this.#expire(lot, this.now);
+    // What was set gets room back while the window of the charge lasts; the plan's cap does not.
+    for (const { code, span } of this.#setFor(charge.inProject)) {
+      if (charge.chargedAt >= span.start) this.#giveRoom(code, span.start, amount);
+    }
     return this.#posted(transaction);
   }
 

@@ -1,5 +1,5 @@
 /** What the engine must answer, in the model's words: ids are numbers of the model, amounts micros. */
-import type { NaiveHold, NaiveLine } from './naive-books.ts';
+import type { LimitSeen, NaiveHold, NaiveLine } from './naive-books.ts';
 import { restOf } from './naive-books.ts';
 
 export interface HoldSeen {
@@ -18,17 +18,10 @@ export const seen = (hold: NaiveHold): HoldSeen => ({
   expiresAt: hold.expiresAt,
 });
 
-/** The cap as a charge found it. */
-export interface CapSeen {
-  readonly limit: bigint;
-  readonly used: bigint;
-  readonly blocked: boolean;
-}
-
 export interface ExplanationSeen {
   readonly lines: readonly NaiveLine[];
   readonly rateCardVersion: number | null;
-  readonly cap: CapSeen | null;
+  readonly limits: readonly LimitSeen[];
   /** What could be spent of each lot, in burn order. */
   readonly lots: readonly bigint[];
 }
@@ -43,6 +36,7 @@ export type RefusalSeen =
     }
   | {
       readonly code: 'SPEND_LIMIT_REACHED';
+      readonly limitCode: string;
       readonly limit: bigint;
       readonly used: bigint;
       readonly resetsAt: number;
@@ -79,7 +73,7 @@ export interface PostedReply extends Told {
   readonly amount: bigint;
   readonly lines: readonly NaiveLine[];
   readonly rateCardVersion: number | null;
-  readonly capUsed: bigint | null;
+  readonly limits: readonly LimitSeen[];
   readonly madeLot: boolean;
   readonly hold: HoldSeen | null;
 }

@@ -27,6 +27,19 @@ export interface OperationCap {
   readonly window: 'HOUR' | 'DAY';
 }
 
+/** So many credits an hour, day or calendar month, of the organization or of its one project. */
+export interface LimitRules {
+  readonly scope: 'ORGANIZATION' | 'PROJECT';
+  readonly window: 'HOUR' | 'DAY' | 'MONTH';
+  readonly max: bigint;
+}
+
+export const CAP_CODE = 'daily_credit_cap_exceeded';
+const ADVERBS = { HOUR: 'hourly', DAY: 'daily', MONTH: 'monthly' } as const;
+
+export const codeOf = ({ scope, window }: Omit<LimitRules, 'max'>): string =>
+  `${scope.toLowerCase()}_${ADVERBS[window]}_limit_exceeded`;
+
 export interface PlanRules {
   readonly cap: bigint | null;
   readonly overdraft: bigint;

@@ -100,8 +100,8 @@ class SequenceRun {
     const key = `key-${this.#keys++}`;
     switch (wish.kind) {
       case 'debit': {
-        const { kind, charge, overage } = wish;
-        return { kind, key, charge, overage, occurredAt: wish.occurredIn === null ? null : now + wish.occurredIn };
+        const { kind, charge, overage, inProject, occurredIn } = wish;
+        return { kind, key, charge, overage, inProject, occurredAt: occurredIn === null ? null : now + occurredIn };
       }
       case 'events':
         return { ...wish, events: wish.events.map((event) => this.#event(event)) };
@@ -141,7 +141,7 @@ class SequenceRun {
     if (nth % 40 === 0) return command(null);
     const hold = pick([...this.#ids.holds.values()].toReversed().slice(0, 1 + (nth % 4)), nth);
     const charge = { kind: 'amount' as const, amount: 20n };
-    return hold === undefined ? { kind: 'authorize', key, charge, life: null } : command(hold);
+    return hold === undefined ? { kind: 'authorize', key, charge, life: null, inProject: true } : command(hold);
   }
 
   /** Mostly of what can be refunded; where there is nothing the wish is to charge something. */
@@ -154,7 +154,7 @@ class SequenceRun {
     const transaction = pick(nth % 10 === 0 ? known : charges.toReversed(), nth);
     const charge = { kind: 'amount' as const, amount: 120n };
     return transaction === undefined
-      ? { kind: 'debit', key, charge, overage: 'DEBT', occurredAt: null }
+      ? { kind: 'debit', key, charge, overage: 'DEBT', occurredAt: null, inProject: true }
       : command(transaction);
   }
 
@@ -167,10 +167,10 @@ class SequenceRun {
         return pick(events, wish.nth) ?? null;
       }
       case 'event': {
-        const { line, overage, occurredIn } = wish;
+        const { line, overage, occurredIn, inProject } = wish;
         const occurredAt = occurredIn === null ? null : this.model.now + occurredIn;
         const charge = { kind: 'usage' as const, lines: [line] };
-        return { kind: 'event', key: `key-${this.#keys++}`, charge, overage, occurredAt };
+        return { kind: 'event', key: `key-${this.#keys++}`, charge, overage, occurredAt, inProject };
       }
     }
   }

@@ -2,6 +2,7 @@
 import type { Pool } from 'pg';
 import { amountOf, availableIn, BUCKETS, balanceOf, heldOf, pinnedOf, restOf, total } from './naive-books.ts';
 import type { NaiveWallet } from './naive-wallet.ts';
+import { CAP_CODE, codeOf } from './rules.ts';
 
 /** Lots, holds and transactions stand in the order in which they were made, and are named by their place in it. */
 export interface ComparedBooks {
@@ -16,7 +17,8 @@ export interface ComparedBooks {
   readonly allowances: readonly string[];
   /** Of the present billing period. */
   readonly units: readonly string[];
-  readonly spentToday: string;
+  /** By cap or limit, in the present windows. */
+  readonly spent: readonly string[];
   /** Of the present windows. */
   readonly operations: readonly string[];
   readonly keys: readonly string[];
@@ -66,7 +68,10 @@ export function modelBooks(wallet: NaiveWallet): ComparedBooks {
       .filter(([, { since }]) => since === wallet.billing.start)
       .map(([rate, { halves }]) => row(rate, halves / 2))
       .toSorted(),
-    spentToday: `${wallet.spentToday}`,
+    spent: [...books.spent]
+      .filter(([code, { since, used }]) => used > 0n && since === wallet.windowOf(wallet.windowNamed(code)).start)
+      .map(([code, { used }]) => row(code, used))
+      .toSorted(),
     operations: books.operations
       .filter(({ window, since }) => since === wallet.windowOf(window).start)
       .map(({ key, window, count }) => row(key, window, count))
@@ -75,14 +80,19 @@ export function modelBooks(wallet: NaiveWallet): ComparedBooks {
   };
 }
 
-interface StoredRow extends Omit<ComparedBooks, 'units' | 'spentToday' | 'operations'> {
+interface StoredRow extends Omit<ComparedBooks, 'units' | 'spent' | 'operations'> {
   readonly units: readonly {
     readonly meter: string;
     readonly rate: { readonly match: { readonly tier?: string }; readonly preview: boolean };
     readonly since: number;
     readonly quantity: number;
   }[];
-  readonly spent: { readonly since: number; readonly used: string } | null;
+  readonly spent: readonly {
+    readonly scope: 'ORGANIZATION' | 'PROJECT' | null;
+    readonly window: 'HOUR' | 'DAY' | 'MONTH';
+    readonly since: number;
+    readonly used: string;
+  }[];
   readonly operations: readonly {
     readonly key: string;
     readonly window: 'HOUR' | 'DAY';
@@ -146,7 +156,11 @@ const QUERY = `
       'meter',
       'tier_counter WHERE wallet_id = w.id',
     )} AS units,
-    (SELECT json_build_object('since', ${ms('window_start')}, 'used', used_micros::text) FROM spend_counter WHERE wallet_id = w.id) AS spent,
+    ${list(
+      `json_build_object('scope', l.scope, 'window', coalesce(l.per, 'DAY'), 'since', ${ms('window_start')}, 'used', used_micros::text)`,
+      'limit_code',
+      'spend_counter c LEFT JOIN spend_limit l ON l.id::text = c.limit_code WHERE c.wallet_id = w.id AND c.used_micros > 0',
+    )} AS spent,
     ${list(
       `json_build_object('key', key, 'window', per, 'since', ${ms('window_start')}, 'count', operations)`,
       'key',
@@ -165,7 +179,7 @@ export async function storedBooks(
   const { rows } = await pool.query<StoredRow>({ name: 'stored-books', text: QUERY, values: [walletId, purchases] });
   const [found] = rows;
   if (!found) throw new Error(`there is no wallet ${walletId}`);
-  const { billing, day } = wallet;
+  const { billing } = wallet;
   const { units, spent, operations, ...books } = found;
   return {
     ...books,
@@ -174,7 +188,10 @@ export async function storedBooks(
       .filter(({ since }) => since === billing.start)
       .map(({ meter, rate, quantity }) => row(meter, rate.match.tier ?? '', rate.preview, quantity))
       .toSorted(),
-    spentToday: spent?.since === day.start ? spent.used : '0',
+    spent: spent
+      .filter(({ window, since }) => since === wallet.windowOf(window).start)
+      .map(({ scope, window, used }) => row(scope === null ? CAP_CODE : codeOf({ scope, window }), used))
+      .toSorted(),
     operations: operations
       .filter(({ window, since }) => since === wallet.windowOf(window).start)
       .map(({ key, window, count }) => row(key, window, count))

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { BUCKETS } from './naive-books.ts';
 import { DAY, HOUR } from './naive-calendar.ts';
 import { METERS } from './naive-rates.ts';
-import { AHEAD, CEILING, DEFAULT_LIFE, LATENESS, MAX_LIFE, PLANS } from './rules.ts';
+import { AHEAD, CEILING, DEFAULT_LIFE, LATENESS, type LimitRules, MAX_LIFE, PLANS } from './rules.ts';
 
 const one = <Kind extends string>(kind: Kind) => fc.constant(kind);
 const amounts = fc.bigInt({ min: 1n, max: 120n });
@@ -44,12 +44,13 @@ const occurred = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(-LATENESS - 1, AHEAD + 1) },
 );
 
-const debit = fc.record({ kind: one('debit'), charge, overage, occurredIn: occurred });
+const inProject = fc.boolean();
+const debit = fc.record({ kind: one('debit'), charge, overage, occurredIn: occurred, inProject });
 
 const again = fc.record({ kind: one('again'), nth });
 
 const event = fc.oneof(
-  { weight: 16, arbitrary: fc.record({ kind: one('event'), line, overage, occurredIn: occurred }) },
+  { weight: 16, arbitrary: fc.record({ kind: one('event'), line, overage, occurredIn: occurred, inProject }) },
   { weight: 2, arbitrary: fc.record({ kind: one('event-again'), nth }) },
   { weight: 1, arbitrary: fc.record({ kind: one('event-invalid') }) },
 );
@@ -69,7 +70,10 @@ const fresh = fc.oneof(
       events: fc.array(event, { minLength: 1, maxLength: 5 }),
     }),
   },
-  { weight: 7, arbitrary: fc.record({ kind: one('authorize'), charge, life: fc.option(lives, { freq: 2 }) }) },
+  {
+    weight: 7,
+    arbitrary: fc.record({ kind: one('authorize'), charge, inProject, life: fc.option(lives, { freq: 2 }) }),
+  },
   {
     weight: 7,
     arbitrary: fc.record({
@@ -175,6 +179,25 @@ const firstLots = fc.oneof(
   { weight: 1, arbitrary: lotsOf(fc.bigInt({ min: 1n, max: 5n }), ['purchased'], { minLength: 21, maxLength: 24 }) },
 );
 
+/** What the organization and its project may spend; one for each window of each. */
+const limits = fc.oneof(
+  { weight: 1, arbitrary: fc.constant<LimitRules[]>([]) },
+  {
+    weight: 2,
+    arbitrary: fc.uniqueArray(
+      fc.record({
+        scope: fc.constantFrom('ORGANIZATION' as const, 'PROJECT' as const),
+        window: fc.constantFrom('HOUR' as const, 'DAY' as const, 'MONTH' as const),
+        max: fc.oneof(
+          { weight: 1, arbitrary: fc.constant(0n) },
+          { weight: 12, arbitrary: fc.bigInt({ min: 40n, max: 500n }) },
+        ),
+      }),
+      { selector: ({ scope, window }) => `${scope} ${window}`, minLength: 1, maxLength: 4 },
+    ),
+  },
+);
+
 export const sequences = fc.record({
   timeZone: fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu'),
   plan: fc.constantFrom(...Object.keys(PLANS)),
@@ -183,6 +206,7 @@ export const sequences = fc.record({
   hasAllowances: fc.boolean(),
   expiredRefund: fc.constantFrom('NEW_LOT' as const, 'FORFEIT' as const),
   lots: firstLots,
+  limits,
   steps: fc.array(step, { minLength: 5, maxLength: 12 }),
 });
 

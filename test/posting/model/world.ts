@@ -71,10 +71,10 @@ export async function createWorld(): Promise<World> {
   };
 }
 
-/** A wallet of its own for one sequence: organization, buckets, subscription, allowances that are due, purchases. */
+/** A wallet of its own for one sequence: organization, buckets, subscription, allowances that are due, purchases, limits. */
 export async function createWallet({ pool }: World, sequence: Sequence): Promise<WalletIds> {
-  const { timeZone, subscribed, plan, anchorDay, hasAllowances } = sequence;
-  const [organizationId, walletId] = [randomUUID(), newId()];
+  const { timeZone, subscribed, plan, anchorDay, hasAllowances, limits } = sequence;
+  const [organizationId, walletId, projectId] = [randomUUID(), newId(), randomUUID()];
   const purchases = PURCHASES.map(() => randomUUID());
   const allowances = hasAllowances ? allowancesOf(plan) : [];
   await pool.query(
@@ -93,6 +93,12 @@ export async function createWallet({ pool }: World, sequence: Sequence): Promise
        SELECT new_bucket.id, $2, a.interval, a.amount, a.rollover, $6, $4
        FROM unnest($9::text[], $10::"RefreshInterval"[], $11::bigint[], $17::bigint[]) AS a (bucket, interval, amount, rollover)
        JOIN new_bucket ON new_bucket.key = a.bucket
+     ), new_project AS (
+       INSERT INTO project (id, organization_id, key, name) VALUES ($18, $1, 'p', 'p')
+     ), new_limit AS (
+       INSERT INTO spend_limit (id, wallet_id, scope, project_id, per, credits_micros, created_at)
+       SELECT gen_random_uuid(), $2, scope, CASE scope WHEN 'PROJECT' THEN $18::uuid END, per, max, $4
+       FROM unnest($19::"SpendLimitScope"[], $20::"LimitWindow"[], $21::bigint[]) AS l (scope, per, max)
      ), new_purchase AS (
        INSERT INTO purchase (id, organization_id, kind, status, catalog_version, credits_micros, bonus_micros, bucket_key,
          expires_after_days, price_minor, currency, provider, actor_kind, actor_id, created_at)
@@ -119,9 +125,13 @@ export async function createWallet({ pool }: World, sequence: Sequence): Promise
       PURCHASES.map(({ days }) => days),
       new Date(monthAround(START, anchorDay, timeZone).end).toISOString(),
       allowances.map(({ rollover }) => rollover?.toString() ?? null),
+      projectId,
+      limits.map(({ scope }) => scope),
+      limits.map(({ window }) => window),
+      limits.map(({ max }) => `${max}`),
     ],
   );
-  return { organizationId, walletId, purchases };
+  return { organizationId, walletId, purchases, projectId };
 }
 
 /** The same beginning for the model. */
@@ -144,7 +154,7 @@ export function beginning({ subscribed, plan, anchorDay, hasAllowances, timeZone
     purchases: PURCHASES.map((purchase) => ({ ...purchase, status: 'PENDING' })),
     repaying: [],
     units: new Map(),
-    spent: { since: 0, used: 0n },
+    spent: new Map(),
     operations: [],
   };
 }
