@@ -180,8 +180,8 @@ const firstLots = fc.oneof(
 );
 
 /** What the organization and its project may spend; one for each window of each. */
-const limits = fc.oneof(
-  { weight: 1, arbitrary: fc.constant<LimitRules[]>([]) },
+const limits: fc.Arbitrary<readonly LimitRules[]> = fc.oneof(
+  { weight: 1, arbitrary: fc.constant([]) },
   {
     weight: 2,
     arbitrary: fc.uniqueArray(
