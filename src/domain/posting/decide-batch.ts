@@ -439,18 +439,20 @@ function nothingOf(
   { events }: EventsCommand,
   { event: blocking, outcome }: BlockedCall,
 ): readonly EventOutcome[] {
-  const { available: availableNow } = book;
   return events.map((event, position) => {
-    if (position === blocking) {
-      if (outcome.replayed) return { ...outcome, availableNow };
-      // It was refused for what the events before it left; as they are undone, so is what they took.
-      const standing = { ...outcome, available: availableNow, availableNow };
-      if (!isRefusal(event)) record(state, book, event, standing);
-      return standing;
+    if (isRefusal(event)) {
+      return refused(position === blocking ? outcome.refusal : { code: 'NOT_ATTEMPTED' }, book.available);
     }
-    const known = isRefusal(event) ? undefined : state.records.get(idempotencyId(event));
-    if (known && !isRefusal(event)) return answerAgain(known, event, book);
-    return refused({ code: 'NOT_ATTEMPTED' }, book.available);
+    if (position === blocking) {
+      if (outcome.replayed) return eventOutcome(toSpender(book, event, { ...outcome, availableNow: book.available }));
+      // It was refused for what the events before it left; as they are undone, so is what they took.
+      const standing = toSpender(book, event, refused(outcome.refusal, book.available));
+      record(state, book, event, standing);
+      return eventOutcome(standing);
+    }
+    const known = state.records.get(idempotencyId(event));
+    const answer = known ? answerAgain(known, event, book) : refused({ code: 'NOT_ATTEMPTED' }, book.available);
+    return eventOutcome(toSpender(book, event, answer));
   });
 }
 

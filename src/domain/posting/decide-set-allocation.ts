@@ -24,8 +24,8 @@ export function decideSetAllocation(book: WalletBook, command: SetAllocationComm
   if (typeof change !== 'bigint') return refused(change, book.available);
   const refusal = checkPool(book, change);
   if (refusal) return refused(refusal, book.available);
-  const parts = change > ZERO ? book.partsOfPool(change) : present ? book.partsOf(present, negate(change)) : [];
-  if (parts.length > MAX_PARTS) return refused(inTooManyLots(parts.length), book.available);
+  const parts = partsToMove(book, present, change);
+  if (parts.length > MAX_PARTS) return refused(IN_TOO_MANY_LOTS, book.available);
   const allocation = present ?? allocations.add(newId(), command, false);
   if (parts.length > 0) move(book, parts, change > ZERO ? allocation.id : null, command);
   if (command.credits === ZERO) allocations.forgetUse(allocation);
@@ -52,11 +52,16 @@ function checkPool(book: WalletBook, change: Micros): Refusal | null {
   return { code: 'INSUFFICIENT_CREDITS', required: change, available, held, explanation: null };
 }
 
-const inTooManyLots = (lots: number): Conflict => ({
+function partsToMove(book: WalletBook, present: DraftAllocation | undefined, change: Micros): readonly LotPart[] {
+  if (change > ZERO) return book.partsOfPool(change, MAX_PARTS);
+  return present ? book.partsOf(present, negate(change), MAX_PARTS) : [];
+}
+
+const IN_TOO_MANY_LOTS: Conflict = {
   code: 'CONFLICT',
   currentState: 'TOO_MANY_LOTS',
-  reason: `these credits lie in ${lots} lots and ${MAX_PARTS} can be changed at once: change it in smaller steps`,
-});
+  reason: `these credits lie in more than the ${MAX_PARTS} lots that can be changed at once: change it in smaller steps`,
+};
 
 function move(
   book: WalletBook,

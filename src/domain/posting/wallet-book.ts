@@ -283,21 +283,22 @@ export class WalletBook {
     return first;
   }
 
-  /** The lots that have `amount` for nobody in particular, from the buckets that burn last. */
-  partsOfPool(amount: Micros): readonly LotPart[] {
+  /** The lots that have `amount` for nobody in particular, from the buckets that burn last; no more than one beyond `most`. */
+  partsOfPool(amount: Micros, most: number): readonly LotPart[] {
     const parts: LotPart[] = [];
     let rest = amount;
     for (const bucket of this.buckets.toReversed()) {
       const taken = smaller(rest, unallocatedIn(bucket));
-      if (taken > ZERO) parts.push(...partsOf(bucket, taken));
+      if (taken > ZERO) parts.push(...partsOf(bucket, taken, most - parts.length));
       rest = minus(rest, taken);
+      if (parts.length > most) break;
     }
     return parts;
   }
 
-  /** The lots that have `amount` of what is earmarked, in burn order. */
-  partsOf(allocation: DraftAllocation, amount: Micros): readonly LotPart[] {
-    return partsOf(allocation, amount);
+  /** The lots that have `amount` of what is earmarked, in burn order; no more than one beyond `most`. */
+  partsOf(allocation: DraftAllocation, amount: Micros, most: number): readonly LotPart[] {
+    return partsOf(allocation, amount, most);
   }
 
   /** Posts one transaction: what `move` moves, chained and numbered, and one version if it changed what can be spent. */
@@ -527,9 +528,13 @@ interface LotPrefix {
 
 const NO_LOTS: LotPrefix = { lots: [], truncated: false };
 
-function partsOf(prefix: LotPrefix, amount: Micros): LotPart[] {
+function partsOf({ lots, truncated }: LotPrefix, amount: Micros, most: number): LotPart[] {
+  const first = lots.filter((lot) => spendable(lot) > ZERO).slice(0, most + 1);
   const parts: LotPart[] = [];
-  takeFrom(prefix, amount, (lot, taken) => parts.push({ lot, amount: taken }));
+  const take: TakeFromLot = (lot, taken) => parts.push({ lot, amount: taken });
+  const within = smaller(amount, sum(first.map(spendable)));
+  takeFrom({ lots: first, truncated: false }, within, take);
+  if (within < amount && first.length <= most && truncated) throw new LotsNotLoaded();
   return parts;
 }
 

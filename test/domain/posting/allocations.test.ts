@@ -109,6 +109,19 @@ describe('earmarking', () => {
     expectSound(books);
   });
 
+  it('moves credits of 500 lots at most, however many are loaded', () => {
+    const wallet = aWallet().at(NOW).loaded({ lotsPerBucket: 10 });
+    for (let lots = 0; lots < 501; lots++) wallet.withLot('purchased', '1');
+    const books = wallet.books();
+    expect(refusedBy(books, anAllocation('501', { projectId: 'team' }))).toMatchObject({
+      code: 'CONFLICT',
+      currentState: 'TOO_MANY_LOTS',
+    });
+    allocate(books, '500', { projectId: 'team' });
+    expect(earmarks(books)).toMatchObject([{ credits: '500' }]);
+    expectSound(books);
+  });
+
   it('is not done on a wallet that is frozen', () => {
     const books = wallet().frozen().books();
     expect(refusedBy(books, anAllocation('1', { projectId: 'team' }))).toMatchObject({ code: 'WALLET_FROZEN' });
