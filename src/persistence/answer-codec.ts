@@ -42,6 +42,7 @@ const stickyRefusal = z.discriminatedUnion('code', [
     spendLimitId: z.string().nullable().default(null),
     explanation,
   }),
+  z.object({ code: z.literal('ALLOCATION_EXHAUSTED'), allocationId: z.string(), required: amount, explanation }),
   z.object({
     code: z.literal('PLAN_LIMIT_REACHED'),
     key: z.string(),

@@ -3,6 +3,7 @@
  * that no two batches wait for each other in a circle; the clock is read after the locks. All statements are sent at once and
  * cost one round trip; wallets with something due cost another, and one more where holds have lapsed.
  */
+import type { AllocationSnapshot } from '../domain/allocations/allocation.ts';
 import type { Money } from '../domain/catalog/catalog.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
@@ -29,6 +30,7 @@ import { decodeAnswer } from './answer-codec.ts';
 import { AUTO_TOP_UP_COLUMNS, type AutoTopUpRow, autoTopUpOf, loadTopUpSpending } from './auto-top-ups.ts';
 import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
+import { earmarksWanted, loadAllocations } from './load-allocations.ts';
 import { loadOperationCounts, loadSpendCounts, loadTierCounts } from './load-counters.ts';
 import { loadHolds } from './load-holds.ts';
 import { findPinningHolds, loadPurchases } from './load-purchases.ts';
@@ -98,6 +100,7 @@ interface BucketRow {
   available_micros: bigint;
   pinned_micros: bigint;
   frozen_micros: bigint;
+  earmarked_micros: bigint;
   interval: RefreshInterval | null;
   amount_micros: bigint | null;
   rollover_limit_micros: bigint | null;
@@ -137,15 +140,15 @@ export function beginAndLoad(
     ...(selecting.length > 0 ? [holdCatalogs(sql)] : []),
     sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
   ];
-  return load(sql, { locking, walletIds, selecting, commands, spender: null }, limits, needs);
+  return load(sql, { locking, walletIds, selecting, spenders: [], commands }, limits, needs);
 }
 
 export interface Reading {
   readonly walletId: string;
-  /** Who would spend; null where nothing is spent. */
-  readonly spender: Spender | null;
   /** True where what allowances have granted is asked for. */
   readonly selectsPlan: boolean;
+  /** Who would spend; null where nobody does. */
+  readonly spender: Spender | null;
 }
 
 /** Reads one wallet as it is, locking nothing. The caller rolls back. */
@@ -157,7 +160,8 @@ export function beginAndRead(
 ): Promise<LoadedBatch> {
   const locking = [sql`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`];
   const selecting = selectsPlan ? [walletId] : [];
-  return load(sql, { locking, walletIds: [walletId], selecting, commands: [], spender }, limits, needs);
+  const spenders = spender ? [spender] : [];
+  return load(sql, { locking, walletIds: [walletId], selecting, spenders, commands: [] }, limits, needs);
 }
 
 interface Wanted {
@@ -166,14 +170,14 @@ interface Wanted {
   readonly walletIds: readonly string[];
   /** Those on which a plan may begin. */
   readonly selecting: readonly string[];
+  /** Those who would spend without a command. */
+  readonly spenders: readonly Spender[];
   readonly commands: readonly Command[];
-  /** Who would spend although no command says so. */
-  readonly spender: Spender | null;
 }
 
 async function load(
   sql: Queryable,
-  { locking, walletIds, selecting, commands, spender }: Wanted,
+  { locking, walletIds, selecting, spenders, commands }: Wanted,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
@@ -182,6 +186,7 @@ async function load(
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
   const namedLots = keyed.flatMap((command) => ('lotId' in command ? [command.lotId] : []));
   const purchaseIds = commands.flatMap((command) => ('purchaseId' in command ? [command.purchaseId] : []));
+  const earmarks = earmarksWanted(commands, spenders);
   const loading = Promise.all([
     loadWallets(sql, walletIds),
     loadBuckets(sql, walletIds),
@@ -197,6 +202,7 @@ async function load(
     needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
     needs.countsOperations ? loadOperationCounts(sql, walletIds) : NO_COUNTS,
     needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
+    loadAllocations(sql, earmarks, { walletIds, lotsPerAllocation: limits.lotsPerBucket }),
   ]);
   loading.catch(() => undefined);
   // Where the transaction cannot begin, that is the fault; the statements behind it merely find it aborted.
@@ -216,6 +222,7 @@ async function load(
     spendCounts,
     operationCounts,
     tierCounts,
+    allocations,
   ] = await loading;
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
@@ -226,11 +233,11 @@ async function load(
   const wanted = new Set([...lapsed.map((row) => row.id), ...pinning]);
   const missing = [...wanted].filter((id) => !namedHolds.includes(id));
   const allHolds = [...holds, ...(await loadHolds(sql, missing, walletIds))];
-  const spenders = [
+  const limited = [
     ...keyed.flatMap((command) => ('attribution' in command ? [spenderOf(command)] : [])),
     ...allHolds.map(({ facts }) => spenderOf(facts)),
     ...refundables.map((charge) => charge.spender),
-    ...(spender === null ? [] : [spender]),
+    ...spenders,
   ];
   const assembly: Assembly = {
     buckets: groupBy(buckets, (row) => row.wallet_id),
@@ -239,10 +246,11 @@ async function load(
     dueLots: groupBy(dueLots, (row) => row.wallet_id),
     holds: groupBy(allHolds, (hold) => hold.facts.walletId),
     lapsed: groupBy(lapsed, (row) => row.wallet_id),
-    spendLimits: groupBy(await spendLimitsOf(sql, wallets, spenders), (row) => row.wallet_id),
+    spendLimits: groupBy(await spendLimitsOf(sql, wallets, limited), (row) => row.wallet_id),
     spendCounts: groupBy(spendCounts, (row) => row.wallet_id),
     operationCounts: groupBy(operationCounts, (row) => row.wallet_id),
     tierCounts: groupBy(tierCounts, (row) => row.wallet_id),
+    allocations: groupBy(allocations, (row) => row.walletId),
     topUpSpending: await topUpSpendingOf(sql, commands, wallets),
     limits,
   };
@@ -312,7 +320,7 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
 function loadBuckets(sql: Queryable, walletIds: readonly string[]) {
   return sql<BucketRow[]>`
     SELECT b.id, b.wallet_id, b.key, b.kind, b.burn_priority, b.available_micros, b.pinned_micros, b.frozen_micros,
-           a.interval, a.amount_micros, a.rollover_limit_micros, a.anchor_day, a.last_refreshed_at, a.next_refresh_at
+           b.earmarked_micros, a.interval, a.amount_micros, a.rollover_limit_micros, a.anchor_day, a.last_refreshed_at, a.next_refresh_at
     FROM bucket b
     LEFT JOIN allowance a ON a.bucket_id = b.id
     WHERE b.wallet_id = ANY(${walletIds}::uuid[])`;
@@ -329,7 +337,7 @@ function loadGrantedLots(sql: Queryable, walletIds: readonly string[]) {
     ORDER BY lot.id`;
 }
 
-/** The first spendable lots of every bucket in burn order; the index lot_burn_order answers it without a sort. */
+/** The first spendable lots of every bucket that are earmarked for nobody, in burn order; the index lot_burn_order answers it without a sort. */
 function loadLots(sql: Queryable, walletIds: readonly string[], perBucket: number) {
   return sql<LotRow[]>`
     SELECT l.*
@@ -337,7 +345,7 @@ function loadLots(sql: Queryable, walletIds: readonly string[], perBucket: numbe
     CROSS JOIN LATERAL (
       SELECT ${LOT_COLUMNS}
       FROM lot
-      WHERE bucket_id = b.id AND spendable
+      WHERE bucket_id = b.id AND spendable AND allocation_id IS NULL
       ORDER BY expires_at NULLS LAST, paid, effective_at, id
       LIMIT ${perBucket}
     ) l
@@ -416,13 +424,14 @@ interface Assembly {
   readonly spendCounts: ReadonlyMap<string, readonly SpendCount[]>;
   readonly operationCounts: ReadonlyMap<string, readonly OperationCount[]>;
   readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
+  readonly allocations: ReadonlyMap<string, readonly AllocationSnapshot[]>;
   readonly topUpSpending: ReadonlyMap<string, bigint>;
   readonly limits: LoadLimits;
 }
 
 function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
   const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts } = assembly;
-  const { topUpSpending, limits } = assembly;
+  const { allocations, topUpSpending, limits } = assembly;
   const spendLimits = assembly.spendLimits.get(row.id) ?? [];
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
@@ -443,6 +452,7 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     topUpSpentMinor: topUpSpending.get(row.id) ?? 0n,
     buckets: ofWallet.map((bucket) => bucketSnapshot(bucket, lots.get(bucket.id) ?? [], limits)),
     allowances: ofWallet.flatMap(allowanceSnapshot),
+    allocations: allocations.get(row.id) ?? [],
     grantedLots: (grantedLots.get(row.id) ?? []).map(lotSnapshot),
     dueLots: due.slice(0, limits.duePerWallet).map(lotSnapshot),
     moreDue: due.length > limits.duePerWallet,
@@ -502,6 +512,7 @@ function bucketSnapshot(row: BucketRow, lots: readonly LotRow[], limits: LoadLim
     available: micros(row.available_micros),
     pinned: micros(row.pinned_micros),
     frozen: micros(row.frozen_micros),
+    earmarked: micros(row.earmarked_micros),
     lots: lots.map(lotSnapshot),
     truncated: lots.length === limits.lotsPerBucket,
   };

@@ -70,6 +70,7 @@ export const ruleTree = {
     configureAutoTopUp: writesBilling,
     setSpendLimit: writesBilling,
     removeSpendLimit: writesBilling,
+    setAllocation: writesBilling,
     selectPlan: writesBilling,
     cancelSubscription: writesBilling,
     resumeSubscription: writesBilling,
