@@ -194,6 +194,22 @@ describe('a spend limit', () => {
     await charged(given.client, { amount: '6' });
   });
 
+  it('is named before an earmark that is used up, and before the funds', async () => {
+    const given = await organization();
+    const userId = await aMember(given);
+    await given.client.raw(
+      `mutation { setAllocation(input: { userId: "${userId}", credits: "10", exclusive: true }) { __typename } }`,
+    );
+    const set = await setLimit(given.client, { scope: 'USER', userId, window: 'DAY', credits: '5' });
+    const refusedFor = async (amount: string, who: object) => (await debitOf(given.client, amount, who)).__typename;
+    expect(await refusedFor('11', { userId })).toBe('SpendLimitReached');
+    const whole = await setLimit(given.client, { scope: 'ORGANIZATION', window: 'DAY', credits: '5' });
+    expect(await refusedFor('5000', {})).toBe('SpendLimitReached');
+    for (const { id } of [set, whole]) await removing(given.client, id);
+    expect(await refusedFor('11', { userId })).toBe('AllocationExhausted');
+    expect(await refusedFor('5000', {})).toBe('InsufficientCredits');
+  });
+
   it('begins anew at local midnight, and by the new zone once that is in force', async () => {
     const given = await organization('America/New_York');
     const set = await setLimit(given.client, { scope: 'ORGANIZATION', window: 'DAY', credits: '10' });
