@@ -38,7 +38,7 @@ export interface NaiveHold {
   readonly createdAt: number;
   readonly inProject: boolean;
   /** The windows of caps and limits in which it has reserved, by their first instants. */
-  readonly reserved: readonly { readonly code: string; readonly since: number }[];
+  readonly reserved: { readonly code: string; readonly since: number }[];
   readonly pins: { readonly lot: NaiveLot; amount: bigint }[];
   /** What it has reserved of caps on operations and not used. */
   operations: NaiveOperations[];

@@ -101,7 +101,7 @@ export class NaiveWallet {
   frozen = false;
   readonly #timeZone: string;
   readonly #expiredRefund: ExpiredRefund;
-  readonly #limits: readonly LimitRules[];
+  #limits: readonly LimitRules[];
   /** First answers by key. */
   answers = new Map<string, { readonly payload: string; readonly reply: KeyedReply }>();
 
@@ -534,6 +534,27 @@ export class NaiveWallet {
     for (const limit of this.#limitsFor(inProject)) {
       this.books.spent.set(limit.code, { since: limit.span.start, used: this.#spentUnder(limit) + amount });
     }
+  }
+
+  /** A limit that was not there counts all of its present window: what is charged and not given back, and what is held. */
+  setLimit(rules: LimitRules): void {
+    const code = codeOf(rules);
+    const others = this.#limits.filter((limit) => codeOf(limit) !== code);
+    const isNew = others.length === this.#limits.length;
+    this.#limits = [...others, rules];
+    if (!isNew) return;
+    const { start: since } = this.windowOf(rules.window);
+    const counts = (at: number, inProject: boolean) => at >= since && (rules.scope === 'ORGANIZATION' || inProject);
+    const charges = this.books.transactions.filter(
+      ({ kind, chargedAt, inProject }) => ['DEBIT', 'CAPTURE'].includes(kind) && counts(chargedAt, inProject),
+    );
+    const open = this.books.holds.filter(
+      ({ status, createdAt, inProject }) => status === 'OPEN' && counts(createdAt, inProject),
+    );
+    for (const hold of open) hold.reserved.push({ code, since });
+    const entries = charges.flatMap((charge) => charge.entries);
+    const used = total(entries.map(({ amount, givenBack }) => amount - givenBack)) + total(open.map(restOf));
+    this.books.spent.set(code, { since, used });
   }
 
   windowNamed(code: string): 'HOUR' | 'DAY' | 'MONTH' {

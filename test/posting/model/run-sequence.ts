@@ -7,7 +7,7 @@ import { NaiveWallet } from './naive-wallet.ts';
 import { START } from './rules.ts';
 import { modelBooks, storedBooks } from './stored-books.ts';
 import type { Fresh, Sequence, Step, Wish } from './wishes.ts';
-import { beginning, changeCircumstances, createWallet, type World } from './world.ts';
+import { beginning, changeCircumstances, createWallet, setLimit, type World } from './world.ts';
 
 export async function runSequence(world: World, sequence: Sequence): Promise<WalletIds> {
   const wallet = await createWallet(world, sequence);
@@ -47,7 +47,7 @@ class SequenceRun {
   }
 
   /** Changes what the step changes around the wallet, then sends its commands at once. */
-  async take({ advance, status, frozen, wishes }: Step): Promise<void> {
+  async take({ advance, status, frozen, limit, wishes }: Step): Promise<void> {
     const { model } = this;
     const before = { now: model.now, status: model.books.status, frozen: model.frozen };
     if (advance.kind === 'by') model.now += advance.span;
@@ -61,6 +61,10 @@ class SequenceRun {
     const after = { now: model.now, status: model.books.status, frozen };
     if (JSON.stringify(after) !== JSON.stringify(before)) await changeCircumstances(this.#world, this.#wallet, after);
     model.settle();
+    if (limit) {
+      await setLimit(this.#world, this.#wallet, limit);
+      model.setLimit(limit);
+    }
     await this.#send(wishes);
   }
 

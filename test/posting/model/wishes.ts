@@ -157,6 +157,29 @@ const advance = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: one('due'), past: fc.constantFrom(-1, 0, 0, 1) }) },
 );
 
+/** What the organization or its project may spend. */
+const limit: fc.Arbitrary<LimitRules> = fc.record({
+  scope: fc.constantFrom('ORGANIZATION' as const, 'PROJECT' as const),
+  window: fc.constantFrom('HOUR' as const, 'DAY' as const, 'MONTH' as const),
+  max: fc.oneof(
+    { weight: 1, arbitrary: fc.constant(0n) },
+    { weight: 12, arbitrary: fc.bigInt({ min: 40n, max: 500n }) },
+  ),
+});
+
+/** Those there are from the beginning: one for each window of each. */
+const limits: fc.Arbitrary<readonly LimitRules[]> = fc.oneof(
+  { weight: 1, arbitrary: fc.constant([]) },
+  {
+    weight: 2,
+    arbitrary: fc.uniqueArray(limit, {
+      selector: ({ scope, window }) => `${scope} ${window}`,
+      minLength: 1,
+      maxLength: 4,
+    }),
+  },
+);
+
 const step = fc.record({
   advance,
   /** The status that the subscription takes on; mostly it keeps its own. */
@@ -166,6 +189,8 @@ const step = fc.record({
     { weight: 6, arbitrary: fc.constantFrom('ACTIVE', 'TRIALING') },
   ),
   frozen: fc.oneof({ weight: 30, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  /** The limit that is set or changed before the commands. */
+  limit: fc.option(limit, { freq: 9 }),
   /** Sent at once. */
   wishes: fc.array(wish, { minLength: 1, maxLength: 4 }),
 });
@@ -177,25 +202,6 @@ const lotsOf = (amount: fc.Arbitrary<bigint>, buckets: readonly string[], length
 const firstLots = fc.oneof(
   { weight: 9, arbitrary: lotsOf(amounts, BUCKETS, { maxLength: 4 }) },
   { weight: 1, arbitrary: lotsOf(fc.bigInt({ min: 1n, max: 5n }), ['purchased'], { minLength: 21, maxLength: 24 }) },
-);
-
-/** What the organization and its project may spend; one for each window of each. */
-const limits: fc.Arbitrary<readonly LimitRules[]> = fc.oneof(
-  { weight: 1, arbitrary: fc.constant([]) },
-  {
-    weight: 2,
-    arbitrary: fc.uniqueArray(
-      fc.record({
-        scope: fc.constantFrom('ORGANIZATION' as const, 'PROJECT' as const),
-        window: fc.constantFrom('HOUR' as const, 'DAY' as const, 'MONTH' as const),
-        max: fc.oneof(
-          { weight: 1, arbitrary: fc.constant(0n) },
-          { weight: 12, arbitrary: fc.bigInt({ min: 40n, max: 500n }) },
-        ),
-      }),
-      { selector: ({ scope, window }) => `${scope} ${window}`, minLength: 1, maxLength: 4 },
-    ),
-  },
 );
 
 export const sequences = fc.record({

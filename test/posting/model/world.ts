@@ -2,14 +2,17 @@
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
 import { pino } from 'pino';
+import { micros } from '../../../src/domain/credits/micros.ts';
 import { newId } from '../../../src/new-id.ts';
-import { createSql } from '../../../src/persistence/connection.ts';
+import type { Services } from '../../../src/operations/services.ts';
+import { setSpendLimit } from '../../../src/operations/set-spend-limit.ts';
+import { createSql, type Sql } from '../../../src/persistence/connection.ts';
 import { PostingEngine } from '../../../src/posting/engine.ts';
 import { createDatabase } from '../../support/database.ts';
 import type { WalletIds } from './engine-side.ts';
 import type { NaiveBooks, NaivePurchase } from './naive-books.ts';
 import { monthAround } from './naive-calendar.ts';
-import { allowancesOf, type ExpiredRefund, enginePolicies, START } from './rules.ts';
+import { allowancesOf, type ExpiredRefund, enginePolicies, type LimitRules, START } from './rules.ts';
 import type { Sequence } from './wishes.ts';
 
 export const PURCHASES: readonly Omit<NaivePurchase, 'status'>[] = [
@@ -20,6 +23,7 @@ export const PURCHASES: readonly Omit<NaivePurchase, 'status'>[] = [
 
 export interface World extends AsyncDisposable {
   readonly pool: Pool;
+  readonly sql: Sql;
   readonly engines: Readonly<Record<ExpiredRefund, PostingEngine>>;
 }
 
@@ -62,6 +66,7 @@ export async function createWorld(): Promise<World> {
   const engines = { NEW_LOT: engine('NEW_LOT', 512), FORFEIT: engine('FORFEIT', 3) };
   return {
     pool,
+    sql,
     engines,
     async [Symbol.asyncDispose]() {
       await Promise.all(Object.values(engines).map((each) => each.stop()));
@@ -157,6 +162,15 @@ export function beginning({ subscribed, plan, anchorDay, hasAllowances, timeZone
     spent: new Map(),
     operations: [],
   };
+}
+
+/** Sets a limit, or changes the one that is there, as an operator does. */
+export async function setLimit({ sql }: World, wallet: WalletIds, { scope, window, max }: LimitRules): Promise<void> {
+  const services = { sql, newId, requestId: null } as Services;
+  const projectId = scope === 'PROJECT' ? wallet.projectId : null;
+  const input = { organizationId: wallet.organizationId, scope, projectId, window, credits: micros(max) };
+  const answer = await setSpendLimit(services, { kind: 'OPERATOR', userId: 'model' }, input);
+  if ('code' in answer) throw new Error(`a limit was refused: ${answer.code}`);
 }
 
 export interface Circumstances {
