@@ -41,6 +41,7 @@ async function aFurnishedOrganization(): Promise<Given> {
   await aProject(client);
   await aMember(id, 'OWNER');
   await debit(client);
+  await client.raw('mutation { setAlert(input: { threshold: "1" }) { __typename } }');
   await client.raw(`mutation { authorize(input: { idempotencyKey: "${aKey()}", amount: "1" }) { __typename } }`);
   const { purchasePackage } = await client.run(PurchasePackageDocument, {
     input: { idempotencyKey: aKey(), packageId: encodeId('Package', 'starter') },
@@ -115,7 +116,8 @@ async function stateOf({ id }: Given): Promise<unknown> {
        (SELECT string_agg(role::text, ',' ORDER BY id) FROM membership WHERE organization_id = o.id) AS roles,
        (SELECT count(*) FROM purchase WHERE organization_id = o.id) AS purchases,
        (SELECT count(*) FROM idempotency_record WHERE organization_id = o.id) AS keys_used,
-       (SELECT count(*) FROM audit_record WHERE organization_id = o.id) AS audited
+       (SELECT count(*) FROM audit_record WHERE organization_id = o.id) AS audited,
+       (SELECT count(*) FROM alert WHERE wallet_id = w.id AND removed_at IS NULL) AS alerts
      FROM organization o JOIN wallet w ON w.organization_id = o.id WHERE o.id = $1`,
     [organizationId],
   );
@@ -214,6 +216,10 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", enabled: true, threshold: "1", packageId: "${encodeId('Package', 'starter')}"`,
     ),
   ],
+  'Mutation.setAlert': [
+    inMutation('setAlert', ({ Organization }) => `organizationId: "${Organization}", threshold: "5"`),
+  ],
+  'Mutation.removeAlert': [inMutation('removeAlert', ({ Alert }) => `alertId: "${Alert}"`)],
   'Mutation.createOrganization': [],
   'Mutation.createProject': [
     inMutation('createProject', ({ Organization }) => `organizationId: "${Organization}", key: "k", name: "N"`),
@@ -266,6 +272,9 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
   ],
   'Subscription.ledgerEntryPosted': [
     ({ Organization }) => `subscription { ledgerEntryPosted(organizationId: "${Organization}") { cursor } }`,
+  ],
+  'Subscription.lowBalance': [
+    ({ Organization }) => `subscription { lowBalance(organizationId: "${Organization}") { cursor } }`,
   ],
 };
 
@@ -345,6 +354,8 @@ describe('what names something of another organization', () => {
       `purchasePackage(input: { organizationId: "${organizationId}", idempotencyKey: "k", packageId: "${packageId}" })`,
       `topUp(input: { organizationId: "${organizationId}", idempotencyKey: "k", credits: "10" })`,
       `configureAutoTopUp(input: { organizationId: "${organizationId}", enabled: true, threshold: "1", packageId: "${packageId}" })`,
+      `setAlert(input: { organizationId: "${organizationId}", threshold: "5" })`,
+      `removeAlert(input: { alertId: "${theirIds.Alert}" })`,
       `createPortalSession(input: { organizationId: "${organizationId}" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
       `updateOrganization(input: { organizationId: "${organizationId}", name: "N" })`,
@@ -367,7 +378,7 @@ describe('what names something of another organization', () => {
       const answer = await ask(master, `mutation { it: ${mutation} { ${REFUSAL} } }`);
       expect(answer, mutation).toMatchObject({ data: { it: notFound } });
     }
-    for (const stream of ['balanceChanged', 'ledgerEntryPosted']) {
+    for (const stream of ['balanceChanged', 'ledgerEntryPosted', 'lowBalance']) {
       const answer = await ask(master, `subscription { ${stream}(organizationId: "${organizationId}") { cursor } }`);
       expect(answer, stream).toMatchObject({ errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });
     }
@@ -677,6 +688,8 @@ describe('a person', () => {
       `recordUsage(input: { organizationId: "${owned.id}", events: [{ organizationId: "${viewed.id}", idempotencyKey: "v", usage: { meter: "search" } }] })`,
       `purchasePackage(input: { organizationId: "${viewed.id}", idempotencyKey: "v", packageId: "${encodeId('Package', 'starter')}" })`,
       `configureAutoTopUp(input: { organizationId: "${viewed.id}", enabled: true, threshold: "1", packageId: "${encodeId('Package', 'starter')}" })`,
+      `setAlert(input: { organizationId: "${viewed.id}", threshold: "5" })`,
+      `removeAlert(input: { alertId: "${(await idsOf(viewed.client, viewed.slug)).Alert}" })`,
       `createProject(input: { organizationId: "${viewed.id}", key: "k", name: "N" })`,
       `createApiKey(input: { organizationId: "${viewed.id}", name: "N", master: true })`,
       `revokeApiKey(input: { apiKeyId: "${(await idsOf(viewed.client, viewed.slug)).ApiKey}" })`,
@@ -766,7 +779,7 @@ describe('a person', () => {
       await aMember(narrowed.id, 'ADMIN', { balanceAccess: 'EARMARK_ONLY' }),
     ];
     for (const token of tokens) {
-      for (const stream of ['balanceChanged', 'ledgerEntryPosted']) {
+      for (const stream of ['balanceChanged', 'ledgerEntryPosted', 'lowBalance']) {
         const answer = await ask(token, `subscription { ${stream}(organizationId: "${narrowed.id}") { cursor } }`);
         expect(answer).toMatchObject({ errors: [{ extensions: { code: 'FORBIDDEN' } }] });
       }

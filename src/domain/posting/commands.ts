@@ -3,6 +3,7 @@
  * whether it may happen is decided under the wallet's lock.
  */
 import type { Actor } from '../actor.ts';
+import type { AlertCriterion } from '../alerts/alert.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
@@ -193,6 +194,17 @@ export interface ConfigureAutoTopUpCommand extends OnWallet, Audited {
   readonly monthlyCeilingMinor: bigint | null;
 }
 
+/** Sets an alert; the same again answers the one that is there. */
+export interface SetAlertCommand extends OnWallet, Audited {
+  readonly kind: 'set-alert';
+  readonly criterion: AlertCriterion;
+}
+
+export interface RemoveAlertCommand extends OnWallet, Audited {
+  readonly kind: 'remove-alert';
+  readonly alertId: string;
+}
+
 /** Posts what is due on the wallet and nothing else. */
 export interface SettleCommand extends OnWallet {
   readonly kind: 'settle';
@@ -218,6 +230,7 @@ export type KeyedCommand =
   | AdjustCommand
   | RevokeGrantCommand
   | RefundPurchaseCommand;
+export type AlertCommand = SetAlertCommand | RemoveAlertCommand;
 export type SubscriptionCommand = CancelSubscriptionCommand | ResumeSubscriptionCommand;
 export type Command =
   | KeyedCommand
@@ -227,6 +240,7 @@ export type Command =
   | SubscriptionCommand
   | CollectCommand
   | ConfigureAutoTopUpCommand
+  | AlertCommand
   | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {

@@ -6,9 +6,11 @@ import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import type { Instant } from '../time/instant.ts';
 import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
 import { landTopUp, type TopUpPolicies, watchThreshold } from './collect-top-up.ts';
 import {
+  type AlertCommand,
   type Command,
   type ConfigureAutoTopUpCommand,
   type EventsCommand,
@@ -18,6 +20,7 @@ import {
   type ResolvePurchaseCommand,
   type SubscriptionCommand,
 } from './commands.ts';
+import { decideRemoveAlert, decideSetAlert, describeAlert } from './decide-alert.ts';
 import { decideSubscriptionChange } from './decide-cancel.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { decideCollect, nextChargeAt } from './decide-collect.ts';
@@ -54,6 +57,7 @@ import type { PostedAudit } from './records.ts';
 import { type Redemption, type RedemptionCount, RedemptionDrafts } from './redemption-drafts.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
+import { type AlertPolicies, watchAlerts } from './watch-alerts.ts';
 
 /** What the catalog says about posting. */
 export interface Policies
@@ -63,6 +67,7 @@ export interface Policies
     SubscriptionPolicies,
     PromotionPolicies,
     TopUpPolicies,
+    AlertPolicies,
     PurchasePolicies {}
 
 export interface BatchInput {
@@ -167,7 +172,8 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
   const purchases = input.purchases.map(draftPurchase);
   const busy = new Set<string>();
   for (const book of books.values()) {
-    if (!book.snapshot.frozen && !postDueTransitions(book, input.policies)) busy.add(book.snapshot.id);
+    const watch = (at: Instant) => watchAlerts(book, input.policies, at);
+    if (!book.snapshot.frozen && !postDueTransitions(book, input.policies, watch)) busy.add(book.snapshot.id);
   }
   const state: BatchState = {
     books,
@@ -188,6 +194,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     const firstChange = book.changes.length;
     const outcome = decideCommand(state, book, command, index);
     watchThreshold(book, { command, outcome, firstChange });
+    if (!busy.has(command.walletId)) watchAlerts(book, input.policies, book.now);
     return outcome;
   });
   for (const book of books.values()) book.nextChargeAt = nextChargeAt(book, input.policies);
@@ -224,6 +231,9 @@ function decideCommand(state: BatchState, book: WalletBook, command: Command, in
       return decideCollect(book, command, state.policies, state.newId);
     case 'configure-auto-top-up':
       return configureAutoTopUp(state, book, command);
+    case 'set-alert':
+    case 'remove-alert':
+      return changeAlert(state, book, command);
     case 'cancel-subscription':
     case 'resume-subscription':
       return changeSubscription(state, book, command);
@@ -251,6 +261,20 @@ function configureAutoTopUp(state: BatchState, book: WalletBook, command: Config
   const { requestId } = command;
   const after = describeSettings(book.autoTopUp);
   state.audits.push(auditRecord(state, book, command, { action: 'configureAutoTopUp', after, requestId }));
+  book.active = true;
+  return outcome;
+}
+
+function changeAlert(state: BatchState, book: WalletBook, command: AlertCommand): Outcome {
+  const isSetting = command.kind === 'set-alert';
+  const outcome = isSetting
+    ? decideSetAlert(book, command, state.newId)
+    : decideRemoveAlert(book, command, state.policies);
+  if (outcome.status !== 'alert-decided' || !outcome.changed) return outcome;
+  const { requestId } = command;
+  const after = describeAlert(book.alerts.all, outcome.alertId);
+  const action = isSetting ? 'setAlert' : 'removeAlert';
+  state.audits.push(auditRecord(state, book, command, { action, after, requestId }));
   book.active = true;
   return outcome;
 }

@@ -107,6 +107,14 @@ export interface AutoTopUpConfigured {
   readonly status: 'auto-top-up-configured';
 }
 
+/** An alert was set or removed. */
+export interface AlertDecided {
+  readonly status: 'alert-decided';
+  readonly alertId: string;
+  /** False where it was there already. */
+  readonly changed: boolean;
+}
+
 export interface Settled {
   readonly status: 'settled';
 }
@@ -129,6 +137,7 @@ export type Outcome =
   | PurchaseResolved
   | Collecting
   | AutoTopUpConfigured
+  | AlertDecided
   | Settled
   | Busy;
 

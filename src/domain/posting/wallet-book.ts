@@ -13,6 +13,7 @@ import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calend
 import type { Instant } from '../time/instant.ts';
 import type { Zone } from '../time/zone.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
+import { AlertDrafts } from './alert-drafts.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
 import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
@@ -92,6 +93,7 @@ export class WalletBook {
   readonly holds: HoldDrafts;
   readonly counters: CounterDrafts;
   readonly operations: OperationDrafts;
+  readonly alerts: AlertDrafts;
   allowances: readonly AllowanceSnapshot[];
   windows: Windows;
   subscription: Subscription | null;
@@ -122,6 +124,7 @@ export class WalletBook {
     this.holds = new HoldDrafts(snapshot.holds, this.lots);
     this.counters = new CounterDrafts(snapshot);
     this.operations = new OperationDrafts(snapshot.operationCounts);
+    this.alerts = new AlertDrafts(snapshot, newId);
     this.subscription = snapshot.subscription;
     this.autoTopUp = snapshot.autoTopUp;
     this.windows = new Windows(snapshot, anchorDayOf(snapshot.subscription));

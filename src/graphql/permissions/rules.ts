@@ -68,6 +68,8 @@ export const ruleTree = {
     purchasePackage: writesBilling,
     topUp: writesBilling,
     configureAutoTopUp: writesBilling,
+    setAlert: writesBilling,
+    removeAlert: writesBilling,
     selectPlan: writesBilling,
     cancelSubscription: writesBilling,
     resumeSubscription: writesBilling,
@@ -93,5 +95,6 @@ export const ruleTree = {
     '*': deny,
     balanceChanged: readsBilling,
     ledgerEntryPosted: readsBilling,
+    lowBalance: readsBilling,
   },
 } as const;

@@ -7,6 +7,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
 import type {
+  Alert,
   ApiKey,
   AuditRecord,
   Bucket,
@@ -140,6 +141,12 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     'PlanSubscription',
     (prisma, ids, query) => prisma.planSubscription.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadBilling,
+    byId,
+  ),
+  Alert: bookRows<Alert>(
+    'Alert',
+    (prisma, ids, query) => prisma.alert.findMany({ ...query, where: { id: { in: ids }, removedAt: null } }),
+    mayReadWallet,
     byId,
   ),
   Membership: rows<Membership>(

@@ -10,6 +10,7 @@ import { type BuilderTypes, builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
+import { loadAlerts } from '../loading/alerts.ts';
 import { loadAutoTopUp } from '../loading/auto-top-ups.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { loadPlanLimits } from '../loading/plan-limits.ts';
@@ -18,6 +19,7 @@ import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { type Connection, type Page, readPage } from '../pages.ts';
 import { readSpendOf, readUsageQuery } from '../usage-arguments.ts';
+import { AlertRef } from './alert.ts';
 import { ApiKeyConnection } from './api-key.ts';
 import { AuditConnection } from './audit-record.ts';
 import { AutoTopUpRef } from './auto-top-up.ts';
@@ -267,6 +269,16 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         description:
           'Its top-ups by themselves; null where it never configured them and to those without billing:read.',
         resolve: ({ id }, _args, context, info) => loadAutoTopUp(context, info, id),
+      }),
+      alerts: t.field({
+        type: [AlertRef],
+        nullable: true,
+        description:
+          'Its alerts, oldest first: those that it has set and the defaults of its plan. Null to those without billing:read.',
+        resolve: async ({ id }, _args, context, info) => {
+          const alerts = await loadAlerts(context, info, id);
+          return alerts && [...alerts];
+        },
       }),
       apiKeys: list({
         type: ApiKeyConnection,

@@ -199,6 +199,7 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
     case 'collecting':
     case 'plan-purchase-begun':
     case 'auto-top-up-configured':
+    case 'alert-decided':
       throw new Error('the model charges nobody');
     case 'events':
       return { status: 'events', outcomes: outcome.outcomes.map((event) => toReply(event, ids)) as never };
@@ -218,6 +219,7 @@ type Told = Exclude<
       | 'collecting'
       | 'plan-purchase-begun'
       | 'auto-top-up-configured'
+      | 'alert-decided'
       | 'events';
   }
 >;
