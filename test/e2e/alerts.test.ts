@@ -226,6 +226,27 @@ describe('50 crossings at once', () => {
   });
 });
 
+describe('a debit', () => {
+  it('takes no statement more where there are alerts, unless one triggers', async () => {
+    const [plain, watched] = [
+      await anOrganization(gateway, { credits: { purchased: '100' } }),
+      await anOrganization(gateway, { credits: { purchased: '100' } }),
+    ];
+    for (const threshold of ['50', '60']) await setAlert(watched, { threshold });
+    const statementsOf = async ({ client }: Given, amount: string) => {
+      gateway.statements.length = 0;
+      await debit(client, amount);
+      return gateway.statements.length;
+    };
+    // The first use of a key notes when it was used.
+    for (const { client } of [plain, watched]) await debit(client, '1');
+    const usual = await statementsOf(plain, '1');
+    expect(await statementsOf(watched, '1')).toBe(usual);
+    // Both alerts, their events, and how many there are.
+    expect(await statementsOf(watched, '60')).toBe(usual + 3);
+  });
+});
+
 describe('setAlert', () => {
   it('answers the one that is there to the same again, also to many at once', async () => {
     const organization = await anOrganization(gateway, { credits: { purchased: '10' } });

@@ -7,9 +7,11 @@ import { badUserInput } from '../errors.ts';
 import { follow } from '../live/follow.ts';
 import { liveTenant } from '../live/tenant.ts';
 import { loadWritten } from '../loading/rows.ts';
+import { loadRunway } from '../loading/runways.ts';
 import { encodeCursor, walletNumber } from '../pages.ts';
 import { AlertRef } from '../types/alert.ts';
 import { AlertTransitionEnum } from '../types/enums.ts';
+import { RunwayRef } from '../types/runway.ts';
 
 /** Cursors of alert events: the wallet and the event's number. */
 const CURSOR = 'alert';
@@ -42,6 +44,11 @@ const LowBalanceEventRef = builder.objectRef<LowBalanceEvent>('LowBalanceEvent')
       description: 'Its threshold in credits, also where it is a percentage.',
     }),
     totalAvailable: t.expose('totalAvailable', { type: 'Credits', description: 'What could be spent.' }),
+    runway: t.field({
+      type: RunwayRef,
+      description: 'How long what is left will last, as of reading.',
+      resolve: ({ walletId }, _args, context, info) => loadRunway(context, info, walletId),
+    }),
     occurredAt: t.expose('occurredAt', {
       type: 'DateTime',
       description: 'When it happened: for credits that expired, when they did.',
