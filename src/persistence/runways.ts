@@ -20,7 +20,7 @@ export interface RunwayFacts extends Omit<Supply, 'creditsPerDay' | 'refreshesUn
   } | null;
 }
 
-/** Lots of a bucket that are known singly. */
+/** Lots of a bucket that are known singly: so many that are earmarked for nobody, and so many that are. */
 const LOTS_PER_BUCKET = 500;
 
 /** The organization's clock, of wallet `w` and organization `o`. */
@@ -77,11 +77,20 @@ function loadSupplies(sql: Queryable, walletIds: readonly string[]) {
       FROM (
         SELECT expires_at, sum(available) AS available
         FROM (
-          SELECT lot.expires_at, lot.remaining_micros - lot.pinned_micros AS available
-          FROM lot
-          WHERE lot.bucket_id = b.id AND lot.spendable
-          ORDER BY lot.expires_at NULLS LAST, lot.paid, lot.effective_at, lot.id
-          LIMIT ${LOTS_PER_BUCKET}
+          (
+            SELECT lot.expires_at, lot.remaining_micros - lot.pinned_micros AS available
+            FROM lot
+            WHERE lot.bucket_id = b.id AND lot.spendable AND lot.allocation_id IS NULL
+            ORDER BY lot.expires_at NULLS LAST, lot.paid, lot.effective_at, lot.id
+            LIMIT ${LOTS_PER_BUCKET}
+          ) UNION ALL (
+            SELECT lot.expires_at, lot.remaining_micros - lot.pinned_micros
+            FROM allocation
+            JOIN lot ON lot.allocation_id = allocation.id AND lot.bucket_id = b.id AND lot.spendable
+            WHERE allocation.wallet_id = w.id
+            ORDER BY lot.expires_at NULLS LAST
+            LIMIT ${LOTS_PER_BUCKET}
+          )
         ) first
         GROUP BY expires_at
       ) together

@@ -106,6 +106,11 @@ beforeAll(async () => {
   await aHold('master key');
   // It triggers at once, so that a stream of its events has one.
   await master.raw('mutation { setAlert(input: { threshold: "900000" }) { __typename } }');
+  const { data } = await master.raw<{ organization: { projects: { edges: { node: { id: string } }[] } } }>(
+    '{ organization(slug: "demo") { projects(first: 1) { edges { node { id } } } } }',
+  );
+  const project = data?.organization.projects.edges[0]?.node.id;
+  await master.raw(`mutation { setAllocation(input: { projectId: "${project}", credits: "1" }) { __typename } }`);
   ids = await idsOf(master, 'demo');
   await answered('master key', (await sampleOf('Mutation.configureAutoTopUp')).document);
 });
@@ -215,6 +220,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
   'Mutation.removeAlert': async () => ({
     document: `mutation { removeAlert(input: { alertId: "${await anAlert()}" }) { __typename } }`,
     payload: 'AlertPayload',
+  }),
+  'Mutation.setAllocation': () => ({
+    document: `mutation { setAllocation(input: { ${here()}, projectId: "${ids.Project}", credits: "1" }) { __typename } }`,
+    payload: 'AllocationPayload',
   }),
   'Mutation.createOrganization': () => ({
     document: `mutation { createOrganization(input: { slug: ${slug()}, name: "N" }) { __typename } }`,
@@ -627,6 +636,7 @@ async function rowCounts(): Promise<unknown> {
     'ledger_entry',
     'lot',
     'hold',
+    'allocation',
     'purchase',
     'alert',
     'alert_event',
@@ -645,6 +655,7 @@ describe('fields of an organization', () => {
     limits: 'limits { key }',
     autoTopUp: 'autoTopUp { enabled }',
     alerts: 'alerts { id }',
+    allocations: 'allocations { id }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(

@@ -6,7 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
-import { CreateProjectDocument, DebitDocument, PurchasePackageDocument } from '../generated/documents.ts';
+import {
+  CreateProjectDocument,
+  DebitDocument,
+  PurchasePackageDocument,
+  SetAllocationDocument,
+} from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
@@ -38,7 +43,8 @@ afterAll(() => gateway[Symbol.asyncDispose]());
 async function aFurnishedOrganization(): Promise<Given> {
   const organization = await anOrganization(gateway, { credits: { purchased: '100', promotional: '50' } });
   const { client, id } = organization;
-  await aProject(client);
+  const projectId = await aProject(client);
+  await client.run(SetAllocationDocument, { input: { projectId, credits: '5' } });
   await aMember(id, 'OWNER');
   await debit(client);
   await client.raw('mutation { setAlert(input: { threshold: "1" }) { __typename } }');
@@ -220,6 +226,14 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
     inMutation('setAlert', ({ Organization }) => `organizationId: "${Organization}", threshold: "5"`),
   ],
   'Mutation.removeAlert': [inMutation('removeAlert', ({ Alert }) => `alertId: "${Alert}"`)],
+  'Mutation.setAllocation': [
+    inMutation(
+      'setAllocation',
+      ({ Organization, Project }) => `organizationId: "${Organization}", projectId: "${Project}", credits: "1"`,
+    ),
+    inMutation('setAllocation', ({ Project }) => `projectId: "${Project}", credits: "1"`),
+    inMutation('setAllocation', ({ User }) => `userId: "${User}", credits: "1"`),
+  ],
   'Mutation.createOrganization': [],
   'Mutation.createProject': [
     inMutation('createProject', ({ Organization }) => `organizationId: "${Organization}", key: "k", name: "N"`),
@@ -356,6 +370,7 @@ describe('what names something of another organization', () => {
       `configureAutoTopUp(input: { organizationId: "${organizationId}", enabled: true, threshold: "1", packageId: "${packageId}" })`,
       `setAlert(input: { organizationId: "${organizationId}", threshold: "5" })`,
       `removeAlert(input: { alertId: "${theirIds.Alert}" })`,
+      `setAllocation(input: { organizationId: "${organizationId}", projectId: "${theirIds.Project}", credits: "1" })`,
       `createPortalSession(input: { organizationId: "${organizationId}" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
       `updateOrganization(input: { organizationId: "${organizationId}", name: "N" })`,

@@ -2,8 +2,10 @@
  * Commands: what callers ask the posting engine to do to one wallet. Everything in a command has been validated for form;
  * whether it may happen is decided under the wallet's lock.
  */
+
 import type { Actor } from '../actor.ts';
 import type { AlertCriterion } from '../alerts/alert.ts';
+import type { AllocationTarget } from '../allocations/allocation.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
@@ -205,6 +207,14 @@ export interface RemoveAlertCommand extends OnWallet, Audited {
   readonly alertId: string;
 }
 
+/** Says how much is earmarked for a project or member. */
+export interface SetAllocationCommand extends OnWallet, Audited, AllocationTarget {
+  readonly kind: 'set-allocation';
+  readonly credits: Micros;
+  /** Null leaves it as it is; it is not at first. */
+  readonly exclusive: boolean | null;
+}
+
 /** Posts what is due on the wallet and nothing else. */
 export interface SettleCommand extends OnWallet {
   readonly kind: 'settle';
@@ -241,6 +251,7 @@ export type Command =
   | CollectCommand
   | ConfigureAutoTopUpCommand
   | AlertCommand
+  | SetAllocationCommand
   | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {

@@ -115,6 +115,12 @@ export interface AlertDecided {
   readonly changed: boolean;
 }
 
+/** What is earmarked was set. */
+export interface AllocationSet {
+  readonly status: 'allocation-set';
+  readonly allocationId: string;
+}
+
 export interface Settled {
   readonly status: 'settled';
 }
@@ -138,6 +144,7 @@ export type Outcome =
   | Collecting
   | AutoTopUpConfigured
   | AlertDecided
+  | AllocationSet
   | Settled
   | Busy;
 

@@ -155,6 +155,7 @@ export interface PostedAudit {
     | 'configureAutoTopUp'
     | 'setAlert'
     | 'removeAlert'
+    | 'setAllocation'
     | 'resumeSubscription';
   readonly actor: Actor;
   readonly after: JsonObject;

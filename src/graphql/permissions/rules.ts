@@ -70,6 +70,7 @@ export const ruleTree = {
     configureAutoTopUp: writesBilling,
     setAlert: writesBilling,
     removeAlert: writesBilling,
+    setAllocation: writesBilling,
     selectPlan: writesBilling,
     cancelSubscription: writesBilling,
     resumeSubscription: writesBilling,

@@ -11,6 +11,7 @@ import type { GraphQLContext } from '../context.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
 import { loadAlerts } from '../loading/alerts.ts';
+import { loadAllocations } from '../loading/allocations.ts';
 import { loadAutoTopUp } from '../loading/auto-top-ups.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { loadPlanLimits } from '../loading/plan-limits.ts';
@@ -20,6 +21,7 @@ import { loadWallet } from '../loading/wallets.ts';
 import { type Connection, type Page, readPage } from '../pages.ts';
 import { readSpendOf, readUsageQuery } from '../usage-arguments.ts';
 import { AlertRef } from './alert.ts';
+import { AllocationRef } from './allocation.ts';
 import { ApiKeyConnection } from './api-key.ts';
 import { AuditConnection } from './audit-record.ts';
 import { AutoTopUpRef } from './auto-top-up.ts';
@@ -279,6 +281,13 @@ export const OrganizationRef = builder.prismaObject('Organization', {
           const alerts = await loadAlerts(context, info, id);
           return alerts && [...alerts];
         },
+      }),
+      allocations: t.field({
+        type: [AllocationRef],
+        nullable: true,
+        description:
+          'What is earmarked for its projects and members, oldest first. Members without billing:read see what is for them, keys bound to a project what is for that; null to other callers.',
+        resolve: ({ id }, _args, context, info) => loadAllocations(context, info, id),
       }),
       apiKeys: list({
         type: ApiKeyConnection,
