@@ -26,6 +26,7 @@ import type {
   TierCount,
   WalletSnapshot,
 } from '../domain/wallet/snapshot.ts';
+import { ALERT_COLUMNS, type AlertsRow, alertsOf } from './alerts.ts';
 import { decodeAnswer } from './answer-codec.ts';
 import { AUTO_TOP_UP_COLUMNS, type AutoTopUpRow, autoTopUpOf, loadTopUpSpending } from './auto-top-ups.ts';
 import { holdCatalogs } from './catalogs.ts';
@@ -58,7 +59,7 @@ export interface LoadedBatch
 /** Counters that the catalog makes worth loading. */
 export type CounterNeeds = Pick<Policies, 'countsUnits' | 'countsSpending' | 'countsOperations'>;
 
-interface WalletRow extends AutoTopUpRow, ZoneRow {
+interface WalletRow extends AutoTopUpRow, AlertsRow, ZoneRow {
   id: string;
   organization_id: string;
   balance_micros: bigint;
@@ -307,6 +308,7 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
            s.cancel_at_period_end, s.scheduled_plan_key, s.payment_due_since, s.grace_ends_at,
            s.failed_attempts AS failed_renewals, s.next_attempt_at AS next_renewal_at, s.charging_purchase_id,
            s.price_minor, s.price_currency, to_jsonb(s.paid_by) AS paid_by, ${AUTO_TOP_UP_COLUMNS},
+           ${ALERT_COLUMNS},
            floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
              AS organization_clock,
            coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
@@ -450,6 +452,8 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     subscription: subscriptionOf(row),
     autoTopUp: autoTopUpOf(row),
     topUpSpentMinor: topUpSpending.get(row.id) ?? 0n,
+    alerts: alertsOf(row),
+    alertNumber: row.alert_number,
     buckets: ofWallet.map((bucket) => bucketSnapshot(bucket, lots.get(bucket.id) ?? [], limits)),
     allowances: ofWallet.flatMap(allowanceSnapshot),
     allocations: allocations.get(row.id) ?? [],

@@ -11,6 +11,7 @@ const APPEND_ONLY = new Set([
   'catalog_version',
   'promo_redemption',
   'installation_secret',
+  'alert_event',
 ]);
 const DELETABLE = new Set(['allowance']);
 

@@ -3,7 +3,6 @@
  * signal carries no data and may get lost; whoever waits reads the books and looks again after a while.
  */
 import type { Logger } from 'pino';
-import type { PostedChange } from '../domain/posting/records.ts';
 import { type Listener, listen, type Sql } from './connection.ts';
 
 const CHANNEL = 'purser_wallet';
@@ -36,7 +35,7 @@ export class WalletSignals {
   }
 
   /** Called after the changes were committed. */
-  published(changes: readonly PostedChange[]): void {
+  published(changes: readonly { readonly walletId: string }[]): void {
     for (const { walletId } of changes) this.#toNotify.add(walletId);
     for (const walletId of new Set(changes.map((change) => change.walletId))) this.#wake(walletId);
     if (this.#toNotify.size > 0) this.#notifying ??= this.#notify();

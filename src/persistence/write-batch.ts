@@ -6,6 +6,7 @@ import type { BatchDecision } from '../domain/posting/decide-batch.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { upcomingEvent } from '../domain/subscriptions/subscription.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
+import { writeAlerts } from './alerts.ts';
 import { encodeAnswer } from './answer-codec.ts';
 import { writeAutoTopUps } from './auto-top-ups.ts';
 import { amounts, instants, jsonOrNull } from './columns.ts';
@@ -43,6 +44,7 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     ...writeRedemptions(sql, decision),
     // After the purchases that they name.
     writeAutoTopUps(sql, books),
+    ...writeAlerts(sql, books),
     insertRecords(sql, decision),
     insertAudits(sql, decision),
     updateWallets(sql, books),
@@ -65,6 +67,7 @@ function hasChanged(book: WalletBook): boolean {
     book.active ||
     book.newPurchases.length > 0 ||
     book.autoTopUp !== book.snapshot.autoTopUp ||
+    book.alerts.hasChanged ||
     book.transactions.length > 0 ||
     book.transitionsChanged ||
     book.changes.length > 0

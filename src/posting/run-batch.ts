@@ -11,7 +11,7 @@ import { EXPLAINED_LOTS } from '../domain/posting/assess-charge.ts';
 import { type BatchDecision, decideBatch, type NeedsLots, type Policies } from '../domain/posting/decide-batch.ts';
 import type { GivenAnswer } from '../domain/posting/idempotency.ts';
 import type { EventOutcome, Outcome } from '../domain/posting/outcomes.ts';
-import type { PostedChange } from '../domain/posting/records.ts';
+import type { PostedAlertEvent, PostedChange } from '../domain/posting/records.ts';
 import type { Queryable, Sql } from '../persistence/connection.ts';
 import { isConnectionLoss, isRetryable, isUnavailable } from '../persistence/errors.ts';
 import { beginAndLoad, type LoadLimits } from '../persistence/load-batch.ts';
@@ -21,7 +21,7 @@ import type { PendingCommand } from './lane.ts';
 
 /** Told after a commit, never before. */
 export interface LiveFeed {
-  published(changes: readonly PostedChange[]): void;
+  published(changes: readonly (PostedChange | PostedAlertEvent)[]): void;
 }
 
 /** What batches are posted with. */
@@ -58,7 +58,7 @@ export async function runBatch(runner: BatchRunner, batch: readonly PendingComma
         if (!outcome) throw new Error('a decision has an outcome for every command');
         pending.resolve(firstAnswer(outcome, perhapsPosted?.outcomes[index]));
       });
-      runner.feed.published(decision.books.flatMap((book) => book.changes));
+      runner.feed.published(decision.books.flatMap(({ changes, alerts }) => [...changes, ...alerts.events]));
       return;
     } catch (error) {
       if (error instanceof CatalogUnreadable) {

@@ -13,6 +13,7 @@ import {
   type Scope,
 } from '../../src/domain/identity/caller.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
+import { encodeCursor } from '../../src/graphql/pages.ts';
 import { ruleTree } from '../../src/graphql/permissions/rules.ts';
 import { projectPath } from '../../src/project-path.ts';
 import { ApplyCatalogDocument } from '../generated/documents.ts';
@@ -104,6 +105,8 @@ beforeAll(async () => {
   await master.raw('mutation { updateOrganization(input: { timeZone: "Europe/Berlin" }) { __typename } }');
   await aHold('master key');
   await answered('master key', (await sampleOf('Mutation.setSpendLimit')).document);
+  // It triggers at once, so that a stream of its events has one.
+  await master.raw('mutation { setAlert(input: { threshold: "900000" }) { __typename } }');
   const { data } = await master.raw<{ organization: { projects: { edges: { node: { id: string } }[] } } }>(
     '{ organization(slug: "demo") { projects(first: 1) { edges { node { id } } } } }',
   );
@@ -219,6 +222,14 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { removeSpendLimit(input: { spendLimitId: "${await aLimitToRemove()}" }) { __typename } }`,
     payload: 'SpendLimitPayload',
   }),
+  'Mutation.setAlert': () => ({
+    document: `mutation { setAlert(input: { ${here()}, percent: 1 }) { __typename } }`,
+    payload: 'AlertPayload',
+  }),
+  'Mutation.removeAlert': async () => ({
+    document: `mutation { removeAlert(input: { alertId: "${await anAlert()}" }) { __typename } }`,
+    payload: 'AlertPayload',
+  }),
   'Mutation.setAllocation': () => ({
     document: `mutation { setAllocation(input: { ${here()}, projectId: "${ids.Project}", credits: "1" }) { __typename } }`,
     payload: 'AllocationPayload',
@@ -288,6 +299,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
   'Subscription.ledgerEntryPosted': async () => ({
     document: `subscription { ledgerEntryPosted(${here()}, after: "${await oldestEntryCursor()}") { cursor } }`,
   }),
+  'Subscription.lowBalance': () => {
+    const first = encodeCursor('alert', [decodeId('Wallet', ids.Wallet ?? ''), '0']);
+    return { document: `subscription { lowBalance(${here()}, after: "${first}") { cursor } }` };
+  },
 };
 
 /** What an operator is answered, who may do everything. */
@@ -307,6 +322,14 @@ async function aHold(maker: CallerName = 'usage key'): Promise<string> {
     `mutation { authorize(input: { ${here()}, ${fresh()}, amount: "1" }) { ... on HoldPayload { hold { id } } } }`,
   );
   return authorize.hold.id;
+}
+
+/** The same one until somebody removes it. */
+async function anAlert(): Promise<string> {
+  const { setAlert } = await byOperator<{ setAlert: { alert: { id: string } } }>(
+    `mutation { setAlert(input: { ${here()}, threshold: "7" }) { ... on AlertPayload { alert { id } } } }`,
+  );
+  return setAlert.alert.id;
 }
 
 async function aCharge(): Promise<string> {
@@ -631,6 +654,8 @@ async function rowCounts(): Promise<unknown> {
     'hold',
     'allocation',
     'purchase',
+    'alert',
+    'alert_event',
     'idempotency_record',
     'audit_record',
     'catalog_version',
@@ -647,6 +672,7 @@ describe('fields of an organization', () => {
     limits: 'limits { key }',
     autoTopUp: 'autoTopUp { enabled }',
     spendLimits: 'spendLimits { id used }',
+    alerts: 'alerts { id }',
     allocations: 'allocations { id }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',

@@ -164,6 +164,7 @@ describe('the nested query', () => {
           members(first: 3) { edges { node { role user { name } } } }
           projects(first: 3) { edges { node { key } } }
           apiKeys(first: 3) { edges { node { name project { key } } } }
+          alerts { state }
           auditTrail(first: 3) { edges { node { action actor { __typename } } } }
           purchases(first: 3) { edges { node { status actor { __typename } package { key } entries { sequence } } } }
         } } } }`,

@@ -47,6 +47,7 @@ async function aFurnishedOrganization(): Promise<Given> {
   await client.run(SetAllocationDocument, { input: { projectId, credits: '5' } });
   await aMember(id, 'OWNER');
   await debit(client);
+  await client.raw('mutation { setAlert(input: { threshold: "1" }) { __typename } }');
   await client.raw(`mutation { authorize(input: { idempotencyKey: "${aKey()}", amount: "1" }) { __typename } }`);
   const { purchasePackage } = await client.run(PurchasePackageDocument, {
     input: { idempotencyKey: aKey(), packageId: encodeId('Package', 'starter') },
@@ -125,7 +126,8 @@ async function stateOf({ id }: Given): Promise<unknown> {
        (SELECT count(*) FROM purchase WHERE organization_id = o.id) AS purchases,
        (SELECT count(*) FROM spend_limit WHERE wallet_id = w.id AND removed_at IS NULL) AS limits,
        (SELECT count(*) FROM idempotency_record WHERE organization_id = o.id) AS keys_used,
-       (SELECT count(*) FROM audit_record WHERE organization_id = o.id) AS audited
+       (SELECT count(*) FROM audit_record WHERE organization_id = o.id) AS audited,
+       (SELECT count(*) FROM alert WHERE wallet_id = w.id AND removed_at IS NULL) AS alerts
      FROM organization o JOIN wallet w ON w.organization_id = o.id WHERE o.id = $1`,
     [organizationId],
   );
@@ -234,6 +236,10 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
     inMutation('setSpendLimit', ({ ApiKey }) => `scope: API_KEY, apiKeyId: "${ApiKey}", window: DAY, credits: "1"`),
   ],
   'Mutation.removeSpendLimit': [inMutation('removeSpendLimit', ({ SpendLimit }) => `spendLimitId: "${SpendLimit}"`)],
+  'Mutation.setAlert': [
+    inMutation('setAlert', ({ Organization }) => `organizationId: "${Organization}", threshold: "5"`),
+  ],
+  'Mutation.removeAlert': [inMutation('removeAlert', ({ Alert }) => `alertId: "${Alert}"`)],
   'Mutation.setAllocation': [
     inMutation(
       'setAllocation',
@@ -294,6 +300,9 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
   ],
   'Subscription.ledgerEntryPosted': [
     ({ Organization }) => `subscription { ledgerEntryPosted(organizationId: "${Organization}") { cursor } }`,
+  ],
+  'Subscription.lowBalance': [
+    ({ Organization }) => `subscription { lowBalance(organizationId: "${Organization}") { cursor } }`,
   ],
 };
 
@@ -376,6 +385,8 @@ describe('what names something of another organization', () => {
       `setSpendLimit(input: { organizationId: "${organizationId}", scope: ORGANIZATION, window: DAY, credits: "1" })`,
       `setSpendLimit(input: { scope: API_KEY, apiKeyId: "${theirIds.ApiKey}", window: DAY, credits: "1" })`,
       `removeSpendLimit(input: { spendLimitId: "${theirIds.SpendLimit}" })`,
+      `setAlert(input: { organizationId: "${organizationId}", threshold: "5" })`,
+      `removeAlert(input: { alertId: "${theirIds.Alert}" })`,
       `setAllocation(input: { organizationId: "${organizationId}", projectId: "${theirIds.Project}", credits: "1" })`,
       `createPortalSession(input: { organizationId: "${organizationId}" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
@@ -399,7 +410,7 @@ describe('what names something of another organization', () => {
       const answer = await ask(master, `mutation { it: ${mutation} { ${REFUSAL} } }`);
       expect(answer, mutation).toMatchObject({ data: { it: notFound } });
     }
-    for (const stream of ['balanceChanged', 'ledgerEntryPosted']) {
+    for (const stream of ['balanceChanged', 'ledgerEntryPosted', 'lowBalance']) {
       const answer = await ask(master, `subscription { ${stream}(organizationId: "${organizationId}") { cursor } }`);
       expect(answer, stream).toMatchObject({ errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });
     }
@@ -711,6 +722,8 @@ describe('a person', () => {
       `configureAutoTopUp(input: { organizationId: "${viewed.id}", enabled: true, threshold: "1", packageId: "${encodeId('Package', 'starter')}" })`,
       `setSpendLimit(input: { organizationId: "${viewed.id}", scope: ORGANIZATION, window: DAY, credits: "1" })`,
       `removeSpendLimit(input: { spendLimitId: "${(await idsOf(viewed.client, viewed.slug)).SpendLimit}" })`,
+      `setAlert(input: { organizationId: "${viewed.id}", threshold: "5" })`,
+      `removeAlert(input: { alertId: "${(await idsOf(viewed.client, viewed.slug)).Alert}" })`,
       `createProject(input: { organizationId: "${viewed.id}", key: "k", name: "N" })`,
       `createApiKey(input: { organizationId: "${viewed.id}", name: "N", master: true })`,
       `revokeApiKey(input: { apiKeyId: "${(await idsOf(viewed.client, viewed.slug)).ApiKey}" })`,
@@ -801,7 +814,7 @@ describe('a person', () => {
       await aMember(narrowed.id, 'ADMIN', { balanceAccess: 'EARMARK_ONLY' }),
     ];
     for (const token of tokens) {
-      for (const stream of ['balanceChanged', 'ledgerEntryPosted']) {
+      for (const stream of ['balanceChanged', 'ledgerEntryPosted', 'lowBalance']) {
         const answer = await ask(token, `subscription { ${stream}(organizationId: "${narrowed.id}") { cursor } }`);
         expect(answer).toMatchObject({ errors: [{ extensions: { code: 'FORBIDDEN' } }] });
       }

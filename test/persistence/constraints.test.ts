@@ -33,8 +33,9 @@ const ID = {
   key: 'a0000000-0000-4000-8000-000000000000',
   audit: 'b0000000-0000-4000-8000-000000000000',
   hold: 'c0000000-0000-4000-8000-000000000000',
-  allocation: 'd0000000-0000-4000-8000-000000000000',
-  allocationOfAnn: 'd0000000-0000-4000-8000-000000000001',
+  alert: 'd0000000-0000-4000-8000-000000000000',
+  allocation: 'e0000000-0000-4000-8000-000000000000',
+  allocationOfAnn: 'e0000000-0000-4000-8000-000000000001',
 } as const;
 
 const HASH = `decode(repeat('ab', 32), 'hex')`;
@@ -68,6 +69,10 @@ const ROWS = `
   INSERT INTO receipt_counter (issuer, last_number) VALUES ('R', 1);
   INSERT INTO auto_top_up (wallet_id, enabled, threshold_micros, package_key, ceiling_minor, currency, purchase_id)
     VALUES ('${ID.wallet}', true, 1, 'starter', 1000, 'USD', '${ID.purchase}');
+  INSERT INTO alert (id, wallet_id, threshold_micros, state, created_at)
+    VALUES ('${ID.alert}', '${ID.wallet}', 10, 'ARMED', now());
+  INSERT INTO alert_event (wallet_id, number, alert_id, transition, threshold_micros, total_available_micros, version, occurred_at)
+    VALUES ('${ID.wallet}', 1, '${ID.alert}', 'TRIGGERED', 10, 9, 1, now());
   INSERT INTO sandbox_checkout (token, purchase_id, description, amount_minor, currency)
     VALUES ('token', '${ID.purchase}', 'Starter', 1000, 'USD');
   INSERT INTO sandbox_card (organization_id, card) VALUES ('${ID.organization}', 'success');
@@ -273,6 +278,15 @@ describe('checks', () => {
     ['auto_top_up_wanted', 'auto_top_up', 'wanted_at = now()'],
     ['auto_top_up_wanted', 'auto_top_up', 'wanted_at = now(), purchase_id = NULL, enabled = false'],
     ['auto_top_up_wanted', 'auto_top_up', `wanted_at = now(), purchase_id = NULL, suspended_reason = 'declined'`],
+    ['wallet_alert_number', 'wallet', 'alert_number = -1'],
+    ['alert_criterion', 'alert', 'threshold_micros = NULL'],
+    ['alert_criterion', 'alert', 'percent = 20'],
+    ['alert_criterion', 'alert', 'threshold_micros = 0'],
+    ['alert_criterion', 'alert', 'threshold_micros = NULL, percent = 0'],
+    ['alert_criterion', 'alert', 'threshold_micros = NULL, percent = 101'],
+    ['alert_triggered', 'alert', `state = 'TRIGGERED'`],
+    ['alert_dismissed', 'alert', `dismissed = true, plan_key = 'team'`],
+    ['alert_dismissed', 'alert', 'dismissed = true, removed_at = now()'],
     ['purchase_disputed', 'purchase', 'open_disputes = NULL'],
     ['purchase_disputed', 'purchase', 'closed_disputes = NULL'],
     ['purchase_refunding', 'purchase', `status = 'REFUNDED', refund_requested_at = now()`],
@@ -396,6 +410,15 @@ describe('checks', () => {
   });
 
   it.each([
+    ['alert_event_number', { number: '0' }],
+    ['alert_event_amounts', { threshold_micros: '-1' }],
+    ['alert_event_amounts', { total_available_micros: '-1' }],
+    ['alert_event_amounts', { version: '-1' }],
+  ])('%s refuses an event with %o', async (constraint, changes) => {
+    await expectRefused(copyOf('alert_event', 'true', { number: '2', ...changes }), CHECK_VIOLATION, constraint);
+  });
+
+  it.each([
     ['idempotency_record_key', `''`],
     ['idempotency_record_key', `repeat('x', 256)`],
   ])('%s refuses the key %s', async (constraint, key) => {
@@ -426,6 +449,13 @@ describe('unique', () => {
     await expectRefused(again, UNIQUE_VIOLATION, 'membership_member');
     await expectAccepted(copyOf('membership', 'user_id IS NOT NULL', { ...fresh, removed_at: 'now()' }));
     await expectAccepted(copyOf('membership', 'user_id IS NOT NULL', { ...fresh, ...elsewhere }));
+  });
+
+  it('alert_one_a_threshold refuses a second alert at one threshold, except for who was removed', async () => {
+    await expectRefused(copyOf('alert', 'true', fresh), UNIQUE_VIOLATION, 'alert_one_a_threshold');
+    await expectAccepted(copyOf('alert', 'true', { ...fresh, removed_at: 'now()' }));
+    await expectAccepted(copyOf('alert', 'true', { ...fresh, threshold_micros: 'NULL', percent: '10' }));
+    await expectAccepted(copyOf('alert', 'true', { ...fresh, wallet_id: `'${ID.otherWallet}'` }));
   });
 
   it.each<[string, string, string, Record<string, string>]>([
@@ -475,6 +505,8 @@ describe('unique', () => {
     ['idempotency_record_pkey', 'idempotency_record', 'true', {}],
     ['purchase_pkey', 'purchase', 'true', { provider_reference: `'other'`, ...anotherReceipt }],
     ['receipt_counter_pkey', 'receipt_counter', 'true', {}],
+    ['alert_pkey', 'alert', 'true', { threshold_micros: '11' }],
+    ['alert_event_pkey', 'alert_event', 'true', {}],
     ['auto_top_up_pkey', 'auto_top_up', 'true', { purchase_id: 'NULL' }],
     ['auto_top_up_purchase_id_key', 'auto_top_up', 'true', { wallet_id: `'${ID.otherWallet}'` }],
     ['sandbox_checkout_pkey', 'sandbox_checkout', 'true', { purchase_id: 'gen_random_uuid()' }],
@@ -517,12 +549,20 @@ describe('the generated column of the burn order', () => {
 });
 
 describe('append-only tables', () => {
-  const tables = ['ledger_entry', 'ledger_transaction', 'audit_record', 'idempotency_record', 'promo_redemption'];
+  const tables = [
+    'ledger_entry',
+    'ledger_transaction',
+    'audit_record',
+    'idempotency_record',
+    'promo_redemption',
+    'alert_event',
+  ];
   const columns: Record<string, string> = {
     ledger_entry: 'meter',
     ledger_transaction: 'description',
     audit_record: 'request_id',
     promo_redemption: 'code',
+    alert_event: 'version',
   };
 
   it.each(tables)('%s refuses UPDATE, DELETE and TRUNCATE, even of nothing', async (table) => {

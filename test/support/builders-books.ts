@@ -4,6 +4,7 @@
  * batches without a database.
  */
 import type { Actor } from '../../src/domain/actor.ts';
+import type { Alert, AlertCriterion } from '../../src/domain/alerts/alert.ts';
 import type { AllocationSnapshot } from '../../src/domain/allocations/allocation.ts';
 import { atLeastZero, type Micros, minus, plus, sum, ZERO } from '../../src/domain/credits/micros.ts';
 import type { HoldFacts, HoldSnapshot, HoldState } from '../../src/domain/holds/hold.ts';
@@ -22,7 +23,13 @@ import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
 import type { NewPurchase } from '../../src/domain/posting/new-purchase.ts';
 import type { Outcome } from '../../src/domain/posting/outcomes.ts';
-import type { PostedAudit, PostedChange, PostedEntry, PostedTransaction } from '../../src/domain/posting/records.ts';
+import type {
+  PostedAlertEvent,
+  PostedAudit,
+  PostedChange,
+  PostedEntry,
+  PostedTransaction,
+} from '../../src/domain/posting/records.ts';
 import type { Redemption, RedemptionCount } from '../../src/domain/posting/redemption-drafts.ts';
 import { spenderOf } from '../../src/domain/posting/spender.ts';
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
@@ -66,6 +73,8 @@ export interface PolicyOptions {
   readonly renewals?: RenewalPolicies;
   readonly promoCodes?: readonly PromoCode[];
   readonly topUpSales?: TopUpSales;
+  /** The defaults of the plan. */
+  readonly planAlerts?: readonly AlertCriterion[];
   readonly expiredLotRefund?: ExpiredLotRefund;
   readonly spentCredits?: 'REFUSE' | 'DEBT';
   readonly maxHoldSeconds?: number;
@@ -89,6 +98,7 @@ export function policies(options: PolicyOptions = {}): Policies {
     plansOnSale: new Map(Object.entries(options.plansOnSale ?? {})),
     plansEverSold: new Map(Object.entries(options.plansOnSale ?? {})),
     promoCodes: new Map((options.promoCodes ?? []).map((promotion) => [promotion.code, promotion])),
+    planAlerts: new Map(options.planAlerts ? [[PLAN, options.planAlerts]] : []),
     topUpSales: options.topUpSales ?? { packages: new Map(), plans: new Map(), bucket: null },
     countsUnits: rates.some(isCounted),
     countsSpending: cap !== null,
@@ -317,6 +327,9 @@ export class Books {
   subscription: Subscription | null;
   frozen: boolean;
   autoTopUp: AutoTopUp | null = null;
+  /** All that there ever were. */
+  readonly alerts = new Map<string, Alert>();
+  readonly alertEvents: PostedAlertEvent[] = [];
   /** Purchases that decisions have begun. */
   readonly begun: NewPurchase[] = [];
   nextChargeAt: Instant | null = null;
@@ -463,6 +476,8 @@ export class Books {
       subscription: this.subscription,
       autoTopUp: this.autoTopUp,
       topUpSpentMinor: this.#topUpSpent(),
+      alerts: [...this.alerts.values()].filter(({ removedAt, dismissed }) => removedAt === null || dismissed),
+      alertNumber: this.alertEvents.at(-1)?.number ?? 0n,
       buckets: this.buckets.map((bucket) => {
         const lots = this.#spendableIn(bucket.id);
         const loaded = lots.slice(0, limits.lotsPerBucket);
@@ -693,6 +708,8 @@ export class Books {
     this.transactions.push(...book.transactions);
     this.entries.push(...book.entries);
     this.changes.push(...book.changes);
+    for (const alert of [...book.alerts.changed, ...book.alerts.created]) this.alerts.set(alert.id, alert);
+    this.alertEvents.push(...book.alerts.events);
     for (const lot of book.newLots) {
       if (this.lots.has(lot.facts.id)) throw new Error(`lot ${lot.facts.id} exists`);
       this.#writeLot(lot);

@@ -52,6 +52,13 @@ export function aCatalog(): fc.Arbitrary<Catalog> {
         ),
         topUp: fc.option(fc.record({ increment: credits, unitPrice: money })),
         features: fc.array(name, { maxLength: 2 }),
+        alerts: fc.uniqueArray(
+          fc.oneof(
+            fc.record({ threshold: credits, percent: fc.constant(null) }),
+            fc.record({ threshold: fc.constant(null), percent: fc.integer({ min: 1, max: 100 }) }),
+          ),
+          { maxLength: 3, selector: ({ threshold, percent }) => `${threshold} ${percent}` },
+        ),
       }),
     ),
     packages: keyed(

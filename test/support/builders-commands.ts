@@ -23,9 +23,11 @@ import type {
   RefundCommand,
   RefundPurchaseCommand,
   ReleaseCommand,
+  RemoveAlertCommand,
   ResolvePurchaseCommand,
   ResumeSubscriptionCommand,
   RevokeGrantCommand,
+  SetAlertCommand,
   SetAllocationCommand,
   SettleCommand,
   SubscribeCommand,
@@ -332,4 +334,17 @@ export function aCollection(): CollectCommand {
 
 export function aSettlement(): SettleCommand {
   return { kind: 'settle', ...target, actor: { kind: 'SYSTEM', id: 'purser' } };
+}
+
+/** As somebody sets it who may: `{ threshold: '100' }` or `{ percent: 20 }`. */
+export function anAlert(wanted: { readonly threshold: string } | { readonly percent: number }): SetAlertCommand {
+  const criterion =
+    'percent' in wanted
+      ? { threshold: null, percent: wanted.percent }
+      : { threshold: credits(wanted.threshold), percent: null };
+  return { kind: 'set-alert', ...target, actor: A_KEY, requestId: null, criterion };
+}
+
+export function anAlertRemoval(alertId: string): RemoveAlertCommand {
+  return { kind: 'remove-alert', ...target, actor: A_KEY, requestId: null, alertId };
 }

@@ -2,6 +2,7 @@
  * The catalog: everything that an operator decides about a credits product, as data. Buckets, plans, packages, rates and
  * policies come from one YAML file and nothing of them is in code.
  */
+import type { AlertCriterion } from '../alerts/alert.ts';
 import { type Decimal, decimalFromMicros, quotient } from '../credits/decimal.ts';
 import { type Micros, plus } from '../credits/micros.ts';
 import { frequencyCapsOf } from '../limits/frequency-cap.ts';
@@ -55,6 +56,8 @@ export interface Plan {
   /** How credits can be bought on top; null for not at all. */
   readonly topUp: TopUpTerms | null;
   readonly features: readonly string[];
+  /** What subscribers are told of unless they remove it. No two alike. */
+  readonly alerts: readonly AlertCriterion[];
 }
 
 export interface Package {
@@ -172,6 +175,7 @@ export function postingPolicies(
     plansOnSale: new Map(onSale.map((plan) => [plan.key, offerOf(plan)])),
     plansEverSold: new Map(plans.map((plan) => [plan.key, offerOf(plan)])),
     promoCodes: new Map(promoCodes.map((promotion) => [promotion.code, promotion])),
+    planAlerts: new Map(plans.flatMap(({ key, alerts }) => (alerts.length === 0 ? [] : [[key, alerts]]))),
     topUpSales: {
       packages: new Map(packages.map((offer) => [offer.key, offer])),
       plans: new Map(plans.map(({ key, name, topUp }) => [key, { name, topUp }])),

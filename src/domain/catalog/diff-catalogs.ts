@@ -49,7 +49,7 @@ function flatten(value: unknown, path: readonly string[]): Value[] {
 }
 
 /** Fields that are called otherwise in YAML. */
-const WRITTEN_AS: Readonly<Record<string, string>> = { bucketKey: 'bucket' };
+const WRITTEN_AS: Readonly<Record<string, string>> = { bucketKey: 'bucket', threshold: 'credits' };
 
 function flattenList(list: readonly unknown[], path: readonly string[]): Value[] {
   if (list.length === 0) return [];
@@ -68,7 +68,7 @@ interface Identified {
   readonly rest: Readonly<Record<string, unknown>>;
 }
 
-/** Items are known by their key, frequency caps by key and window, rates by what they match, promo codes by their code, allowances by their bucket. */
+/** Items are known by their key, frequency caps by key and window, rates by what they match, promo codes by their code, allowances by their bucket, alerts by their threshold. */
 function identify(item: Readonly<Record<string, unknown>>): Identified {
   if (typeof item.key === 'string') {
     const { key, window, ...rest } = item;
@@ -86,6 +86,10 @@ function identify(item: Readonly<Record<string, unknown>>): Identified {
   if (typeof item.bucketKey === 'string') {
     const { bucketKey, ...rest } = item;
     return { name: bucketKey, rest };
+  }
+  if ('threshold' in item && 'percent' in item) {
+    const { threshold, percent } = item;
+    return { name: typeof threshold === 'bigint' ? textOf(threshold, '') : `${percent}%`, rest: item };
   }
   return { name: null, rest: item };
 }

@@ -4,6 +4,7 @@
  */
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
+import { type AlertCriterion, isSameCriterion, MAX_PERCENT } from '../alerts/alert.ts';
 import {
   compareDecimals,
   type Decimal,
@@ -61,6 +62,9 @@ const MAX_DAYS = 36_500;
 const MAX_MATCH_BYTES = 1_000;
 
 const MAX_TIERS = 50;
+
+/** Every subscriber has them, and every command asks them. */
+const MAX_PLAN_ALERTS = 5;
 
 /** A year: no work takes longer. */
 const MAX_SECONDS = 31_536_000;
@@ -160,6 +164,21 @@ const plan = z.strictObject({
     .nullable()
     .default(null),
   features: z.array(label).max(100).default([]),
+  alerts: z
+    .array(
+      z
+        .strictObject({
+          credits: credits.refine((amount) => amount > ZERO, 'must be more than 0').optional(),
+          percent: wholeNumber
+            .refine((value) => value >= 1 && value <= MAX_PERCENT, `must be 1 to ${MAX_PERCENT}`)
+            .optional(),
+        })
+        .refine((alert) => (alert.credits === undefined) !== (alert.percent === undefined), {
+          message: 'must have credits or percent, one of the two',
+        }),
+    )
+    .max(MAX_PLAN_ALERTS)
+    .default([]),
 });
 
 const positiveCredits = credits.refine((amount) => amount > ZERO, 'must be more than 0');
@@ -390,6 +409,7 @@ function checkReferences(raw: RawCatalog): Problem[] {
     ...raw.plans.flatMap((item, index) => checkAllowances(item, index, bucketsByKey)),
     ...raw.plans.flatMap((item, index) => checkLimits(item, index, operations)),
     ...raw.plans.flatMap((item, index) => checkTopUp(item, index, raw)),
+    ...raw.plans.flatMap((item, index) => checkAlerts(item, index)),
     ...raw.packages.flatMap((item, index) =>
       checkTarget(['packages', index], item.bucket, { kind: 'PURCHASED', goods: 'packages' }, raw),
     ),
@@ -450,6 +470,14 @@ const firstBucket = (raw: RawCatalog, kind: BucketKind) => raw.buckets.find((ite
 function checkTopUp({ topUp }: RawCatalog['plans'][number], index: number, raw: RawCatalog): Problem[] {
   if (topUp === null || firstBucket(raw, 'PURCHASED')) return [];
   return [{ path: ['plans', index, 'topUp'], message: 'top-ups need a bucket of kind PURCHASED' }];
+}
+
+function checkAlerts({ alerts }: RawCatalog['plans'][number], plan: number): Problem[] {
+  const criteria = alerts.map(criterionOf);
+  return criteria.flatMap((criterion, index): Problem[] => {
+    const first = criteria.findIndex((other) => isSameCriterion(other, criterion));
+    return first === index ? [] : [{ path: ['plans', plan, 'alerts', index], message: 'repeats an alert above' }];
+  });
 }
 
 /** What is sold or given goes to a bucket of one kind; to the first of that kind where it names none. */
@@ -545,6 +573,7 @@ function build(raw: RawCatalog): Catalog {
     plans: raw.plans.map((item) => ({
       ...item,
       allowances: item.allowances.map(({ bucket: bucketKey, ...allowance }) => ({ bucketKey, ...allowance })),
+      alerts: item.alerts.map(criterionOf),
     })),
     packages: raw.packages.map(({ bucket: bucketKey = forPurchases, ...item }): Package => ({ ...item, bucketKey })),
     promoCodes: raw.promoCodes.map(({ bucket: bucketKey = forPromotions, ...item }) => ({ ...item, bucketKey })),
@@ -552,6 +581,11 @@ function build(raw: RawCatalog): Catalog {
     policies: raw.policies,
     ratesEffectiveAt: raw.ratesEffectiveAt,
   };
+}
+
+function criterionOf({ credits: threshold, percent }: RawCatalog['plans'][number]['alerts'][number]): AlertCriterion {
+  if (threshold !== undefined) return { threshold, percent: null };
+  return { threshold: null, percent: percent ?? 0 };
 }
 
 function buildRate({ credits: price, tiers = [], minimumCredits, roundTo, rounding, ...item }: RawRate): Rate {

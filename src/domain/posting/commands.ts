@@ -4,6 +4,7 @@
  */
 
 import type { Actor } from '../actor.ts';
+import type { AlertCriterion } from '../alerts/alert.ts';
 import type { AllocationTarget } from '../allocations/allocation.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
@@ -195,6 +196,17 @@ export interface ConfigureAutoTopUpCommand extends OnWallet, Audited {
   readonly monthlyCeilingMinor: bigint | null;
 }
 
+/** Sets an alert; the same again answers the one that is there. */
+export interface SetAlertCommand extends OnWallet, Audited {
+  readonly kind: 'set-alert';
+  readonly criterion: AlertCriterion;
+}
+
+export interface RemoveAlertCommand extends OnWallet, Audited {
+  readonly kind: 'remove-alert';
+  readonly alertId: string;
+}
+
 /** Says how much is earmarked for a project or member. */
 export interface SetAllocationCommand extends OnWallet, Audited, AllocationTarget {
   readonly kind: 'set-allocation';
@@ -228,6 +240,7 @@ export type KeyedCommand =
   | AdjustCommand
   | RevokeGrantCommand
   | RefundPurchaseCommand;
+export type AlertCommand = SetAlertCommand | RemoveAlertCommand;
 export type SubscriptionCommand = CancelSubscriptionCommand | ResumeSubscriptionCommand;
 export type Command =
   | KeyedCommand
@@ -237,6 +250,7 @@ export type Command =
   | SubscriptionCommand
   | CollectCommand
   | ConfigureAutoTopUpCommand
+  | AlertCommand
   | SetAllocationCommand
   | SettleCommand;
 

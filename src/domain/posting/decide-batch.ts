@@ -6,9 +6,11 @@ import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import type { Instant } from '../time/instant.ts';
 import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
 import { landTopUp, type TopUpPolicies, watchThreshold } from './collect-top-up.ts';
 import {
+  type AlertCommand,
   type Command,
   type ConfigureAutoTopUpCommand,
   type EventsCommand,
@@ -19,6 +21,7 @@ import {
   type SetAllocationCommand,
   type SubscriptionCommand,
 } from './commands.ts';
+import { decideRemoveAlert, decideSetAlert, describeAlert } from './decide-alert.ts';
 import { decideSubscriptionChange } from './decide-cancel.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { decideCollect, nextChargeAt } from './decide-collect.ts';
@@ -57,6 +60,7 @@ import { type Redemption, type RedemptionCount, RedemptionDrafts } from './redem
 import { type Spender, spenderOf } from './spender.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
+import { type AlertPolicies, watchAlerts } from './watch-alerts.ts';
 
 /** What the catalog says about posting. */
 export interface Policies
@@ -66,6 +70,7 @@ export interface Policies
     SubscriptionPolicies,
     PromotionPolicies,
     TopUpPolicies,
+    AlertPolicies,
     PurchasePolicies {}
 
 export interface BatchInput {
@@ -169,7 +174,8 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
   const purchases = input.purchases.map(draftPurchase);
   const busy = new Set<string>();
   for (const book of books.values()) {
-    if (!book.snapshot.frozen && !postDueTransitions(book, input.policies)) busy.add(book.snapshot.id);
+    const watch = (at: Instant) => watchAlerts(book, input.policies, at);
+    if (!book.snapshot.frozen && !postDueTransitions(book, input.policies, watch)) busy.add(book.snapshot.id);
   }
   const state: BatchState = {
     books,
@@ -190,6 +196,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     const firstChange = book.changes.length;
     const outcome = decideCommand(state, book, command, index);
     watchThreshold(book, { command, outcome, firstChange });
+    if (!busy.has(command.walletId)) watchAlerts(book, input.policies, book.now);
     return outcome;
   });
   for (const book of books.values()) book.nextChargeAt = nextChargeAt(book, input.policies);
@@ -226,6 +233,9 @@ function decideCommand(state: BatchState, book: WalletBook, command: Command, in
       return decideCollect(book, command, state.policies, state.newId);
     case 'configure-auto-top-up':
       return configureAutoTopUp(state, book, command);
+    case 'set-alert':
+    case 'remove-alert':
+      return changeAlert(state, book, command);
     case 'set-allocation':
       return setAllocation(state, book, command);
     case 'cancel-subscription':
@@ -255,6 +265,20 @@ function configureAutoTopUp(state: BatchState, book: WalletBook, command: Config
   const { requestId } = command;
   const after = describeSettings(book.autoTopUp);
   state.audits.push(auditRecord(state, book, command, { action: 'configureAutoTopUp', after, requestId }));
+  book.active = true;
+  return outcome;
+}
+
+function changeAlert(state: BatchState, book: WalletBook, command: AlertCommand): Outcome {
+  const isSetting = command.kind === 'set-alert';
+  const outcome = isSetting
+    ? decideSetAlert(book, command, state.newId)
+    : decideRemoveAlert(book, command, state.policies);
+  if (outcome.status !== 'alert-decided' || !outcome.changed) return outcome;
+  const { requestId } = command;
+  const after = describeAlert(book.alerts.all, outcome.alertId);
+  const action = isSetting ? 'setAlert' : 'removeAlert';
+  state.audits.push(auditRecord(state, book, command, { action, after, requestId }));
   book.active = true;
   return outcome;
 }

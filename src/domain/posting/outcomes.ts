@@ -107,6 +107,14 @@ export interface AutoTopUpConfigured {
   readonly status: 'auto-top-up-configured';
 }
 
+/** An alert was set or removed. */
+export interface AlertDecided {
+  readonly status: 'alert-decided';
+  readonly alertId: string;
+  /** False where it was there already. */
+  readonly changed: boolean;
+}
+
 /** What is earmarked was set. */
 export interface AllocationSet {
   readonly status: 'allocation-set';
@@ -135,6 +143,7 @@ export type Outcome =
   | PurchaseResolved
   | Collecting
   | AutoTopUpConfigured
+  | AlertDecided
   | AllocationSet
   | Settled
   | Busy;

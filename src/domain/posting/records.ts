@@ -1,5 +1,6 @@
 /** The rows that a decision adds to the books. */
 import type { Actor } from '../actor.ts';
+import type { AlertTransition } from '../alerts/alert.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import type { CheckedLimit } from '../limits/spend-limit.ts';
@@ -123,6 +124,20 @@ export interface PostedChange {
   readonly occurredAt: Instant;
 }
 
+/** An alert that triggered or resolved, numbered by the wallet without gaps. */
+export interface PostedAlertEvent {
+  readonly walletId: string;
+  readonly number: bigint;
+  readonly alertId: string;
+  readonly transition: AlertTransition;
+  /** As of then, also where the alert is a percentage. */
+  readonly threshold: Micros;
+  readonly totalAvailable: Micros;
+  /** The wallet's version then. */
+  readonly version: bigint;
+  readonly occurredAt: Instant;
+}
+
 export const NO_ATTRIBUTION: Attribution = { userId: null, projectId: null, taskId: null, executionId: null };
 
 /** What somebody changed by hand, for the audit trail. */
@@ -138,6 +153,8 @@ export interface PostedAudit {
     | 'refundPurchase'
     | 'cancelSubscription'
     | 'configureAutoTopUp'
+    | 'setAlert'
+    | 'removeAlert'
     | 'setAllocation'
     | 'resumeSubscription';
   readonly actor: Actor;

@@ -15,21 +15,33 @@ import { dueAt, isCarriedBy, refresh } from './refresh-allowance.ts';
 import { postSubscriptionEvent } from './subscription-transitions.ts';
 import type { WalletBook } from './wallet-book.ts';
 
-/** Posts everything due at the book's instant. False where more is due than was loaded; the rest needs another batch. */
-export function postDueTransitions(book: WalletBook, policies: SubscriptionPolicies): boolean {
+/**
+ * Posts everything due at the book's instant. False where more is due than was loaded; the rest needs another batch.
+ * `completed` is told of each instant of which everything is posted: what expires and what refreshes at it is one change.
+ */
+export function postDueTransitions(
+  book: WalletBook,
+  policies: SubscriptionPolicies,
+  completed: (at: Instant) => void = () => undefined,
+): boolean {
   const { nextTransitionAt, moreDue, lapsesLoadedTo } = book.snapshot;
   if (nextTransitionAt === null || nextTransitionAt > book.now) return true;
   const lots = book.snapshot.dueLots.map((facts) => book.lot(facts));
   const horizon = horizonOf(book.snapshot);
+  let postedAt: Instant | null = null;
   for (;;) {
     const next = earliestDue(book, lots, policies);
     if (next === null) break;
     if (horizon !== null && isBefore(horizon, next)) return false;
+    if (postedAt !== null && next.at > postedAt) completed(postedAt);
     next.post();
+    postedAt = next.at;
   }
   // Recomputed even if nothing was posted: the stored instant may be of a lot that has been spent since.
   book.transitionsChanged = true;
-  return !moreDue && lapsesLoadedTo === null;
+  const isComplete = !moreDue && lapsesLoadedTo === null;
+  if (isComplete && postedAt !== null) completed(postedAt);
+  return isComplete;
 }
 
 /**

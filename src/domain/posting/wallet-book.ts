@@ -14,6 +14,7 @@ import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calend
 import type { Instant } from '../time/instant.ts';
 import type { Zone } from '../time/zone.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
+import { AlertDrafts } from './alert-drafts.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
@@ -124,6 +125,7 @@ export class WalletBook {
   readonly counters: CounterDrafts;
   readonly operations: OperationDrafts;
   readonly spendLimits: SpendLimits;
+  readonly alerts: AlertDrafts;
   allowances: readonly AllowanceSnapshot[];
   windows: Windows;
   subscription: Subscription | null;
@@ -155,6 +157,7 @@ export class WalletBook {
     this.counters = new CounterDrafts(snapshot);
     this.operations = new OperationDrafts(snapshot.operationCounts);
     this.spendLimits = new SpendLimits(snapshot.spendLimits);
+    this.alerts = new AlertDrafts(snapshot, newId);
     this.subscription = snapshot.subscription;
     this.autoTopUp = snapshot.autoTopUp;
     this.windows = new Windows(snapshot, anchorDayOf(snapshot.subscription));

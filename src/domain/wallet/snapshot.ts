@@ -3,6 +3,7 @@
  * prefix of its spendable lots in burn order, and what is due. For a batch it is read under the wallet's
  * lock and is true until that lock is given up; for an estimate it is true of one moment.
  */
+import type { Alert } from '../alerts/alert.ts';
 import type { AllocationSnapshot } from '../allocations/allocation.ts';
 import type { Decimal } from '../credits/decimal.ts';
 import type { Micros } from '../credits/micros.ts';
@@ -106,6 +107,10 @@ export interface WalletSnapshot {
   readonly autoTopUp: AutoTopUp | null;
   /** What it has spent this month, in minor units of its ceiling's currency; loaded where charges are collected, else 0. */
   readonly topUpSpentMinor: bigint;
+  /** In force, and those that stay away as long as the plan lasts. */
+  readonly alerts: readonly Alert[];
+  /** Number of the newest event of its alerts. */
+  readonly alertNumber: bigint;
   readonly buckets: readonly BucketSnapshot[];
   readonly allowances: readonly AllowanceSnapshot[];
   /** Those of the batch's spenders, and those that its commands set. */

@@ -70,6 +70,8 @@ export const ruleTree = {
     configureAutoTopUp: writesBilling,
     setSpendLimit: writesBilling,
     removeSpendLimit: writesBilling,
+    setAlert: writesBilling,
+    removeAlert: writesBilling,
     setAllocation: writesBilling,
     selectPlan: writesBilling,
     cancelSubscription: writesBilling,
@@ -96,5 +98,6 @@ export const ruleTree = {
     '*': deny,
     balanceChanged: readsBilling,
     ledgerEntryPosted: readsBilling,
+    lowBalance: readsBilling,
   },
 } as const;

@@ -7,6 +7,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
 import type {
+  Alert,
   Allocation,
   ApiKey,
   AuditRecord,
@@ -159,6 +160,12 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
   SpendLimit: bookRows<SpendLimit>(
     'SpendLimit',
     (prisma, ids, query) => prisma.spendLimit.findMany({ ...query, where: { id: { in: ids }, removedAt: null } }),
+    mayReadWallet,
+    byId,
+  ),
+  Alert: bookRows<Alert>(
+    'Alert',
+    (prisma, ids, query) => prisma.alert.findMany({ ...query, where: { id: { in: ids }, removedAt: null } }),
     mayReadWallet,
     byId,
   ),

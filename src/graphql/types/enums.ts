@@ -248,6 +248,23 @@ export const SpendLimitScopeEnum = builder.enumType('SpendLimitScope', {
     API_KEY: { description: 'What one key charges; a capture counts for the key that made the hold.' },
   } as const,
 });
+export const AlertStateEnum = builder.enumType('AlertState', {
+  description: 'Where an alert stands.',
+  values: {
+    ARMED: { description: 'It triggers when less than its threshold can be spent.' },
+    TRIGGERED: {
+      description: 'It has triggered and tells nothing more until at least 105 % of its threshold can be spent.',
+    },
+  } as const,
+});
+
+export const AlertTransitionEnum = builder.enumType('AlertTransition', {
+  description: 'What an alert does.',
+  values: {
+    TRIGGERED: { description: 'Less than its threshold can be spent.' },
+    RESOLVED: { description: 'At least 105 % of its threshold can be spent again.' },
+  } as const,
+});
 
 export const ErrorCodeEnum = builder.enumType('ErrorCode', {
   description: 'Codes of refusals, one per error type.',

@@ -10,6 +10,7 @@ import { type BuilderTypes, builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
+import { loadAlerts } from '../loading/alerts.ts';
 import { loadAllocations } from '../loading/allocations.ts';
 import { loadAutoTopUp } from '../loading/auto-top-ups.ts';
 import { nestedConnection } from '../loading/connections.ts';
@@ -20,6 +21,7 @@ import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { type Connection, type Page, readPage } from '../pages.ts';
 import { readSpendOf, readUsageQuery } from '../usage-arguments.ts';
+import { AlertRef } from './alert.ts';
 import { AllocationRef } from './allocation.ts';
 import { ApiKeyConnection } from './api-key.ts';
 import { AuditConnection } from './audit-record.ts';
@@ -280,6 +282,16 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         resolve: async ({ id }, _args, context, info) => {
           const limits = await loadSpendLimits(context, info, id);
           return limits && [...limits];
+        },
+      }),
+      alerts: t.field({
+        type: [AlertRef],
+        nullable: true,
+        description:
+          'Its alerts, oldest first: those that it has set and the defaults of its plan. Null to those without billing:read.',
+        resolve: async ({ id }, _args, context, info) => {
+          const alerts = await loadAlerts(context, info, id);
+          return alerts && [...alerts];
         },
       }),
       allocations: t.field({

@@ -5,6 +5,7 @@ import { builder } from '../builder.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
 import { nestedConnection } from '../loading/connections.ts';
+import { loadRunway } from '../loading/runways.ts';
 import { readPage } from '../pages.ts';
 import { mayReadBilling } from '../permissions/readable.ts';
 import { BucketRef } from './bucket.ts';
@@ -16,6 +17,7 @@ import { liveCursor } from './live-cursor.ts';
 import { LotConnection } from './lot.ts';
 import { LOT_LIST_ARGS, lotList } from './lot-list.ts';
 import { NodeRef } from './node.ts';
+import { RunwayRef } from './runway.ts';
 
 const holdPages = datedPages({ kind: 'hold', field: 'createdAt', order: 'desc' });
 
@@ -102,6 +104,11 @@ export const WalletRef = builder.prismaObject('Wallet', {
     liveCursor: t.string({
       description: 'Subscribe to balanceChanged `after` it: nothing between this answer and the first event is lost.',
       resolve: ({ id, version }) => liveCursor(id, version),
+    }),
+    runway: t.field({
+      type: RunwayRef,
+      description: 'How fast its credits are spent and how long they will last.',
+      resolve: ({ id }, _args, context, info) => loadRunway(context, info, id),
     }),
     buckets: t.relation('buckets', {
       type: BucketRef,

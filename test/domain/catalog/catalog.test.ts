@@ -150,7 +150,7 @@ describe('the policies that posting needs', () => {
       ratesEffectiveAt: null,
     };
     const cards = [rateCard(1, instant(0), [])];
-    const [plan] = aCatalogWith('dailyCreditCap: 1000, overdraft: 7.5').plans;
+    const [plan] = aCatalogWith('dailyCreditCap: 1000, overdraft: 7.5, alerts: [{ percent: 20 }]').plans;
     expect(postingPolicies({ version: 3, catalog }, plan ? [plan] : [], cards)).toEqual({
       catalogVersion: 3,
       rateCards: cards,
@@ -193,6 +193,7 @@ describe('the policies that posting needs', () => {
         ],
       ]),
       promoCodes: new Map([['WELCOME', WELCOME]]),
+      planAlerts: new Map([['free', [{ threshold: null, percent: 20 }]]]),
       topUpSales: {
         packages: new Map(catalog.packages.map((offer) => [offer.key, offer])),
         plans: new Map([['free', { name: 'Plan', topUp: null }]]),

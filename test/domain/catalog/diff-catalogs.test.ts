@@ -38,6 +38,14 @@ describe('a change', () => {
       null,
       '9',
     ],
+    [
+      'of an alert',
+      'features: [100 free credits a day, Community support]',
+      'features: [100 free credits a day, Community support]\n    alerts: [{ percent: 20 }]',
+      'plans.free.alerts.20%.percent',
+      null,
+      '20',
+    ],
     ['of a package', 'bonusCredits: 500', 'bonusCredits: 750', 'packages.growth.bonusCredits', '500', '750'],
     [
       'of a rate',
@@ -153,7 +161,13 @@ describe('the difference of two catalogs', () => {
     const order = <T>(items: readonly T[]) => fc.shuffledSubarray([...items], { minLength: items.length });
     return fc.record({
       buckets: order(catalog.buckets),
-      plans: order(catalog.plans.map((plan) => ({ ...plan, allowances: plan.allowances.toReversed() }))),
+      plans: order(
+        catalog.plans.map((plan) => ({
+          ...plan,
+          allowances: plan.allowances.toReversed(),
+          alerts: plan.alerts.toReversed(),
+        })),
+      ),
       packages: order(catalog.packages),
       promoCodes: order(catalog.promoCodes),
       rates: order(catalog.rates),

@@ -66,7 +66,9 @@ describe('a valid catalog', () => {
         { key: 'pending_invitations', max: 40, window: null },
       ],
       features: ['100 free credits a day', 'Community support'],
+      alerts: [],
     });
+    expect(demo.plans[1]?.alerts).toEqual([{ threshold: null, percent: 20 }]);
     expect(demo.packages[1]).toEqual({
       key: 'growth',
       name: 'Growth',
@@ -173,7 +175,51 @@ describe('numbers', () => {
 
 describe('a problem', () => {
   /** Each with `# here` at the end of the line that must be named, the path, and a word of the message. */
+  const ONE_PLAN = `${BUCKETS}plans:\n  - key: p\n    name: P\n    price: { amountMinor: 0, currency: EUR }\n`;
   const BAD: readonly (readonly [string, string, string, RegExp])[] = [
+    [
+      'an alert without a threshold',
+      `${ONE_PLAN}    alerts:\n      - {} # here\n`,
+      'plans.0.alerts.0',
+      /credits or percent/,
+    ],
+    [
+      'an alert with two thresholds',
+      `${ONE_PLAN}    alerts:\n      - { credits: 5, percent: 5 } # here\n`,
+      'plans.0.alerts.0',
+      /one of the two/,
+    ],
+    [
+      'an alert at 0 credits',
+      `${ONE_PLAN}    alerts:\n      - credits: 0 # here\n`,
+      'plans.0.alerts.0.credits',
+      /more than 0/,
+    ],
+    ['an alert at 0 %', `${ONE_PLAN}    alerts:\n      - percent: 0 # here\n`, 'plans.0.alerts.0.percent', /1 to 100/],
+    [
+      'an alert at 101 %',
+      `${ONE_PLAN}    alerts:\n      - percent: 101 # here\n`,
+      'plans.0.alerts.0.percent',
+      /1 to 100/,
+    ],
+    [
+      'an alert at half a percent',
+      `${ONE_PLAN}    alerts:\n      - percent: 0.5 # here\n`,
+      'plans.0.alerts.0.percent',
+      /whole number/,
+    ],
+    [
+      'an alert twice, written differently',
+      `${ONE_PLAN}    alerts:\n      - { credits: 50 }\n      - { percent: 50 }\n      - { credits: 50.00 } # here\n`,
+      'plans.0.alerts.2',
+      /repeats/,
+    ],
+    [
+      'more alerts than five',
+      `${ONE_PLAN}    alerts: [{ percent: 1 }, { percent: 2 }, { percent: 3 }, { percent: 4 }, { percent: 5 }, { percent: 6 }] # here\n`,
+      'plans.0.alerts',
+      /./,
+    ],
     ['an unknown key of the document', `${BUCKETS}bogus: 1 # here\n`, 'bogus', /./],
     ['an unknown key of a map', `${BUCKETS}policies:\n  latenessDays: 5\n  bogus: 1 # here\n`, 'policies.bogus', /./],
     [

@@ -29,6 +29,7 @@ function aPlan(
     overdraft: ZERO,
     limits: Object.entries(limits).map(([limited, max]) => ({ key: limited, max, window: null })),
     features: [],
+    alerts: [],
   };
 }
 

@@ -200,6 +200,7 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
     case 'collecting':
     case 'plan-purchase-begun':
     case 'auto-top-up-configured':
+    case 'alert-decided':
     case 'allocation-set':
       throw new Error('the model charges nobody');
     case 'events':
@@ -220,6 +221,7 @@ type Told = Exclude<
       | 'collecting'
       | 'plan-purchase-begun'
       | 'auto-top-up-configured'
+      | 'alert-decided'
       | 'allocation-set'
       | 'events';
   }

@@ -1,0 +1,101 @@
+import type { Tenant } from '../../domain/identity/caller.ts';
+import { settleAlerts } from '../../operations/settle-alerts.ts';
+import { type AlertEventRow, alertEventsAfter, newestAlertEvent } from '../../persistence/alerts.ts';
+import { builder } from '../builder.ts';
+import type { GraphQLContext } from '../context.ts';
+import { badUserInput } from '../errors.ts';
+import { follow } from '../live/follow.ts';
+import { liveTenant } from '../live/tenant.ts';
+import { loadWritten } from '../loading/rows.ts';
+import { loadRunway } from '../loading/runways.ts';
+import { encodeCursor, walletNumber } from '../pages.ts';
+import { AlertRef } from '../types/alert.ts';
+import { AlertTransitionEnum } from '../types/enums.ts';
+import { RunwayRef } from '../types/runway.ts';
+
+/** Cursors of alert events: the wallet and the event's number. */
+const CURSOR = 'alert';
+
+interface LowBalanceEvent extends AlertEventRow {
+  readonly walletId: string;
+}
+
+const LowBalanceEventRef = builder.objectRef<LowBalanceEvent>('LowBalanceEvent').implement({
+  description:
+    'An alert that triggered or resolved: one event for a crossing of its threshold. All fields but `alert` and `runway` are as of then.',
+  fields: (t) => ({
+    cursor: t.string({
+      description: 'Subscribe `after` it to go on behind this event.',
+      resolve: ({ walletId, number }) => encodeCursor(CURSOR, [walletId, number.toString()]),
+    }),
+    alert: t.field({
+      type: AlertRef,
+      description: 'The alert as it is now; it may have been removed since.',
+      resolve: ({ alertId: id }, _args, context, info) =>
+        loadWritten(context, info, (query) => context.services.prisma.alert.findUnique({ ...query, where: { id } })),
+    }),
+    transition: t.field({
+      type: AlertTransitionEnum,
+      description: 'What it did.',
+      resolve: (event) => event.transition,
+    }),
+    threshold: t.expose('threshold', {
+      type: 'Credits',
+      description: 'Its threshold in credits, also where it is a percentage.',
+    }),
+    totalAvailable: t.expose('totalAvailable', { type: 'Credits', description: 'What could be spent.' }),
+    runway: t.field({
+      type: RunwayRef,
+      description: 'How long what is left will last, as of reading.',
+      resolve: ({ walletId }, _args, context, info) => loadRunway(context, info, walletId),
+    }),
+    occurredAt: t.expose('occurredAt', {
+      type: 'DateTime',
+      description: 'When it happened: for credits that expired, when they did.',
+    }),
+  }),
+});
+
+async function alertEvents(
+  context: GraphQLContext,
+  tenant: Tenant,
+  after: bigint | null,
+): Promise<AsyncIterable<LowBalanceEvent>> {
+  const { walletId } = tenant;
+  const { services } = context;
+  const newest = await newestAlertEvent(services.sql, walletId);
+  if (after !== null && after > newest) throw badUserInput('after is not a cursor of this wallet.');
+  // What this brings up to date comes first: it happens while the stream is open.
+  await settleAlerts(services, [tenant.organizationId]);
+  return follow<LowBalanceEvent>(context, {
+    tenant,
+    opening: [],
+    after: after ?? newest,
+    numberOf: (event) => event.number,
+    load: async (number, limit) => {
+      const rows = await alertEventsAfter(services.sql, walletId, number, limit);
+      return rows.map((row) => ({ ...row, walletId }));
+    },
+  });
+}
+
+builder.subscriptionField('lowBalance', (t) =>
+  t.field({
+    type: LowBalanceEventRef,
+    description:
+      'Every time that an alert of an organization triggers or resolves, each once and in order. Needs billing:read.',
+    args: {
+      organizationId: t.arg.id({ required: true, description: 'Whose wallet.' }),
+      after: t.arg.string({
+        description:
+          'A cursor of this stream: events since then come first. Without it the stream begins with what comes next.',
+      }),
+    },
+    subscribe: async (_root, { organizationId, after }, context) => {
+      const tenant = await liveTenant(context, organizationId);
+      const number = after === null || after === undefined ? null : walletNumber(CURSOR, tenant.walletId, after);
+      return alertEvents(context, tenant, number);
+    },
+    resolve: (event) => event,
+  }),
+);

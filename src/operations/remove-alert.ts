@@ -1,0 +1,31 @@
+/**
+ * Removes an alert. A default of the plan then stays away as long as the organization has that plan.
+ *
+ * Refusals: NotFound. Throws Forbidden, and the engine's faults.
+ */
+import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
+import { tenantOfAlert } from '../persistence/alerts.ts';
+import { tenantFor } from './authorize.ts';
+import { refusalOf } from './outcome.ts';
+import type { Services } from './services.ts';
+import type { DecidedAlert } from './set-alert.ts';
+
+export async function removeAlert(
+  services: Services,
+  caller: SignedInCaller,
+  { alertId }: { readonly alertId: string },
+): Promise<DecidedAlert | Refusal> {
+  const owner = await tenantOfAlert(services.sql, alertId);
+  if (!owner) return notFound('alert');
+  const tenant = await tenantFor(services, caller, 'billing:write', owner.organizationId);
+  if (isRefusal(tenant)) return notFound('alert');
+  const outcome = await services.engine.execute({
+    kind: 'remove-alert',
+    ...tenant,
+    actor: actorOf(caller),
+    requestId: services.requestId,
+    alertId,
+  });
+  return outcome.status === 'alert-decided' ? { alertId } : refusalOf(outcome);
+}
