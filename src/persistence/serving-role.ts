@@ -11,6 +11,7 @@ const APPEND_ONLY = new Set([
   'catalog_version',
   'promo_redemption',
   'installation_secret',
+  'statement',
 ]);
 const DELETABLE = new Set(['allowance']);
 
