@@ -23,6 +23,7 @@ export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType
         projects(first: 1) { edges { node { __typename id } } }
         apiKeys(first: 1) { edges { node { __typename id } } }
         auditTrail(first: 1) { edges { node { __typename id } } }
+        statements { __typename id }
       }
     }`,
     { slug },

@@ -618,6 +618,8 @@ describe('fields of an organization', () => {
     wallet: 'wallet { id }',
     subscription: 'subscription { id }',
     limits: 'limits { key }',
+    statement: `statement(month: "${new Date().toISOString().slice(0, 7)}") { closing }`,
+    statements: 'statements { closing }',
     autoTopUp: 'autoTopUp { enabled }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',

@@ -518,14 +518,14 @@ describe('a key that only charges', () => {
     });
     const seen = await client.raw(
       `{ node(id: "${id}") { ... on Transaction { amount lines { meter credits } entries { id } } }
-         organization(slug: "${organization.slug}") { name wallet { id } subscription { id } purchases { pageInfo { endCursor } } } }`,
+         organization(slug: "${organization.slug}") { name wallet { id } subscription { id } purchases { pageInfo { endCursor } } statements { id } } }`,
     );
     expect(seen).toEqual({
       status: 200,
       errors: [],
       data: {
         node: { amount: '-3', lines, entries: null },
-        organization: { name: organization.slug, wallet: null, subscription: null, purchases: null },
+        organization: { name: organization.slug, wallet: null, subscription: null, purchases: null, statements: null },
       },
     });
   });
@@ -728,8 +728,8 @@ describe('a person', () => {
     const organization = await aFurnishedOrganization();
     const ids = await idsOf(organization.client, organization.slug);
     const client = gateway.as(await aMember(organization.id, 'ADMIN', { balanceAccess: 'EARMARK_ONLY' }));
-    const books = `wallet { id } subscription { id } purchases { pageInfo { endCursor } } auditTrail { pageInfo { endCursor } }`;
-    const nothing = { wallet: null, subscription: null, purchases: null, auditTrail: null };
+    const books = `wallet { id } subscription { id } purchases { pageInfo { endCursor } } auditTrail { pageInfo { endCursor } } statements { id }`;
+    const nothing = { wallet: null, subscription: null, purchases: null, auditTrail: null, statements: null };
     const { data, errors } = await client.raw(
       `query($ids: [ID!]!) {
         viewer { memberships { balanceAccess organization { id ${books} } } }
@@ -746,6 +746,7 @@ describe('a person', () => {
           'Purchase',
           'PlanSubscription',
           'AuditRecord',
+          'Statement',
         ].map((type) => ids[type]),
       },
     );
@@ -753,7 +754,7 @@ describe('a person', () => {
     expect(data).toEqual({
       viewer: { memberships: [{ balanceAccess: 'EARMARK_ONLY', organization: { id: organization.id, ...nothing } }] },
       organization: { id: organization.id, ...nothing },
-      nodes: Array.from({ length: 8 }, () => null),
+      nodes: Array.from({ length: 9 }, () => null),
     });
   });
 

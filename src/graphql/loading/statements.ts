@@ -9,7 +9,10 @@ import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
 import type { StatementShape } from '../types/statement.ts';
 
-const shape = (read: ReadStatement): StatementShape => ({ ...read, organizationId: read.statement.organizationId });
+function shape(read: ReadStatement): StatementShape {
+  const { organizationId, walletId, month } = read.statement;
+  return { ...read, organizationId, walletId, month };
+}
 
 /** Null to those without billing:read, and where the organization did not exist in that month or has not come to it. */
 export async function loadStatement(

@@ -33,6 +33,7 @@ import type { NodeQuery } from '../loading/connections.ts';
 import { loadStatementNodes, type StatementKey } from '../loading/statements.ts';
 import { mayReadAudit, mayReadBilling, mayReadCall, mayReadWallet } from '../permissions/readable.ts';
 import { NodeRef } from '../types/node.ts';
+import { statementKey } from '../types/statement.ts';
 import { ownOrganizations } from './organizations.ts';
 
 const MAX_IDS = 100;
@@ -169,10 +170,8 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     byId,
   ),
   Statement: async (keys, context) => {
-    const found = await loadStatementNodes(context, keys.flatMap(statementKey));
-    return new Map(
-      found.map((row) => [`${row.statement.walletId}.${row.statement.month}`, { ...row, __typename: 'Statement' }]),
-    );
+    const found = await loadStatementNodes(context, keys.flatMap(parseStatementKey));
+    return new Map(found.map((row) => [statementKey(row), { ...row, __typename: 'Statement' }]));
   },
   User: rows<User>('User', findKnownUsers, () => true, byId),
   Plan: async (keys, { services }) => fromCatalog('Plan', keys, (key) => services.catalogs.planByKey(key)),
@@ -184,7 +183,7 @@ function entryKey(key: string): { walletId: string; sequence: bigint }[] {
   return isUuid(walletId) && /^\d{1,18}$/.test(sequence) ? [{ walletId, sequence: BigInt(sequence) }] : [];
 }
 
-function statementKey(key: string): StatementKey[] {
+function parseStatementKey(key: string): StatementKey[] {
   const [walletId, name = ''] = key.split('.');
   const month = parseYearMonth(name);
   return isUuid(walletId) && month !== undefined ? [{ walletId, month }] : [];

@@ -1,5 +1,10 @@
 /** Statements: what a month of an organization adds up to. */
-import { entryRange, type StatedMovement, type StatedUsage } from '../../domain/statements/statement.ts';
+import {
+  entryRange,
+  type StatedMovement,
+  type StatedUsage,
+  type Statement,
+} from '../../domain/statements/statement.ts';
 import type { ReadStatement } from '../../operations/read-statements.ts';
 import { builder } from '../builder.ts';
 import { encodeId } from '../ids.ts';
@@ -8,10 +13,12 @@ import { StatementStatusEnum } from './enums.ts';
 import { NodeRef } from './node.ts';
 import { UsageRowRef, type UsageRowShape } from './usage-report.ts';
 
-/** With its organization beside it, by which it is guarded. */
-export interface StatementShape extends ReadStatement {
-  readonly organizationId: string;
-}
+/** With its organization, by which it is guarded, and what its id is made of. */
+export interface StatementShape extends ReadStatement, Pick<Statement, 'organizationId' | 'walletId' | 'month'> {}
+
+/** The key in its id. */
+export const statementKey = ({ walletId, month }: Pick<Statement, 'walletId' | 'month'>): string =>
+  `${walletId}.${month}`;
 
 const StatementLineRef = builder.objectRef<StatedMovement>('StatementLine').implement({
   description: 'What came or went in a month for one reason.',
@@ -44,9 +51,9 @@ export const StatementRef = builder.objectRef<StatementShape>('Statement').imple
   fields: (t) => ({
     id: t.id({
       description: 'Opaque id.',
-      resolve: ({ statement }) => encodeId('Statement', `${statement.walletId}.${statement.month}`),
+      resolve: (statement) => encodeId('Statement', statementKey(statement)),
     }),
-    month: t.field({ type: 'YearMonth', description: 'The month.', resolve: ({ statement }) => statement.month }),
+    month: t.expose('month', { type: 'YearMonth', description: 'The month.' }),
     status: t.field({
       type: StatementStatusEnum,
       description: 'Whether it is final.',
