@@ -12,7 +12,7 @@ import type { Services } from './services.ts';
 /** Wallets whose months are closed at once: the rest of the connections is for others. */
 const AT_ONCE = 4;
 /** After so long no more are begun; those under way end. */
-const LONGEST_MILLISECONDS = 5_000;
+const LONGEST_MILLISECONDS = 2_000;
 
 type Closing = Pick<Services, 'sql' | 'engine' | 'logger'>;
 

@@ -16,7 +16,7 @@ export const estimate = (
   walletId: string,
   estimated: Estimated,
 ): Promise<Estimate | UnknownMeter | InvalidInput | null> =>
-  decideOnSnapshot(runner, { walletId, selectsPlan: false }, (snapshot, policies) =>
+  decideOnSnapshot(runner, { walletId, selectsPlan: false, spender: estimated.spender }, (snapshot, policies) =>
     decideEstimate(snapshot, estimated, policies, runner.newId),
   );
 
@@ -26,7 +26,7 @@ export const preview = (
   walletId: string,
   selection: Selection,
 ): Promise<PlanChangePreview | NotFound | InvalidInput | null> =>
-  decideOnSnapshot(runner, { walletId, selectsPlan: true }, (snapshot, policies) =>
+  decideOnSnapshot(runner, { walletId, selectsPlan: true, spender: null }, (snapshot, policies) =>
     previewPlanChange(snapshot, selection, policies, runner.newId),
   );
 

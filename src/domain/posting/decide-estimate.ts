@@ -54,9 +54,10 @@ function decide(
   if (!snapshot.frozen && !postDueTransitions(book, policies)) return 'busy';
   const priced = priceCharge(book, { kind: 'usage', usage }, rateCardAt(policies.rateCards, book.now), policies);
   if (isRefusal(priced)) return priced;
+  const available = book.availableIn(book.fundsOf(spender));
   const { refusal } = assess(book, priced, { spender, overage: 'REJECT' }, policies);
   const blockedBy: Refusal | null = snapshot.frozen ? { code: 'WALLET_FROZEN' } : withoutNewLots(refusal, book);
-  return { credits: priced.total, lines: priced.lines, blockedBy, available: book.available };
+  return { credits: priced.total, lines: priced.lines, blockedBy, available };
 }
 
 /** Lots that are due but not posted have no rows that an explanation could name. */

@@ -95,7 +95,7 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   const reserved = remainingOf(hold);
   const rest = capturableOf(hold);
   const fromHold = smaller(priced.total, rest);
-  const beyond = overageOf(book, priced, minus(priced.total, fromHold), { command, rest, policies });
+  const beyond = overageOf(book, priced, minus(priced.total, fromHold), { command, hold, rest, policies });
   if (isRefusal(beyond)) return refused(beyond, book.available);
   const { facts } = hold;
   const transaction = book.post(
@@ -155,6 +155,7 @@ function cardOf({ facts }: DraftHold, { rateCards }: HoldingPolicies): RateCard 
 
 interface Overage {
   readonly command: CaptureCommand;
+  readonly hold: DraftHold;
   /** What is left of the hold. */
   readonly rest: Micros;
   readonly policies: HoldingPolicies;
@@ -165,9 +166,10 @@ function overageOf(
   book: WalletBook,
   priced: PricedCharge,
   missing: Micros,
-  { command, rest, policies }: Overage,
+  { command, hold, rest, policies }: Overage,
 ): Sources | Refusal {
-  const none = { spent: ZERO, borrowed: ZERO, waived: ZERO };
+  const funds = book.fundsOf(spenderOf(hold.facts));
+  const none = { funds, spent: ZERO, borrowed: ZERO, waived: ZERO };
   if (missing === ZERO) return none;
   switch (command.overage) {
     case 'REJECT':
@@ -175,7 +177,10 @@ function overageOf(
     case 'CAP':
       return { ...none, waived: missing };
     case 'DEBT':
-      return sourcesOf(book, missing, 'DEBT', policies) ?? insufficient(book, priced.total, explain(book, priced, []));
+      return (
+        sourcesOf(book, missing, { funds, overage: 'DEBT' }, policies) ??
+        insufficient(book, funds, priced.total, explain(book, priced, { funds, limits: [] }))
+      );
     default: {
       const never: never = command.overage;
       throw new Error(`unknown overage policy ${never}`);

@@ -8,6 +8,7 @@ import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
 import { parseYearMonth } from '../../domain/statements/year-month.ts';
 import type {
+  Allocation,
   ApiKey,
   AuditRecord,
   Bucket,
@@ -31,7 +32,13 @@ import { badUserInput } from '../errors.ts';
 import { isUuid, parseId } from '../ids.ts';
 import type { NodeQuery } from '../loading/connections.ts';
 import { loadStatementNodes, type StatementKey } from '../loading/statements.ts';
-import { mayReadAudit, mayReadBilling, mayReadCall, mayReadWallet } from '../permissions/readable.ts';
+import {
+  mayReadAllocation,
+  mayReadAudit,
+  mayReadBilling,
+  mayReadCall,
+  mayReadWallet,
+} from '../permissions/readable.ts';
 import { NodeRef } from '../types/node.ts';
 import { statementKey } from '../types/statement.ts';
 import { ownOrganizations } from './organizations.ts';
@@ -125,6 +132,12 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     'Transaction',
     (prisma, ids, query) => prisma.transaction.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadCall,
+    byId,
+  ),
+  Allocation: bookRows<Allocation>(
+    'Allocation',
+    (prisma, ids, query) => prisma.allocation.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadAllocation,
     byId,
   ),
   Hold: bookRows<Hold>(
