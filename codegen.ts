@@ -17,6 +17,7 @@ const config: CodegenConfig = {
           DateTime: 'string',
           Long: 'number',
           JSON: 'unknown',
+          YearMonth: 'string',
         },
       },
     },

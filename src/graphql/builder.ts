@@ -5,6 +5,7 @@ import PrismaPlugin from '@pothos/plugin-prisma';
 import type { Decimal } from '../domain/credits/decimal.ts';
 import type { Micros } from '../domain/credits/micros.ts';
 import type { JsonValue } from '../domain/ledger/canonical.ts';
+import type { YearMonth } from '../domain/statements/year-month.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type PrismaTypes from '../generated/pothos-prisma-types.ts';
 import { getDatamodel } from '../generated/pothos-prisma-types.ts';
@@ -20,6 +21,7 @@ interface SchemaTypes {
     Decimal: { Input: Decimal; Output: Decimal };
     DateTime: { Input: Instant; Output: Date | Instant };
     Long: { Input: bigint; Output: bigint | number };
+    YearMonth: { Input: YearMonth; Output: YearMonth };
     JSON: { Input: JsonValue; Output: unknown };
   };
 }

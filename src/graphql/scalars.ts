@@ -6,6 +6,7 @@ import { GraphQLError, Kind, type ValueNode, valueFromASTUntyped } from 'graphql
 import { type Decimal, formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
 import { formatCredits, type Micros, micros, parseCredits } from '../domain/credits/micros.ts';
 import type { JsonValue } from '../domain/ledger/canonical.ts';
+import { parseYearMonth, type YearMonth } from '../domain/statements/year-month.ts';
 import { type Instant, parseInstant } from '../domain/time/instant.ts';
 import { builder } from './builder.ts';
 import { badUserInput } from './errors.ts';
@@ -30,6 +31,7 @@ const CREDITS_EXPECTED =
 const DECIMAL_EXPECTED =
   'Decimal must be exact, with at most 24 integer and 18 fraction digits, as a string or an integer, like "0.05".';
 const DATE_TIME_EXPECTED = 'DateTime must be RFC 3339 with an offset, like "2026-11-21T07:30:00Z".';
+const YEAR_MONTH_EXPECTED = 'YearMonth must be a year and a month, like "2026-11".';
 const LONG_EXPECTED = 'Long must be an integer between −(2^53 − 1) and 2^53 − 1.';
 
 builder.scalarType('Credits', {
@@ -67,6 +69,14 @@ builder.scalarType('Long', {
   parseLiteral: (node) => orRefuse(node.kind === Kind.INT ? readLong(Number(node.value)) : null, LONG_EXPECTED, node),
 });
 
+builder.scalarType('YearMonth', {
+  description: 'A calendar month: four digits of the year, a hyphen and two digits of the month ("2026-11").',
+  serialize: (value) => value,
+  parseValue: (value) => orRefuse(readYearMonth(value), YEAR_MONTH_EXPECTED),
+  parseLiteral: (node) =>
+    orRefuse(readYearMonth(node.kind === Kind.STRING ? node.value : null), YEAR_MONTH_EXPECTED, node),
+});
+
 builder.scalarType('JSON', {
   description: 'Any JSON value. Used for metadata and dimensions only, which are objects of at most 16,384 characters.',
   serialize: (value) => value,
@@ -80,3 +90,6 @@ const readLong = (value: number): bigint | null => (Number.isSafeInteger(value) 
 
 const readInstant = (value: unknown): Instant | undefined =>
   typeof value === 'string' ? parseInstant(value) : undefined;
+
+const readYearMonth = (value: unknown): YearMonth | undefined =>
+  typeof value === 'string' ? parseYearMonth(value) : undefined;

@@ -13,6 +13,7 @@ import { PAGE_HEADERS } from './pages.ts';
 import { serveReceipt } from './receipt-page.ts';
 import { type DeliverEvent, serveSandboxCheckout } from './sandbox-checkout.ts';
 import { serveSandboxPortal } from './sandbox-portal.ts';
+import { serveStatement } from './statement-export.ts';
 import { serveWebSocket, type WebSocketEndpoint } from './websocket.ts';
 
 export interface GatewayHandlers extends EndpointOptions {
@@ -125,6 +126,7 @@ function router(endpoint: GraphQLEndpoint, handlers: GatewayHandlers) {
       return serveSandboxPortal(sandbox, path, request, response);
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') return plain(response, 404, 'not found');
+    if (path.startsWith('/statements/')) return serveStatement(handlers, path, request, response);
     if (path.startsWith('/receipts/')) return serveReceipt(services.sql, path, response);
     switch (path) {
       case '/':

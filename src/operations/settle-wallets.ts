@@ -37,6 +37,6 @@ export async function settleWallet(
 }
 
 /** Batches that a reader waits for before it is asked to come again. Each posts hundreds of transitions. */
-const ROUNDS_OF_A_READ = 3;
+export const ROUNDS_OF_A_READ = 3;
 /** Batches that an operator waits for who moves a test clock: a million transitions. */
 export const ROUNDS_OF_A_CLOCK = 2_000;

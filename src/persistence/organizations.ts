@@ -65,6 +65,12 @@ async function upsertBuckets(sql: Queryable, buckets: readonly CatalogBucket[], 
         IS DISTINCT FROM (excluded.name, excluded.kind, excluded.burn_priority)`;
 }
 
+/** The id of the organization with this slug; null where there is none. */
+export async function findOrganizationBySlug(sql: Queryable, slug: string): Promise<string | null> {
+  const [row] = await sql<{ id: string }[]>`SELECT id FROM organization WHERE slug = ${slug}`;
+  return row?.id ?? null;
+}
+
 /** The display name; null where there is no such organization. */
 export async function organizationName(sql: Queryable, organizationId: string): Promise<string | null> {
   const [row] = await sql<{ name: string }[]>`SELECT name FROM organization WHERE id = ${organizationId}`;

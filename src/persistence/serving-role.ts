@@ -12,6 +12,7 @@ const APPEND_ONLY = new Set([
   'promo_redemption',
   'installation_secret',
   'alert_event',
+  'statement',
 ]);
 const DELETABLE = new Set(['allowance']);
 

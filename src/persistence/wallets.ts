@@ -1,4 +1,5 @@
 /** Which wallets have something due. */
+import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { fragment, type Queryable } from './connection.ts';
@@ -13,6 +14,31 @@ export async function dueWallets(sql: Queryable, organizationIds: readonly strin
       AND w.next_transition_at <= greatest(w.last_posted_at,
         clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
   return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id }));
+}
+
+/** The organizations of wallets, those that exist. */
+export async function findOrganizationsOf(sql: Queryable, walletIds: readonly string[]): Promise<Tenant[]> {
+  const rows = await sql<{ id: string; organization_id: string }[]>`
+    SELECT id, organization_id FROM wallet WHERE id = ANY(${[...walletIds]}::uuid[])`;
+  return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id }));
+}
+
+/**
+ * The balance of each wallet at an instant, in the order of the ids: what the newest entry that counts by then has left, 0
+ * before the first. An index probe per wallet, however long the history is.
+ */
+export async function balancesAt(sql: Queryable, walletIds: readonly string[], at: Instant): Promise<Micros[]> {
+  const rows = await sql<{ balance: bigint }[]>`
+    SELECT coalesce(e.balance_after_micros, 0) AS balance
+    FROM unnest(${[...walletIds]}::uuid[]) WITH ORDINALITY AS w (id, place)
+    LEFT JOIN LATERAL (
+      SELECT balance_after_micros FROM ledger_entry
+      WHERE wallet_id = w.id AND effective_at <= ${formatInstant(at)}::timestamptz
+      ORDER BY effective_at DESC, sequence DESC
+      LIMIT 1
+    ) e ON true
+    ORDER BY w.place`;
+  return rows.map(({ balance }) => micros(balance));
 }
 
 /** A wallet that a job settles. The place is where it stands among those due: by when, then by id. */

@@ -17,7 +17,7 @@ import { writeRedemptions } from './redemptions.ts';
 import { insertAllocations, updateAllocations } from './write-allocations.ts';
 import { writeCounters } from './write-counters.ts';
 import { writeHolds } from './write-holds.ts';
-import { addRollups } from './write-rollups.ts';
+import { addRollups, carryUsage } from './write-rollups.ts';
 import { writeAllowances, writeSubscriptions } from './write-subscriptions.ts';
 
 export async function writeAndCommit(sql: Queryable, decision: BatchDecision): Promise<void> {
@@ -35,6 +35,7 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     ...writeHolds(sql, books),
     ...writeCounters(sql, books),
     addRollups(sql, books),
+    carryUsage(sql, books),
     ...writeSubscriptions(sql, books),
     insertEntries(sql, books),
     insertChanges(sql, books),

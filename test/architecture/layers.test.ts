@@ -77,6 +77,7 @@ const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: reado
   { packages: /^@repeaterjs\/repeater$/, units: ['graphql'] },
   { packages: /^(graphql-yoga|graphql-ws|ws|@graphql-yoga\/.*|@escape\.tech\/.*)$/, units: ['http'] },
   { packages: /^graphile-worker$/, units: ['jobs'] },
+  { packages: /^csv-stringify/, units: ['http'] },
   { packages: /^node:http$/, units: ['http', 'main'] },
   { packages: /^jose$/, units: ['http', 'demo'] },
   { packages: /^stripe$/, units: ['payments'] },

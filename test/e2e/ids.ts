@@ -26,6 +26,7 @@ export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType
         alerts { __typename id }
         allocations { __typename id }
         auditTrail(first: 1) { edges { node { __typename id } } }
+        statements { __typename id }
       }
     }`,
     { slug },

@@ -670,6 +670,8 @@ describe('fields of an organization', () => {
     wallet: 'wallet { id }',
     subscription: 'subscription { id }',
     limits: 'limits { key }',
+    statement: `statement(month: "${new Date().toISOString().slice(0, 7)}") { closing }`,
+    statements: 'statements { closing }',
     autoTopUp: 'autoTopUp { enabled }',
     spendLimits: 'spendLimits { id used }',
     alerts: 'alerts { id }',

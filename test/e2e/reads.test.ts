@@ -14,6 +14,7 @@ import type { Queryable } from '../../src/persistence/connection.ts';
 import { spendSummaries } from '../../src/persistence/spend-summaries.ts';
 import { usageOfLines, usageOfRollups } from '../../src/persistence/usage-reports.ts';
 import {
+  BalanceAtDocument,
   BucketLotsDocument,
   DebitDocument,
   LedgerDocument,
@@ -24,6 +25,7 @@ import {
   OrganizationsReadDocument,
   PurchasePackageDocument,
   RecordUsageDocument,
+  StatementsDocument,
   WalletStateDocument,
 } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
@@ -882,6 +884,27 @@ describe('a wallet with 1,000,000 entries', () => {
   ])('answers for %s at once', async (_name, filter, found) => {
     expect((await ledgerPage(organization, { first: 100, filter: filter() })).entries).toHaveLength(found);
     await expectWithin(200, () => ledgerPage(organization, { first: 100, filter: filter() }));
+  });
+
+  it('answers for the balance at any instant at once', async () => {
+    const { client, slug } = organization;
+    const balanceAt = async (milliseconds: number) =>
+      (await client.run(BalanceAtDocument, { slug, at: after(milliseconds) })).organization?.wallet?.balanceAt;
+    expect(await balanceAt(400_000)).toBe('100004.6');
+    expect(await balanceAt(LOADED + 60_000)).toBe('100004');
+    await expectWithin(200, () => balanceAt(500_000));
+  });
+
+  it('adds the statement of the running month up once, and answers for it at once from then on', async () => {
+    const { client, slug } = organization;
+    const ask = async () => (await client.run(StatementsDocument, { slug })).organization?.statements?.[0];
+    const statement = await ask();
+    expect(statement).toMatchObject({ status: 'OPEN', closing: '100004', toSequence: LOADED + 2 });
+    expect(statement?.debited).toEqual([
+      { reasonCode: 'USAGE', credits: '0.99999', entries: LOADED - 10 },
+      { reasonCode: 'rare', credits: '0.00001', entries: 10 },
+    ]);
+    await expectWithin(400, ask);
   });
 
   it('answers for a deep page of a range that is nearly everything at once', async () => {

@@ -561,14 +561,14 @@ describe('a key that only charges', () => {
     });
     const seen = await client.raw(
       `{ node(id: "${id}") { ... on Transaction { amount lines { meter credits } entries { id } } }
-         organization(slug: "${organization.slug}") { name wallet { id } subscription { id } purchases { pageInfo { endCursor } } } }`,
+         organization(slug: "${organization.slug}") { name wallet { id } subscription { id } purchases { pageInfo { endCursor } } statements { id } } }`,
     );
     expect(seen).toEqual({
       status: 200,
       errors: [],
       data: {
         node: { amount: '-3', lines, entries: null },
-        organization: { name: organization.slug, wallet: null, subscription: null, purchases: null },
+        organization: { name: organization.slug, wallet: null, subscription: null, purchases: null, statements: null },
       },
     });
   });
@@ -775,8 +775,15 @@ describe('a person', () => {
     const organization = await aFurnishedOrganization();
     const ids = await idsOf(organization.client, organization.slug);
     const client = gateway.as(await aMember(organization.id, 'ADMIN', { balanceAccess: 'EARMARK_ONLY' }));
-    const books = `wallet { id } subscription { id } purchases { pageInfo { endCursor } } auditTrail { pageInfo { endCursor } } spendLimits { id }`;
-    const nothing = { wallet: null, subscription: null, purchases: null, auditTrail: null, spendLimits: null };
+    const books = `wallet { id } subscription { id } purchases { pageInfo { endCursor } } auditTrail { pageInfo { endCursor } } spendLimits { id } statements { id }`;
+    const nothing = {
+      wallet: null,
+      subscription: null,
+      purchases: null,
+      auditTrail: null,
+      spendLimits: null,
+      statements: null,
+    };
     const { data, errors } = await client.raw(
       `query($ids: [ID!]!) {
         viewer { memberships { balanceAccess organization { id ${books} } } }
@@ -794,6 +801,7 @@ describe('a person', () => {
           'PlanSubscription',
           'AuditRecord',
           'SpendLimit',
+          'Statement',
         ].map((type) => ids[type]),
       },
     );

@@ -109,6 +109,12 @@ const ROWS = `
   INSERT INTO usage_rollup (wallet_id, grain, starts_at, meter, model, modality, operation, user_id, project_id, api_key_id,
       quantity, credits_micros, events)
     VALUES ('${ID.wallet}', 'DAY', now(), 'page', '', '', '', '', '', '', 1, 1, 1);
+  INSERT INTO statement (wallet_id, month, starts_at, ends_at, opening_micros, credited_micros, debited_micros, closing_micros,
+      opening_sequence, closing_sequence, content, hash, closed_at)
+    VALUES ('${ID.otherWallet}', '2000-01', '2000-01-01Z', '2000-02-01Z', 0, 0, 0, 0, 0, 0, '{}', sha256('{}'), '2000-02-01Z');
+  INSERT INTO statement_draft (wallet_id, month, through_sequence, lines) VALUES ('${ID.wallet}', '2000-01', 1, '[]');
+  INSERT INTO carried_usage (wallet_id, starts_at, meter, model, user_id, project_id, quantity, credits_micros, events)
+    VALUES ('${ID.wallet}', now(), 'page', '', '', '', -1, -1, -1);
   INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, occurred_at)
     VALUES ('${ID.audit}', '${ID.organization}', 'test', 'SYSTEM', 'test', now());
   INSERT INTO catalog_version (version, source, effective_at, applied_at, applied_by) VALUES (1, 'x', now(), now(), 'test');
@@ -522,6 +528,8 @@ describe('unique', () => {
     ['spend_limit_live', 'spend_limit', 'true', fresh],
     ['operation_counter_pkey', 'operation_counter', 'true', {}],
     ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
+    ['statement_draft_pkey', 'statement_draft', 'true', {}],
+    ['carried_usage_pkey', 'carried_usage', 'true', {}],
     ['payment_customer_pkey', 'payment_customer', 'true', { reference: `'cus_2'` }],
     ['payment_customer_provider_reference_key', 'payment_customer', 'true', elsewhere],
     ['promo_code_pkey', 'promo_code', 'true', {}],
@@ -556,6 +564,7 @@ describe('append-only tables', () => {
     'idempotency_record',
     'promo_redemption',
     'alert_event',
+    'statement',
   ];
   const columns: Record<string, string> = {
     ledger_entry: 'meter',
@@ -563,6 +572,7 @@ describe('append-only tables', () => {
     audit_record: 'request_id',
     promo_redemption: 'code',
     alert_event: 'version',
+    statement: 'content',
   };
 
   it.each(tables)('%s refuses UPDATE, DELETE and TRUNCATE, even of nothing', async (table) => {
@@ -662,6 +672,77 @@ describe('the ledger chain', () => {
   it('refuses an entry of a wallet that does not exist', async () => {
     const nowhere = { ...ofOther, wallet_id: 'gen_random_uuid()', lot_id: 'NULL', bucket_id: 'NULL' };
     expect(await faultOf(entry({ ...nowhere, sequence: '1' }))).toMatchObject({ code: FOREIGN_REFERENCE });
+  });
+});
+
+describe('statements', () => {
+  /** The next statement of a wallet without entries, with some columns changed. */
+  const next = (changes: Readonly<Record<string, string>> = {}) =>
+    copyOf('statement', 'true', {
+      month: `'2000-02'`,
+      starts_at: `'2000-02-01Z'`,
+      ends_at: `'2000-03-01Z'`,
+      closed_at: `'2000-03-01Z'`,
+      ...changes,
+    });
+  /** The first statement of the wallet that has an entry of 10, over all time until a day ahead. */
+  const first = (changes: Readonly<Record<string, string>> = {}) =>
+    next({
+      wallet_id: `'${ID.wallet}'`,
+      ends_at: `now() + interval '1 day'`,
+      closed_at: `now() + interval '1 day'`,
+      credited_micros: '10',
+      closing_micros: '10',
+      closing_sequence: '1',
+      ...changes,
+    });
+
+  it('follow one another and close with the ledger', async () => {
+    await expectAccepted(next());
+    await expectAccepted(first());
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['statement_month', { month: `'2000-13'` }],
+    ['statement_month', { month: `'2000-2'` }],
+    ['statement_month', { month: `E'2000-02\n'` }],
+    ['statement_period', { ends_at: `'2000-02-01Z'` }],
+    ['statement_period', { closed_at: `'2000-02-29T23:59:59.999Z'` }],
+    ['statement_equation', { opening_micros: '1' }],
+    ['statement_equation', { closing_micros: '1' }],
+    ['statement_equation', { credited_micros: '-1', debited_micros: '-1' }],
+    ['statement_equation', { credited_micros: '2', debited_micros: '1', closing_sequence: '2' }],
+    ['statement_sequences', { opening_sequence: '1' }],
+    ['statement_sequences', { opening_sequence: '-1' }],
+    ['statement_sequences', { credited_micros: '1', debited_micros: '1' }],
+    ['statement_hash', { content: `'{"a":1}'` }],
+    ['statement_hash', { hash: `'\\x00'` }],
+  ])('%s refuses one with %o', async (constraint, changes) => {
+    await expectRefused(next(changes), CHECK_VIOLATION, constraint);
+  });
+
+  it('are one per wallet and month, and none lies between two', async () => {
+    await expectRefused(copyOf('statement', 'true', {}), UNIQUE_VIOLATION, 'statement_pkey');
+    const between = { month: `'1999-12'` };
+    await expectRefused(copyOf('statement', 'true', between), UNIQUE_VIOLATION, 'statement_wallet_id_starts_at_key');
+  });
+
+  it.each<[string, () => string]>([
+    ['after a gap', () => next({ starts_at: `'2000-02-02Z'` })],
+    ['before the end of the one before', () => next({ starts_at: `'2000-01-31Z'` })],
+    ['that opens with more than the one before closed with', () => next({ opening_micros: '1', closing_micros: '1' })],
+    ['that skips entries', () => next({ opening_sequence: '1', closing_sequence: '1' })],
+    ['that opens with something though it is the first', () => first({ opening_micros: '5', credited_micros: '5' })],
+    ['that leaves entries out', () => first({ credited_micros: '0', closing_micros: '0', closing_sequence: '0' })],
+    [
+      'of entries that are not there',
+      () => first({ credited_micros: '20', closing_micros: '20', closing_sequence: '2' }),
+    ],
+    ['of entries that count later', () => first({ ends_at: `now() - interval '1 day'` })],
+    ['with another balance than the ledger', () => first({ credited_micros: '11', closing_micros: '11' })],
+  ])('refuse one %s', async (_what, statement) => {
+    expect(await faultOf(statement())).toMatchObject({ code: BROKEN_CHAIN });
+    seen.add('statement_chain');
   });
 });
 

@@ -106,6 +106,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'purchase_unanswered',
         'spend_limit_live',
         'wallet_next_charge',
+        'wallet_next_close',
         'wallet_settle',
       ],
       different: [],
@@ -144,11 +145,13 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_entry_chain',
         'ledger_transaction_append_only',
         'promo_redemption_append_only',
+        'statement_append_only',
+        'statement_chain',
       ],
     });
     expect(await differences('functions')).toMatchObject({
       compared: 0,
-      extra: ['check_ledger_chain', 'refuse_change'],
+      extra: ['check_ledger_chain', 'check_statement', 'refuse_change'],
     });
     expect(await differences('views')).toMatchObject({ compared: 0, extra: [] });
   });

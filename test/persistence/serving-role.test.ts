@@ -62,6 +62,7 @@ describe('the role that serves', () => {
     'balance_change',
     'catalog_version',
     'alert_event',
+    'statement',
   ])('can read and append to %s, and neither change, remove nor empty it', async (table) => {
     expect(await refusal(serving, `SELECT * FROM ${table} LIMIT 1`)).toBeUndefined();
     const { rows } = await serving.query<{ name: string }>(

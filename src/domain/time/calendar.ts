@@ -166,6 +166,12 @@ export function calendarPeriods(interval: Interval, { start, end }: Period, zone
   return pieces;
 }
 
+/** The local calendar month that contains `at`. */
+export function monthAt(at: Instant, zone: Zone): CalendarPeriod {
+  const { date, start, end } = datedPeriod(at, zone, MONTHLY);
+  return { name: nameOf('MONTH', date), start, end };
+}
+
 function nameOf(interval: Interval, date: Temporal.PlainDate): string {
   return interval === 'DAY' ? date.toString() : date.toPlainYearMonth().toString();
 }

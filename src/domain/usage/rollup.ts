@@ -64,7 +64,7 @@ interface Used {
 }
 
 /** The lines of a charge; one of no meter where an amount was charged. */
-function usedBy({ lines, amount }: PostedTransaction): readonly (Used | PricedLine)[] {
+export function usedBy({ lines, amount }: PostedTransaction): readonly (Used | PricedLine)[] {
   if (lines.length > 0) return lines;
   return [{ meter: '', quantity: ZERO_DECIMAL, credits: negate(amount), dimensions: null }];
 }
@@ -89,6 +89,7 @@ function rollupOf({ walletId, attribution, actor, occurredAt, effectiveAt }: Pos
 }
 
 const startOf = (grain: RollupGrain, at: Instant): Instant => instant(at - (at % LENGTHS[grain]));
+export const startOfQuarterHour = (at: Instant): Instant => startOf('QUARTER_HOUR', at);
 
 function addTo(rollups: Map<string, Rollup>, added: Rollup): void {
   const { walletId, startsAt, meter, model, modality, operation, userId, projectId, apiKeyId } = added;

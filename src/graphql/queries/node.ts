@@ -6,6 +6,7 @@ import { queryFromInfo } from '@pothos/plugin-prisma';
 import type { GraphQLResolveInfo } from 'graphql';
 import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
+import { parseYearMonth } from '../../domain/statements/year-month.ts';
 import type {
   Alert,
   Allocation,
@@ -32,6 +33,7 @@ import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
 import { isUuid, parseId } from '../ids.ts';
 import type { NodeQuery } from '../loading/connections.ts';
+import { loadStatementNodes, type StatementKey } from '../loading/statements.ts';
 import {
   mayReadAllocation,
   mayReadAudit,
@@ -40,6 +42,7 @@ import {
   mayReadWallet,
 } from '../permissions/readable.ts';
 import { NodeRef } from '../types/node.ts';
+import { statementKey } from '../types/statement.ts';
 import { ownOrganizations } from './organizations.ts';
 
 const MAX_IDS = 100;
@@ -193,6 +196,10 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     mayReadAudit,
     byId,
   ),
+  Statement: async (keys, context) => {
+    const found = await loadStatementNodes(context, keys.flatMap(parseStatementKey));
+    return new Map(found.map((row) => [statementKey(row), { ...row, __typename: 'Statement' }]));
+  },
   User: rows<User>('User', findKnownUsers, () => true, byId),
   Plan: async (keys, { services }) => fromCatalog('Plan', keys, (key) => services.catalogs.planByKey(key)),
   Package: async (keys, { services }) => fromCatalog('Package', keys, (key) => services.catalogs.packageByKey(key)),
@@ -201,6 +208,12 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
 function entryKey(key: string): { walletId: string; sequence: bigint }[] {
   const [walletId, sequence = ''] = key.split('.');
   return isUuid(walletId) && /^\d{1,18}$/.test(sequence) ? [{ walletId, sequence: BigInt(sequence) }] : [];
+}
+
+function parseStatementKey(key: string): StatementKey[] {
+  const [walletId, name = ''] = key.split('.');
+  const month = parseYearMonth(name);
+  return isUuid(walletId) && month !== undefined ? [{ walletId, month }] : [];
 }
 
 /** Oneself, and the people of organizations whose members one may read, those who left included: the books name them. */

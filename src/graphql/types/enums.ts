@@ -288,3 +288,11 @@ export const ErrorCodeEnum = builder.enumType('ErrorCode', {
     INVALID_INPUT: { description: 'See InvalidInput.' },
   } as const,
 });
+
+export const StatementStatusEnum = builder.enumType('StatementStatus', {
+  description: 'Whether a statement is final.',
+  values: {
+    OPEN: { description: 'Provisional: its month runs, or its wallet is frozen.' },
+    CLOSED: { description: 'Final: it never changes.' },
+  } as const,
+});

@@ -16,6 +16,7 @@ import { loadAutoTopUp } from '../loading/auto-top-ups.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { loadPlanLimits } from '../loading/plan-limits.ts';
 import { loadSpendLimits } from '../loading/spend-limits.ts';
+import { loadStatement, loadStatements } from '../loading/statements.ts';
 import { loadSubscription } from '../loading/subscriptions.ts';
 import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
@@ -35,6 +36,7 @@ import { ProjectConnection } from './project.ts';
 import { PurchaseConnection } from './purchase.ts';
 import { SpendLimitRef } from './spend-limit.ts';
 import { SpendSummaryRef } from './spend-summary.ts';
+import { StatementRef } from './statement.ts';
 import { UsageFilterRef, UsageReportRef } from './usage-report.ts';
 import { WalletRef } from './wallet.ts';
 
@@ -220,6 +222,25 @@ export const OrganizationRef = builder.prismaObject('Organization', {
           }),
         },
         resolve: ({ id }, args, context, info) => loadSpendSummary(context, info, id, () => readSpendOf(args)),
+      }),
+      statement: t.field({
+        type: StatementRef,
+        nullable: true,
+        description:
+          'Its statement of a month: provisional while the month runs, closed and final from then on. Null for months before it was created, for those to come, and to those without billing:read.',
+        args: { month: t.arg({ type: 'YearMonth', required: true, description: 'The month, in its time zone.' }) },
+        resolve: ({ id }, { month }, context, info) => loadStatement(context, info, id, month),
+      }),
+      statements: t.field({
+        type: [StatementRef],
+        nullable: true,
+        description:
+          'Its statements, newest first, the running month included; at most 120. Null to those without billing:read.',
+        args: {
+          year: t.arg.int({ description: 'Those of this year, from 1 to 9999.' }),
+          month: t.arg.int({ description: 'Those of this month of the year, from 1 to 12.' }),
+        },
+        resolve: ({ id }, args, context, info) => loadStatements(context, info, id, args),
       }),
       purchases: list({
         type: PurchaseConnection,

@@ -48,7 +48,8 @@ export const UsageRowRef = builder.objectRef<UsageRowShape>('UsageRow').implemen
   fields: (t) => ({
     key: t.field({
       type: [UsageKeyRef],
-      description: 'One per dimension of `groupBy`, in the order given, then one per name of `byDimensions`.',
+      description:
+        'One per dimension of `groupBy`, in the order given, then one per name of `byDimensions`. In a statement METER, MODEL, USER and PROJECT.',
       resolve: (row) => [...row.key],
     }),
     quantity: t.expose('quantity', {

@@ -6,6 +6,7 @@ import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { loadRunway } from '../loading/runways.ts';
+import { loadBalanceAt } from '../loading/wallets.ts';
 import { readPage } from '../pages.ts';
 import { mayReadBilling } from '../permissions/readable.ts';
 import { BucketRef } from './bucket.ts';
@@ -155,6 +156,13 @@ export const WalletRef = builder.prismaObject('Wallet', {
           },
         });
       },
+    }),
+    balanceAt: t.field({
+      type: 'Credits',
+      description:
+        'The balance at an instant: what the newest entry with an `effectiveAt` by then has left. 0 before the first entry; now for instants ahead of the organization’s clock. Negative for debt.',
+      args: { at: t.arg({ type: 'DateTime', required: true, description: 'The instant, itself included.' }) },
+      resolve: (wallet, { at }, context, info) => loadBalanceAt(context, info, wallet, at),
     }),
     holds: t.field({
       type: HoldConnection,

@@ -9,6 +9,7 @@ import {
 import { expectSoundBooks } from '../../support/books.ts';
 import type { TestGateway } from '../../support/gateway.ts';
 import { advanceTo, anApiKey, grant } from '../../support/given.ts';
+import { expectSoundStatements, lines, statementsOf, usageRows } from '../../support/statements.ts';
 import {
   aCustomer,
   as,
@@ -568,5 +569,51 @@ describe('the explanation of a charge', () => {
       wallet: null,
       transaction: { explanation: null },
     });
+  });
+});
+
+describe('a monthly statement', () => {
+  it('tells what came, what went and what it was used for, and stays as it is once the month is over', async () => {
+    const customer = await aCustomer(gateway);
+    await grant(gateway, customer.id, 'promotional', '200');
+    await charged(customer.client, { usage: [{ meter: 'search', quantity: 40 }], taskId: 'survey' });
+    const { transaction } = await charged(customer.client, { usage: [{ meter: 'crawl', quantity: 100 }] });
+    await charged(customer.client, { usage: [{ meter: 'api_call', quantity: 5, preview: true }] });
+    as('RefundPayload', await refund(customer.client, transaction.id, '5'));
+    const [running] = await statementsOf(customer);
+    expect(running).toMatchObject({ month: '2040-03', status: 'OPEN', opening: '0', closing: '3015', closedAt: null });
+
+    await advanceTo(gateway, customer.id, '2040-04-01T00:00:00.000Z');
+
+    const [april, march] = await statementsOf(customer, { year: 2040 });
+    expect(march).toMatchObject({
+      ...{ month: '2040-03', status: 'CLOSED', opening: '0', closing: '3015' },
+      ...{ startsAt: '2040-03-01T00:00:00.000Z', endsAt: '2040-04-01T00:00:00.000Z' },
+    });
+    expect(lines(march?.credited ?? [])).toEqual([
+      ['PLAN_GRANT', '3000', 1],
+      ['GRANT', '200', 1],
+      ['ALLOWANCE', '50', 1],
+      ['REFUND', '5', 1],
+    ]);
+    expect(lines(march?.debited ?? [])).toEqual([['USAGE', '240', 3]]);
+    expect(usageRows(march ?? { usage: [] })).toEqual([
+      ['crawl', null, null, null, '100', '200', 1],
+      ['search', null, null, null, '40', '40', 1],
+      ['api_call', null, null, null, '5', '0', 1],
+    ]);
+    expect(april).toMatchObject({ month: '2040-04', status: 'OPEN', opening: '3015', usage: [] });
+    await charged(customer.client, { usage: [{ meter: 'crawl', quantity: 9 }] });
+    as('RefundPayload', await refund(customer.client, transaction.id, '7'));
+    expect((await statementsOf(customer, { year: 2040, month: 3 }))[0]).toEqual(march);
+    await expectSoundStatements(gateway, customer);
+  });
+
+  it('is read with read scope and not with the scope to charge', async () => {
+    const customer = await aCustomer(gateway);
+    const reader = gateway.as(await anApiKey(gateway, customer.id, 'BILLING_READ'));
+    const charger = gateway.as(await anApiKey(gateway, customer.id, 'USAGE_WRITE'));
+    expect(await statementsOf({ ...customer, client: reader })).not.toEqual([]);
+    await expect(statementsOf({ ...customer, client: charger })).rejects.toThrow('no statements');
   });
 });

@@ -14,8 +14,9 @@ import {
 } from '../../generated/documents.ts';
 import { expectSoundBooks } from '../../support/books.ts';
 import type { TestGateway } from '../../support/gateway.ts';
-import { aKey, type Given } from '../../support/given.ts';
+import { advanceTo, aKey, type Given } from '../../support/given.ts';
 import { tellPaid } from '../../support/purchases.ts';
+import { expectSoundStatements, lines, statementsOf, usageRows } from '../../support/statements.ts';
 import { anOwner, rowsOf } from '../../support/usage.ts';
 import { aCustomer, as, buy, charged, estimate, history, lots, refund, startScenario, wallet } from './play.ts';
 
@@ -183,6 +184,30 @@ describe('a month of usage', () => {
       ['small', 'chat', users.bob, '20000', '2', 1],
       ['small', 'embed', users.ann, '50000', '1', 1],
     ]);
+  });
+
+  it('is summed up by its statement, by type, quantity and cost, and found by year and month', async () => {
+    await advanceTo(gateway, customer.id, '2040-04-02T00:00:00.000Z');
+    const [march, ...others] = await statementsOf(customer, { year: 2040, month: 3 });
+    expect(others).toEqual([]);
+    expect(march).toMatchObject({ month: '2040-03', status: 'CLOSED', opening: '0', closing: '1436.2' });
+    expect(lines(march?.credited ?? [])).toEqual([
+      ['PURCHASE', '1000', 1],
+      ['PLAN_GRANT', '500', 1],
+      ['ALLOWANCE', '10', 1],
+    ]);
+    expect(lines(march?.debited ?? []).map(([reason, credits]) => [reason, credits])).toEqual([['USAGE', '73.8']]);
+    expect(usageRows(march ?? { usage: [] }).toSorted()).toEqual([
+      ['ai.input_tokens', 'large', users.ann, null, '10000', '20', 1],
+      ['ai.input_tokens', 'small', users.ann, null, '50000', '1', 1],
+      ['ai.input_tokens', 'small', users.bob, null, '20000', '2', 1],
+      ['ai.output_tokens', 'large', users.ann, null, '2000', '16', 1],
+      ['bandwidth.gb', null, null, null, '5', '3', 1],
+      ['compute.seconds', null, null, null, '3600', '18', 1],
+      ['data.operations', null, null, null, '2000000', '3', 1],
+      ['storage.gb_hours', null, null, null, '12000', '10.8', 1],
+    ]);
+    await expectSoundStatements(gateway, customer);
   });
 
   it('leaves a complete history of purchases, usage, refunds and manual adjustments', async () => {
