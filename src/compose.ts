@@ -11,6 +11,7 @@ import { type Demo, seedDemo } from './demo/seed.ts';
 import { Authenticator } from './http/authenticate.ts';
 import { HttpServer } from './http/server.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
+import { publishActivity } from './jobs/publish-activity.ts';
 import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
 import { JobRunner } from './jobs/runner.ts';
 import { settleDueWallets } from './jobs/settle-due-wallets.ts';
@@ -170,7 +171,12 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       config.jobs && jobsUrl !== null
         ? new JobRunner({
             databaseUrl: jobsUrl,
-            jobs: [settleDueWallets(services), collectPayments(services), reconcilePurchases(services)],
+            jobs: [
+              settleDueWallets(services),
+              collectPayments(services),
+              reconcilePurchases(services),
+              publishActivity(services),
+            ],
             logger,
           })
         : null;

@@ -32,6 +32,7 @@ import './mutations/advance-test-clock.ts';
 import './mutations/apply-catalog.ts';
 import './subscriptions/balance-changed.ts';
 import './subscriptions/ledger-entry-posted.ts';
+import './subscriptions/activity-added.ts';
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { builder } from './builder.ts';
 import { applyPermissions } from './permissions/apply.ts';

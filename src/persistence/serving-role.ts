@@ -11,8 +11,9 @@ const APPEND_ONLY = new Set([
   'catalog_version',
   'promo_redemption',
   'installation_secret',
+  'activity',
 ]);
-const DELETABLE = new Set(['allowance']);
+const DELETABLE = new Set(['allowance', 'open_usage']);
 
 export interface ServingRole {
   /** The URL with which the gateway serves. */

@@ -21,7 +21,7 @@ import type { PendingCommand } from './lane.ts';
 
 /** Told after a commit, never before. */
 export interface LiveFeed {
-  published(changes: readonly PostedChange[]): void;
+  published(changes: readonly Pick<PostedChange, 'walletId'>[]): void;
 }
 
 /** What batches are posted with. */
@@ -58,7 +58,7 @@ export async function runBatch(runner: BatchRunner, batch: readonly PendingComma
         if (!outcome) throw new Error('a decision has an outcome for every command');
         pending.resolve(firstAnswer(outcome, perhapsPosted?.outcomes[index]));
       });
-      runner.feed.published(decision.books.flatMap((book) => book.changes));
+      runner.feed.published(changedWallets(decision));
       return;
     } catch (error) {
       if (error instanceof CatalogUnreadable) {
@@ -74,6 +74,13 @@ export async function runBatch(runner: BatchRunner, batch: readonly PendingComma
       await delay(FIRST_PAUSE_MILLISECONDS * 2 ** attempt * (0.5 + Math.random()));
     }
   }
+}
+
+/** The wallets whose followers have something to read. */
+function changedWallets({ books, activities }: BatchDecision): { readonly walletId: string }[] {
+  const told = new Set(activities.map(({ organizationId }) => organizationId));
+  const changed = books.filter(({ changes, snapshot }) => changes.length > 0 || told.has(snapshot.organizationId));
+  return changed.map(({ snapshot }) => ({ walletId: snapshot.id }));
 }
 
 /** The connection was lost while a decision was being committed: only its keys can tell whether it took effect. */

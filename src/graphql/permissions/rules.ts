@@ -93,5 +93,6 @@ export const ruleTree = {
     '*': deny,
     balanceChanged: readsBilling,
     ledgerEntryPosted: readsBilling,
+    activityAdded: readsBilling,
   },
 } as const;

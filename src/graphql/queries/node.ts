@@ -7,6 +7,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
 import type {
+  Activity,
   ApiKey,
   AuditRecord,
   Bucket,
@@ -166,6 +167,12 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     mayReadAudit,
     byId,
   ),
+  Activity: rows<Activity>(
+    'Activity',
+    (prisma, keys, query) => prisma.activity.findMany({ ...query, where: { OR: keys.flatMap(activityKey) } }),
+    mayReadBilling,
+    ({ organizationId, number }) => `${organizationId}.${number}`,
+  ),
   User: rows<User>('User', findKnownUsers, () => true, byId),
   Plan: async (keys, { services }) => fromCatalog('Plan', keys, (key) => services.catalogs.planByKey(key)),
   Package: async (keys, { services }) => fromCatalog('Package', keys, (key) => services.catalogs.packageByKey(key)),
@@ -174,6 +181,11 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
 function entryKey(key: string): { walletId: string; sequence: bigint }[] {
   const [walletId, sequence = ''] = key.split('.');
   return isUuid(walletId) && /^\d{1,18}$/.test(sequence) ? [{ walletId, sequence: BigInt(sequence) }] : [];
+}
+
+function activityKey(key: string): { organizationId: string; number: bigint }[] {
+  const [organizationId, number = ''] = key.split('.');
+  return isUuid(organizationId) && /^\d{1,18}$/.test(number) ? [{ organizationId, number: BigInt(number) }] : [];
 }
 
 /** Oneself, and the people of organizations whose members one may read, those who left included: the books name them. */
