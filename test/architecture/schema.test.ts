@@ -171,7 +171,7 @@ describe('mutations', () => {
 describe('nodes', () => {
   const node = schema.getType('Node');
   const implementers = isInterfaceType(node) ? schema.getPossibleTypes(node) : [];
-  const keyOf = (type: string): string => (type === 'LedgerEntry' ? `${A_UUID}.1` : A_UUID);
+  const keyOf = (type: string): string => (type === 'LedgerEntry' || type === 'Activity' ? `${A_UUID}.1` : A_UUID);
 
   it('are all types with an id of their own', () => {
     expect(implementers.length).toBeGreaterThan(10);
@@ -192,7 +192,7 @@ describe('nodes', () => {
   });
 
   it.each(implementers)('$name gives out an id that carries its type and can be read again', async (type) => {
-    const row = { id: A_UUID, key: 'a-key', walletId: A_UUID, sequence: 7n };
+    const row = { id: A_UUID, key: 'a-key', walletId: A_UUID, sequence: 7n, organizationId: A_UUID, number: 7n };
     const info = { fieldName: 'id', parentType: type, schema } as never;
     const id: unknown = await type.getFields().id?.resolve?.(row, {}, {}, info);
     expect(parseId(String(id))?.type).toBe(type.name);
@@ -230,6 +230,7 @@ describe('type guards', () => {
     'Purchase',
     'PlanSubscription',
     'AuditRecord',
+    'Activity',
   ];
 
   const isGuarded = (type: GraphQLNamedType): boolean => {

@@ -22,6 +22,7 @@ export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType
         members(first: 1) { edges { node { __typename id user { __typename id } } } }
         projects(first: 1) { edges { node { __typename id } } }
         apiKeys(first: 1) { edges { node { __typename id } } }
+        activity(first: 1) { edges { node { __typename id } } }
         auditTrail(first: 1) { edges { node { __typename id } } }
       }
     }`,

@@ -77,8 +77,11 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
     expect(found).toEqual({
       missing: [],
       extra: [
+        'activity_execution',
+        'activity_task',
         'hold_due',
         'hold_execution',
+        'hold_released',
         'hold_task',
         'ledger_entry_effective',
         'ledger_entry_execution',
@@ -89,6 +92,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_transaction_purchase',
         'ledger_transaction_refunded',
         'ledger_transaction_task',
+        'ledger_transaction_usage_posted',
         'ledger_transaction_used',
         'lot_burn_order',
         'lot_granted',
@@ -100,6 +104,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'purchase_unanswered',
         'wallet_next_charge',
         'wallet_settle',
+        'wallet_usage_due',
       ],
       different: [],
     });
@@ -110,6 +115,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
     expect(compared).toBeGreaterThan(30);
     expect(different).toEqual([]);
     expect(missing).toEqual([
+      'activity_organization_id_fkey',
       'balance_change_transaction_id_fkey',
       'balance_change_wallet_id_fkey',
       'ledger_entry_bucket_id_fkey',
@@ -130,6 +136,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
     expect(await differences('triggers')).toMatchObject({
       compared: 0,
       extra: [
+        'activity_append_only',
         'audit_record_append_only',
         'idempotency_record_append_only',
         'ledger_entry_append_only',

@@ -64,8 +64,8 @@ function tell(book: WalletBook, happening: Happening, { plansEverSold }: ToldBat
     case 'hold-ended': {
       const { facts, status, rest } = happening;
       const { attribution: work } = facts;
-      const ended = status === 'RELEASED' ? 'Released a hold' : 'A hold lapsed';
-      return { kind: 'HOLD', summary: `${ended}${ofWork(work)}: ${creditsOf(rest)} can be spent again`, work };
+      const ended = status === 'RELEASED' ? `Released a hold${ofWork(work)}` : `A hold${ofWork(work)} lapsed`;
+      return { kind: 'HOLD', summary: `${ended}: ${creditsOf(rest)} can be spent again`, work };
     }
     case 'subscription': {
       const planName = (key: string) => inLine(plansEverSold.get(key)?.name ?? key);
