@@ -53,6 +53,7 @@ const ACTIONS: Readonly<Record<string, Describe>> = {
   updateOrganization: ({ after }) => settings(describeUpdate(after)),
   createProject: ({ after }) => settings(`Created the project ${text(after, 'name')} (${text(after, 'key')})`),
   advanceTestClock: ({ after }) => settings(`Moved the test clock to ${text(after, 'to')}`),
+  setAllocation: ({ after }) => settings(describeAllocation(after)),
   configureAutoTopUp: ({ after }) =>
     settings(
       after.enabled === true
@@ -64,6 +65,13 @@ const ACTIONS: Readonly<Record<string, Describe>> = {
 function powersOf({ master, scopes }: JsonObject): string {
   if (master === true) return 'every scope of its organization';
   return (Array.isArray(scopes) ? scopes : []).map(String).join(', ').toLowerCase().replaceAll('_', ':');
+}
+
+function describeAllocation(after: JsonObject): string {
+  const whom = 'projectId' in after ? 'a project' : 'a member';
+  return after.credits === '0'
+    ? `Took back what was earmarked for ${whom}`
+    : `Earmarked ${text(after, 'credits')} credits for ${whom}${after.exclusive === true ? ', who spends nothing else' : ''}`;
 }
 
 function describeUpdate(after: JsonObject): string {

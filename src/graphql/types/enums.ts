@@ -274,6 +274,6 @@ export const ActivityKindEnum = builder.enumType('ActivityKind', {
     ALERT: { description: 'An alert was triggered or resolved.' },
     MEMBER: { description: 'Somebody was invited, joined, got another role or left.' },
     API_KEY: { description: 'An API key was created or revoked.' },
-    SETTINGS: { description: 'Name, time zone, projects, test clock or top-ups by themselves changed.' },
+    SETTINGS: { description: 'Name, time zone, projects, earmarks, test clock or top-ups by themselves changed.' },
   } as const,
 });
