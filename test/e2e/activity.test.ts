@@ -21,6 +21,7 @@ import { advanceTo, aKey, anApiKey, anOrganization, type Given, grant } from '..
 import { aFoundation, anInvitation, aPerson, JWT_SECRET } from '../support/people.ts';
 import { begun } from '../support/purchases.ts';
 import { authorize, capture, charge, refund } from '../support/usage.ts';
+import { forgeCursor } from './cursors.ts';
 import { type Live, subscribe, TRANSPORTS, type Transport } from './streams.ts';
 
 let gateway: TestGateway;
@@ -335,6 +336,44 @@ describe('pages of the feed', () => {
       `{ organization(slug: "${organization.slug}") { activity(filter: { taskId: "a\\u0000b" }) { edges { cursor } } } }`,
     );
     expect(errors[0]?.extensions.code).toBe('BAD_USER_INPUT');
+  });
+
+  it('of a time range are in the order in which things occurred, and skip and repeat nothing', async () => {
+    const organization = await anOrganization(gateway, CREDITS);
+    const { client, id } = organization;
+    for (let n = 0; n < 4; n++) {
+      // What is charged before is written after it.
+      await charge(client, { amount: '1', taskId: `t${n}` });
+      await rest(gateway, id, 1);
+    }
+    await rest(gateway, id, 6);
+    const from = '2020-01-01T00:00:00.000Z';
+    const all = (await activityPage(organization, { filter: { from }, first: 100 })).edges.map(({ node }) => node);
+    expect(all.map(({ occurredAt }) => occurredAt)).toEqual(
+      all
+        .map(({ occurredAt }) => occurredAt)
+        .toSorted()
+        .toReversed(),
+    );
+    const byNumber = await activityOf(organization);
+    expect(all.map((node) => node.id)).not.toEqual(byNumber.map((node) => node.id));
+    expect(all.map((node) => node.id).toSorted()).toEqual(byNumber.map((node) => node.id).toSorted());
+    const seen: string[] = [];
+    for (let after: string | null = null; ; ) {
+      const page: Awaited<ReturnType<typeof activityPage>> = await activityPage(organization, {
+        filter: { from },
+        first: 2,
+        after,
+      });
+      seen.push(...page.edges.map(({ node }) => node.id));
+      if (!page.pageInfo.hasNextPage) break;
+      after = page.pageInfo.endCursor ?? null;
+    }
+    expect(seen).toEqual(all.map((node) => node.id));
+    const beyond = forgeCursor((await activityPage(organization)).pageInfo.endCursor ?? '', '999999');
+    await expect(activityPage(organization, { filter: { from }, after: beyond })).rejects.toThrow(
+      'after is not a cursor of this list.',
+    );
   });
 
   it.each([

@@ -39,13 +39,28 @@ type Filter = {
   readonly executionId?: string | null | undefined;
 };
 
-/** How a page of an organization's activity is read. */
+/**
+ * How a page of an organization's activity is read: by number. In a time range by when it occurred, so that the range and the
+ * order come from one index; the place of the cursor is then asked for first.
+ */
 export function activityPages(organizationId: string, filter: Filter | null | undefined, { cursor }: Page) {
   const number = cursor === null ? null : activityNumber(organizationId, cursor);
+  const given = activityFilter(filter ?? {});
+  const hasRange = isGiven(filter?.from) || isGiven(filter?.to);
   return {
-    where: { AND: [activityFilter(filter ?? {}), number === null ? {} : { number: { lt: number } }] },
-    orderBy: [{ number: 'desc' as const }],
     cursorOf: activityCursor,
+    orderBy: [...(hasRange ? [{ occurredAt: 'desc' as const }] : []), { number: 'desc' as const }],
+    async where({ activity }: Prisma.TransactionClient): Promise<Prisma.ActivityWhereInput> {
+      if (number === null) return given;
+      if (!hasRange) return { AND: [given, { number: { lt: number } }] };
+      const place = { organizationId_number: { organizationId, number } };
+      const last = await activity.findUnique({ where: place, select: { occurredAt: true } });
+      if (last === null) throw badUserInput('after is not a cursor of this list.');
+      const { occurredAt } = last;
+      const beyond = [{ occurredAt: { lt: occurredAt } }, { occurredAt, number: { lt: number } }];
+      // Said twice, for the index begins with the instant.
+      return { AND: [given, { occurredAt: { lte: occurredAt } }, { OR: beyond }] };
+    },
   };
 }
 

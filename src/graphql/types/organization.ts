@@ -244,7 +244,7 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         type: ActivityConnection,
         nullable: true,
         description:
-          'What happened, newest first; null to those without billing:read. Charges come in groups: when the holds of a task or execution have ended, five minutes after its last charge, or an hour after its first.',
+          'What happened, newest first: in the order in which it was written or, in a time range, in which it occurred; null to those without billing:read. Charges come in groups: when the holds of a task or execution have ended, five minutes after its last charge, or an hour after its first.',
         args: {
           filter: t.arg({ type: ActivityFilterRef, description: 'Which activity; all without it.' }),
           first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
@@ -260,12 +260,13 @@ export const OrganizationRef = builder.prismaObject('Organization', {
             read: async (ids, query, take) => {
               await settleWallets(context.services, ids);
               await publishUsage(context.services, ids);
-              const { where, orderBy } = list;
-              const rows = await context.services.prisma.organization.findMany({
+              const { prisma } = context.services;
+              const activities = { ...query, where: await list.where(prisma), orderBy: list.orderBy, take };
+              const rows = await prisma.organization.findMany({
                 where: { id: { in: ids } },
-                select: { id: true, activities: { ...query, where, orderBy, take } },
+                select: { id: true, activities },
               });
-              return rows.map(({ id: organizationId, activities }) => ({ id: organizationId, rows: activities }));
+              return rows.map((organization) => ({ id: organization.id, rows: organization.activities }));
             },
           });
         },
