@@ -12,6 +12,7 @@ import { Authenticator } from './http/authenticate.ts';
 import { HttpServer } from './http/server.ts';
 import { closeMonths } from './jobs/close-months.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
+import { publishActivity } from './jobs/publish-activity.ts';
 import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
 import { JobRunner } from './jobs/runner.ts';
 import { settleDueWallets } from './jobs/settle-due-wallets.ts';
@@ -176,6 +177,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
               collectPayments(services),
               reconcilePurchases(services),
               closeMonths(services),
+              publishActivity(services),
             ],
             logger,
           })

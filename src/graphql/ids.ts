@@ -9,7 +9,7 @@ export const isUuid = (value: unknown): value is string => typeof value === 'str
 const MAX_LENGTH = 500;
 
 /** Types whose keys are not uuids. */
-const TEXT_KEYS = new Set(['User', 'Plan', 'Package', 'LedgerEntry', 'Statement']);
+const TEXT_KEYS = new Set(['User', 'Plan', 'Package', 'LedgerEntry', 'Statement', 'Activity']);
 
 export function encodeId(type: string, key: string): string {
   return Buffer.from(`${type}:${key}`).toString('base64url');

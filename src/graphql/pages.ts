@@ -92,9 +92,19 @@ function cursorInteger(value: unknown, argument: string): bigint {
 }
 
 /** The number in a cursor of rows that are numbered by wallet; of another wallet it is no cursor of this list. */
-export function walletNumber(kind: string, walletId: string, cursor: string, argument = 'after'): bigint {
+export const walletNumber = (kind: string, walletId: string, cursor: string, argument = 'after'): bigint =>
+  ownNumber(kind, { wallet: walletId }, cursor, argument);
+
+/** The number in a cursor of rows that are numbered by their owner; of another owner it is no cursor of this list. */
+export function ownNumber(
+  kind: string,
+  owned: { readonly wallet: string } | { readonly organization: string },
+  cursor: string,
+  argument = 'after',
+): bigint {
   const [owner, number] = decodeCursor(kind, cursor, argument);
-  if (owner !== walletId) throw badUserInput(`${argument} is not a cursor of this wallet.`);
+  const [[what, id] = []] = Object.entries(owned);
+  if (owner !== id) throw badUserInput(`${argument} is not a cursor of this ${what}.`);
   return cursorInteger(number, argument);
 }
 

@@ -36,6 +36,7 @@ import './mutations/apply-catalog.ts';
 import './subscriptions/balance-changed.ts';
 import './subscriptions/ledger-entry-posted.ts';
 import './subscriptions/low-balance.ts';
+import './subscriptions/activity-added.ts';
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { builder } from './builder.ts';
 import { applyPermissions } from './permissions/apply.ts';

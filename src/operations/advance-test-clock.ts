@@ -31,11 +31,8 @@ export async function advanceTestClock(
   const { hasTestClock, now } = await organizationClock(services.sql, organizationId);
   if (!hasTestClock) return invalidInput(['organizationId'], 'this organization has no test clock');
   if (to < now) return invalidInput(['to'], 'the test clock only moves forward');
-  await audit(services, services.sql, caller, {
-    organizationId,
-    action: 'advanceTestClock',
-    after: { to: formatInstant(to) },
-  });
+  const after = { to: formatInstant(to) };
+  await services.sql.begin((tx) => audit(services, tx, caller, { organizationId, action: 'advanceTestClock', after }));
   await stopAtCharges(services, tenant, to);
   await moveTestClock(services.sql, organizationId, to);
   await catchUp(services, tenant);

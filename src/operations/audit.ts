@@ -1,6 +1,13 @@
-/** Makes the audit entry of an operation: every change outside the ledger leaves one. */
+/**
+ * Makes the audit entry of an operation: every change outside the ledger leaves one. What people should read about it becomes
+ * an activity in the same transaction; it is the last thing that an operation locks.
+ */
+
+import { NO_WORK } from '../domain/activity/activity.ts';
+import { activityOfAudit } from '../domain/activity/activity-of-audit.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
+import { wakeFollowers, writeActivities } from '../persistence/activities.ts';
 import { insertAudit } from '../persistence/audit.ts';
 import type { Queryable } from '../persistence/connection.ts';
 import type { Services } from './services.ts';
@@ -19,13 +26,11 @@ export async function audit(
   caller: SignedInCaller,
   { organizationId, action, before, after }: Audited,
 ): Promise<void> {
-  await insertAudit(sql, {
-    id: newId(),
-    organizationId,
-    action,
-    actor: actorOf(caller),
-    before: before ?? null,
-    after: after ?? null,
-    requestId,
-  });
+  const actor = actorOf(caller);
+  const change = { action, before: before ?? null, after: after ?? null };
+  await insertAudit(sql, { id: newId(), organizationId, actor, ...change, requestId });
+  const told = activityOfAudit(change);
+  if (told === null || organizationId === null) return;
+  await writeActivities(sql, [{ organizationId, actor, ...told, credits: null, work: NO_WORK, occurredAt: null }]);
+  await wakeFollowers(sql, organizationId);
 }

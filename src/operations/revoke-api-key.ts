@@ -20,8 +20,9 @@ export async function revokeApiKey(
   const tenant = await tenantFor(services, caller, 'organization:manage', owner);
   if (isRefusal(tenant)) return notFound('API key');
   await services.sql.begin(async (tx) => {
-    await revokeKey(tx, keyId);
-    await audit(services, tx, caller, { organizationId: owner, action: 'revokeApiKey', after: { keyId } });
+    const name = await revokeKey(tx, keyId);
+    const after = name === null ? { keyId } : { keyId, name };
+    await audit(services, tx, caller, { organizationId: owner, action: 'revokeApiKey', after });
   });
   return { keyId };
 }

@@ -60,7 +60,9 @@ export async function organizationOfKey(sql: Queryable, keyId: string): Promise<
   return row?.organization_id ?? null;
 }
 
-/** Revokes once; a key that is revoked stays so since then. */
-export async function revokeKey(sql: Queryable, keyId: string): Promise<void> {
-  await sql`UPDATE api_key SET revoked_at = now() WHERE id = ${keyId} AND revoked_at IS NULL`;
+/** Revokes once; a key that is revoked stays so since then. Answers its name, null where it was revoked before. */
+export async function revokeKey(sql: Queryable, keyId: string): Promise<string | null> {
+  const [row] = await sql<{ name: string }[]>`
+    UPDATE api_key SET revoked_at = now() WHERE id = ${keyId} AND revoked_at IS NULL RETURNING name`;
+  return row?.name ?? null;
 }

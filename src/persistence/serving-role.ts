@@ -13,8 +13,9 @@ const APPEND_ONLY = new Set([
   'installation_secret',
   'alert_event',
   'statement',
+  'activity',
 ]);
-const DELETABLE = new Set(['allowance']);
+const DELETABLE = new Set(['allowance', 'open_usage']);
 
 export interface ServingRole {
   /** The URL with which the gateway serves. */

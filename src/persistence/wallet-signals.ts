@@ -5,7 +5,8 @@
 import type { Logger } from 'pino';
 import { type Listener, listen, type Sql } from './connection.ts';
 
-const CHANNEL = 'purser_wallet';
+/** A payload is the ids of wallets, separated by commas. */
+export const WALLET_CHANNEL = 'purser_wallet';
 /** A NOTIFY payload holds 8,000 bytes; a uuid and its comma take 37. */
 const WALLETS_PER_NOTIFY = 200;
 
@@ -24,7 +25,7 @@ export class WalletSignals {
 
   /** Starts to hear the other processes. */
   async listen(databaseUrl: string): Promise<void> {
-    this.#listening = await listen(databaseUrl, CHANNEL, (payload) => {
+    this.#listening = await listen(databaseUrl, WALLET_CHANNEL, (payload) => {
       for (const walletId of payload.split(',')) this.#wake(walletId);
     });
   }
@@ -61,7 +62,7 @@ export class WalletSignals {
       while (this.#toNotify.size > 0) {
         const walletIds = [...this.#toNotify].slice(0, WALLETS_PER_NOTIFY);
         for (const walletId of walletIds) this.#toNotify.delete(walletId);
-        await this.#sql`SELECT pg_notify(${CHANNEL}, ${walletIds.join(',')})`;
+        await this.#sql`SELECT pg_notify(${WALLET_CHANNEL}, ${walletIds.join(',')})`;
       }
     } catch (error) {
       this.#logger.warn({ err: error }, 'other processes were not told of a change; they will notice by polling');

@@ -2,10 +2,12 @@
  * Writes what a batch decided: one set-based statement per table, all sent at once and followed by COMMIT, one round trip.
  * If one of them fails PostgreSQL refuses the rest and the COMMIT rolls back; the caller learns of the first failure.
  */
+import { usageDueAt } from '../domain/activity/usage-due.ts';
 import type { BatchDecision } from '../domain/posting/decide-batch.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { upcomingEvent } from '../domain/subscriptions/subscription.ts';
 import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
+import { writeActivities } from './activities.ts';
 import { writeAlerts } from './alerts.ts';
 import { encodeAnswer } from './answer-codec.ts';
 import { writeAutoTopUps } from './auto-top-ups.ts';
@@ -49,6 +51,8 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     insertRecords(sql, decision),
     insertAudits(sql, decision),
     updateWallets(sql, books),
+    // After all rows that operations lock: whoever gives activities their numbers holds the feed until the commit.
+    decision.activities.length > 0 ? writeActivities(sql, decision.activities) : null,
     // Last: whoever gives a receipt its number holds the issuer's counter until the commit.
     updatePurchases(sql, decision),
   ].filter((statement) => statement !== null);
@@ -323,7 +327,7 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
     UPDATE wallet
     SET balance_micros = changed.balance, debt_micros = changed.debt, sequence = changed.sequence,
         version = changed.version, head_hash = decode(changed.head_hash, 'hex'), last_posted_at = changed.posted_at,
-        next_charge_at = changed.next_charge_at,
+        next_charge_at = changed.next_charge_at, usage_due_at = least(wallet.usage_due_at, changed.usage_due_at),
         last_active_at = CASE WHEN changed.active THEN changed.posted_at ELSE last_active_at END,
         next_transition_at = CASE WHEN changed.transitions THEN least(
           (SELECT min(next_transition_at) FROM lot WHERE lot.wallet_id = changed.id AND NOT frozen),
@@ -346,9 +350,10 @@ function updateWallets(sql: Queryable, books: readonly WalletBook[]) {
       ${books.map((book) => book.active)}::boolean[],
       ${books.map((book) => book.transitionsChanged)}::boolean[],
       ${instants(books.map((book) => book.nextChargeAt))}::timestamptz[],
-      ${instants(books.map(({ subscription }) => (subscription && upcomingEvent(subscription))?.at ?? null))}::timestamptz[]
+      ${instants(books.map(({ subscription }) => (subscription && upcomingEvent(subscription))?.at ?? null))}::timestamptz[],
+      ${instants(books.map(usageDueAt))}::timestamptz[]
     ) AS changed (id, balance, debt, sequence, version, head_hash, posted_at, active, transitions, next_charge_at,
-      subscription_at)
+      subscription_at, usage_due_at)
     WHERE wallet.id = changed.id`;
 }
 

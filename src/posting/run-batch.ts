@@ -11,7 +11,6 @@ import { EXPLAINED_LOTS } from '../domain/posting/assess-charge.ts';
 import { type BatchDecision, decideBatch, type NeedsLots, type Policies } from '../domain/posting/decide-batch.ts';
 import type { GivenAnswer } from '../domain/posting/idempotency.ts';
 import type { EventOutcome, Outcome } from '../domain/posting/outcomes.ts';
-import type { PostedAlertEvent, PostedChange } from '../domain/posting/records.ts';
 import type { Queryable, Sql } from '../persistence/connection.ts';
 import { isConnectionLoss, isRetryable, isUnavailable } from '../persistence/errors.ts';
 import { beginAndLoad, type LoadLimits } from '../persistence/load-batch.ts';
@@ -21,7 +20,7 @@ import type { PendingCommand } from './lane.ts';
 
 /** Told after a commit, never before. */
 export interface LiveFeed {
-  published(changes: readonly (PostedChange | PostedAlertEvent)[]): void;
+  published(changes: readonly { readonly walletId: string }[]): void;
 }
 
 /** What batches are posted with. */
@@ -58,7 +57,7 @@ export async function runBatch(runner: BatchRunner, batch: readonly PendingComma
         if (!outcome) throw new Error('a decision has an outcome for every command');
         pending.resolve(firstAnswer(outcome, perhapsPosted?.outcomes[index]));
       });
-      runner.feed.published(decision.books.flatMap(({ changes, alerts }) => [...changes, ...alerts.events]));
+      runner.feed.published(changedWallets(decision));
       return;
     } catch (error) {
       if (error instanceof CatalogUnreadable) {
@@ -74,6 +73,16 @@ export async function runBatch(runner: BatchRunner, batch: readonly PendingComma
       await delay(FIRST_PAUSE_MILLISECONDS * 2 ** attempt * (0.5 + Math.random()));
     }
   }
+}
+
+/** The wallets whose followers have something to read. */
+function changedWallets({ books, activities }: BatchDecision): { readonly walletId: string }[] {
+  const told = new Set(activities.map(({ organizationId }) => organizationId));
+  const changed = books.filter(
+    ({ changes, alerts, snapshot }) =>
+      changes.length > 0 || alerts.events.length > 0 || told.has(snapshot.organizationId),
+  );
+  return changed.map(({ snapshot }) => ({ walletId: snapshot.id }));
 }
 
 /** The connection was lost while a decision was being committed: only its keys can tell whether it took effect. */

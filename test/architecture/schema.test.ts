@@ -171,7 +171,11 @@ describe('mutations', () => {
 describe('nodes', () => {
   const node = schema.getType('Node');
   const implementers = isInterfaceType(node) ? schema.getPossibleTypes(node) : [];
-  const KEYS: Readonly<Record<string, string>> = { LedgerEntry: `${A_UUID}.1`, Statement: `${A_UUID}.2026-11` };
+  const KEYS: Readonly<Record<string, string>> = {
+    LedgerEntry: `${A_UUID}.1`,
+    Activity: `${A_UUID}.1`,
+    Statement: `${A_UUID}.2026-11`,
+  };
   const keyOf = (type: string): string => KEYS[type] ?? A_UUID;
 
   it('are all types with an id of their own', () => {
@@ -193,7 +197,8 @@ describe('nodes', () => {
   });
 
   it.each(implementers)('$name gives out an id that carries its type and can be read again', async (type) => {
-    const row = { id: A_UUID, key: 'a-key', walletId: A_UUID, sequence: 7n, month: '2026-11' };
+    const ofOrganization = { organizationId: A_UUID, number: 7n };
+    const row = { id: A_UUID, key: 'a-key', walletId: A_UUID, sequence: 7n, month: '2026-11', ...ofOrganization };
     const info = { fieldName: 'id', parentType: type, schema } as never;
     const id: unknown = await type.getFields().id?.resolve?.(row, {}, {}, info);
     expect(parseId(String(id))?.type).toBe(type.name);
@@ -232,6 +237,7 @@ describe('type guards', () => {
     'PlanSubscription',
     'AuditRecord',
     'SpendLimit',
+    'Activity',
   ];
 
   const isGuarded = (type: GraphQLNamedType): boolean => {

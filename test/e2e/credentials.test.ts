@@ -222,7 +222,7 @@ describe('no credential', () => {
   });
 
   it.each(TRANSPORTS)('opens no stream over %s', async (transport) => {
-    for (const field of ['balanceChanged', 'ledgerEntryPosted']) {
+    for (const field of ['balanceChanged', 'ledgerEntryPosted', 'activityAdded']) {
       const document = `subscription { ${field}(organizationId: "${gateway.organizationId}") { cursor } }`;
       await using live = subscribe(transport, gateway, undefined, document);
       const result = await live.result();

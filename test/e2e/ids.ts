@@ -24,6 +24,7 @@ export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType
         spendLimits { __typename id }
         apiKeys(first: 1) { edges { node { __typename id } } }
         alerts { __typename id }
+        activity(first: 1) { edges { node { __typename id } } }
         allocations { __typename id }
         auditTrail(first: 1) { edges { node { __typename id } } }
         statements { __typename id }

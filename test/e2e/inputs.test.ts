@@ -648,6 +648,7 @@ describe('pages', () => {
     'lots of buckets': (list, slug) => `{ organization(slug: "${slug}") { wallet { buckets { ${list('lots')} } } } }`,
     holds: (list, slug) => `{ organization(slug: "${slug}") { wallet { ${list('holds')} } } }`,
     purchases: (list, slug) => `{ organization(slug: "${slug}") { ${list('purchases')} } }`,
+    activity: (list, slug) => `{ organization(slug: "${slug}") { ${list('activity')} } }`,
     auditTrail: (list, slug) => `{ organization(slug: "${slug}") { ${list('auditTrail')} } }`,
     members: (list, slug) => `{ organization(slug: "${slug}") { ${list('members')} } }`,
     projects: (list, slug) => `{ organization(slug: "${slug}") { ${list('projects')} } }`,

@@ -296,6 +296,9 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     payload: 'TestClockPayload',
   }),
   'Subscription.balanceChanged': () => ({ document: `subscription { balanceChanged(${here()}) { version } }` }),
+  'Subscription.activityAdded': async () => ({
+    document: `subscription { activityAdded(${here()}, after: "${await oldestActivityCursor()}") { cursor } }`,
+  }),
   'Subscription.ledgerEntryPosted': async () => ({
     document: `subscription { ledgerEntryPosted(${here()}, after: "${await oldestEntryCursor()}") { cursor } }`,
   }),
@@ -425,6 +428,16 @@ async function oldestEntryCursor(): Promise<string> {
       '{ organization(slug: "demo") { wallet { ledger(last: 1) { edges { cursor } } } } }',
     );
   return data?.organization.wallet.ledger.edges[0]?.cursor ?? 'no entry';
+}
+
+/** More has happened since, so that a stream after it has an event at once. */
+async function oldestActivityCursor(): Promise<string> {
+  const { data } = await gateway
+    .as(tokens.operator)
+    .raw<{ organization: { activity: { edges: { cursor: string }[] } } }>(
+      '{ organization(slug: "demo") { activity(first: 100) { edges { cursor } } } }',
+    );
+  return data?.organization.activity.edges.at(-1)?.cursor ?? 'no activity';
 }
 
 /** The verdict of the running gateway, in the words of the document. */
@@ -679,7 +692,7 @@ describe('fields of an organization', () => {
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(
-      ['purchases', 'auditTrail', 'members', 'projects', 'apiKeys'].map((list) => [
+      ['purchases', 'activity', 'auditTrail', 'members', 'projects', 'apiKeys'].map((list) => [
         list,
         `${list}(first: 1) { edges { node { id } } }`,
       ]),

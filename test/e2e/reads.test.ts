@@ -168,6 +168,7 @@ describe('the nested query', () => {
           apiKeys(first: 3) { edges { node { name project { key } } } }
           alerts { state }
           auditTrail(first: 3) { edges { node { action actor { __typename } } } }
+          activity(first: 3) { edges { node { summary actor { __typename } } } }
           purchases(first: 3) { edges { node { status actor { __typename } package { key } entries { sequence } } } }
         } } } }`,
         { first },

@@ -99,7 +99,7 @@ async function debit(client: TestClient, input: object = {}): Promise<string> {
 function ofNothing(ids: IdsByType): IdsByType {
   return Object.fromEntries(
     Object.keys(ids).map((type) => {
-      const key = type === 'LedgerEntry' ? `${randomUUID()}.1` : randomUUID();
+      const key = type === 'LedgerEntry' || type === 'Activity' ? `${randomUUID()}.1` : randomUUID();
       return [type, encodeId(type, key)];
     }),
   );
@@ -298,6 +298,9 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
   'Subscription.balanceChanged': [
     ({ Organization }) => `subscription { balanceChanged(organizationId: "${Organization}") { version } }`,
   ],
+  'Subscription.activityAdded': [
+    ({ Organization }) => `subscription { activityAdded(organizationId: "${Organization}") { cursor } }`,
+  ],
   'Subscription.ledgerEntryPosted': [
     ({ Organization }) => `subscription { ledgerEntryPosted(organizationId: "${Organization}") { cursor } }`,
   ],
@@ -410,7 +413,7 @@ describe('what names something of another organization', () => {
       const answer = await ask(master, `mutation { it: ${mutation} { ${REFUSAL} } }`);
       expect(answer, mutation).toMatchObject({ data: { it: notFound } });
     }
-    for (const stream of ['balanceChanged', 'ledgerEntryPosted', 'lowBalance']) {
+    for (const stream of ['balanceChanged', 'ledgerEntryPosted', 'lowBalance', 'activityAdded']) {
       const answer = await ask(master, `subscription { ${stream}(organizationId: "${organizationId}") { cursor } }`);
       expect(answer, stream).toMatchObject({ errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });
     }
@@ -479,6 +482,8 @@ describe('ids that are none', () => {
     encodeId('organization', uuid),
     encodeId('__proto__', uuid),
     encodeId('constructor', uuid),
+    encodeId('Activity', `${'-'.repeat(36)}.1`),
+    encodeId('Activity', `${uuid}.${'9'.repeat(30)}`),
     encodeId('LedgerEntry', `${'-'.repeat(36)}.1`),
     encodeId('LedgerEntry', `${uuid}.${'9'.repeat(30)}`),
     encodeId('User', 'a\0b'),
@@ -775,7 +780,7 @@ describe('a person', () => {
     const organization = await aFurnishedOrganization();
     const ids = await idsOf(organization.client, organization.slug);
     const client = gateway.as(await aMember(organization.id, 'ADMIN', { balanceAccess: 'EARMARK_ONLY' }));
-    const books = `wallet { id } subscription { id } purchases { pageInfo { endCursor } } auditTrail { pageInfo { endCursor } } spendLimits { id } statements { id }`;
+    const books = `wallet { id } subscription { id } purchases { pageInfo { endCursor } } auditTrail { pageInfo { endCursor } } spendLimits { id } statements { id } activity { pageInfo { endCursor } }`;
     const nothing = {
       wallet: null,
       subscription: null,
@@ -783,6 +788,7 @@ describe('a person', () => {
       auditTrail: null,
       spendLimits: null,
       statements: null,
+      activity: null,
     };
     const { data, errors } = await client.raw(
       `query($ids: [ID!]!) {
@@ -802,6 +808,7 @@ describe('a person', () => {
           'AuditRecord',
           'SpendLimit',
           'Statement',
+          'Activity',
         ].map((type) => ids[type]),
       },
     );
@@ -822,7 +829,7 @@ describe('a person', () => {
       await aMember(narrowed.id, 'ADMIN', { balanceAccess: 'EARMARK_ONLY' }),
     ];
     for (const token of tokens) {
-      for (const stream of ['balanceChanged', 'ledgerEntryPosted', 'lowBalance']) {
+      for (const stream of ['balanceChanged', 'ledgerEntryPosted', 'lowBalance', 'activityAdded']) {
         const answer = await ask(token, `subscription { ${stream}(organizationId: "${narrowed.id}") { cursor } }`);
         expect(answer).toMatchObject({ errors: [{ extensions: { code: 'FORBIDDEN' } }] });
       }

@@ -121,6 +121,14 @@ const ROWS = `
   INSERT INTO promo_code (code) VALUES ('CODE');
   INSERT INTO promo_redemption (transaction_id, code, organization_id, redeemed_at)
     VALUES ('${ID.transaction}', 'CODE', '${ID.organization}', now());
+  INSERT INTO activity_feed (organization_id, last_number) VALUES ('${ID.organization}', 1);
+  INSERT INTO activity (organization_id, number, kind, summary, actor_kind, actor_id, occurred_at)
+    VALUES ('${ID.organization}', 1, 'PLAN', 'Began', 'SYSTEM', 'test', now());
+  INSERT INTO usage_watermark (wallet_id, posted_at, transaction_id, released_to)
+    VALUES ('${ID.wallet}', now(), '${ID.transaction}', now());
+  INSERT INTO open_usage (wallet_id, task_id, execution_id, grouped_actor, operations, credits_micros, actor_kind, actor_id,
+      started_at, last_at, due_at)
+    VALUES ('${ID.wallet}', 'task', '', '', 1, -1, 'SYSTEM', 'test', now(), now(), now());
   INSERT INTO installation_secret (name, value) VALUES ('name', 'value')`;
 
 let database: TestDatabase;
@@ -190,6 +198,12 @@ function copyOf(table: string, where: string, changes: Readonly<Record<string, s
 
 describe('checks', () => {
   it.each([
+    ['activity_feed_number', 'activity_feed', 'last_number = 0'],
+    ['open_usage_sums', 'open_usage', 'operations = 0'],
+    ['open_usage_sums', 'open_usage', 'credits_micros = 1'],
+    ['open_usage_times', 'open_usage', `last_at = started_at - interval '1 ms'`],
+    ['open_usage_key', 'open_usage', `task_id = ''`],
+    ['open_usage_key', 'open_usage', `grouped_actor = 'USER ann'`],
     ['lot_amounts', 'lot', 'pinned_micros = -1'],
     ['lot_amounts', 'lot', 'pinned_micros = remaining_micros + 1'],
     ['lot_amounts', 'lot', 'remaining_micros = granted_micros + 1'],
@@ -425,6 +439,15 @@ describe('checks', () => {
   });
 
   it.each([
+    ['activity_number', { number: '0' }],
+    ['activity_summary', { number: '2', summary: `''` }],
+    ['activity_summary', { number: '2', summary: `repeat('x', 2001)` }],
+  ])('%s refuses an activity with %o', async (constraint, changes) => {
+    await expectRefused(copyOf('activity', 'true', changes), CHECK_VIOLATION, constraint);
+    await expectAccepted(copyOf('activity', 'true', { number: '2', summary: `repeat('é', 2000)` }));
+  });
+
+  it.each([
     ['idempotency_record_key', `''`],
     ['idempotency_record_key', `repeat('x', 256)`],
   ])('%s refuses the key %s', async (constraint, key) => {
@@ -534,6 +557,10 @@ describe('unique', () => {
     ['payment_customer_provider_reference_key', 'payment_customer', 'true', elsewhere],
     ['promo_code_pkey', 'promo_code', 'true', {}],
     ['promo_redemption_pkey', 'promo_redemption', 'true', {}],
+    ['activity_feed_pkey', 'activity_feed', 'true', {}],
+    ['activity_pkey', 'activity', 'true', {}],
+    ['usage_watermark_pkey', 'usage_watermark', 'true', {}],
+    ['open_usage_pkey', 'open_usage', 'true', {}],
   ])('%s refuses a second row of %s where %s', async (constraint, table, where, changes) => {
     await expectRefused(copyOf(table, where, changes), UNIQUE_VIOLATION, constraint);
   });
@@ -565,6 +592,7 @@ describe('append-only tables', () => {
     'promo_redemption',
     'alert_event',
     'statement',
+    'activity',
   ];
   const columns: Record<string, string> = {
     ledger_entry: 'meter',
@@ -573,6 +601,7 @@ describe('append-only tables', () => {
     promo_redemption: 'code',
     alert_event: 'version',
     statement: 'content',
+    activity: 'summary',
   };
 
   it.each(tables)('%s refuses UPDATE, DELETE and TRUNCATE, even of nothing', async (table) => {

@@ -79,10 +79,13 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
       extra: [
         'alert_in_force',
         'alert_one_a_threshold',
+        'activity_execution',
+        'activity_task',
         'allocation_project',
         'allocation_user',
         'hold_due',
         'hold_execution',
+        'hold_released',
         'hold_task',
         'ledger_entry_effective',
         'ledger_entry_execution',
@@ -93,6 +96,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_transaction_purchase',
         'ledger_transaction_refunded',
         'ledger_transaction_task',
+        'ledger_transaction_usage_posted',
         'ledger_transaction_used',
         'lot_allocated',
         'lot_burn_order',
@@ -108,6 +112,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'wallet_next_charge',
         'wallet_next_close',
         'wallet_settle',
+        'wallet_usage_due',
       ],
       different: [],
     });
@@ -118,6 +123,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
     expect(compared).toBeGreaterThan(30);
     expect(different).toEqual([]);
     expect(missing).toEqual([
+      'activity_organization_id_fkey',
       'balance_change_transaction_id_fkey',
       'balance_change_wallet_id_fkey',
       'ledger_entry_bucket_id_fkey',
@@ -139,6 +145,7 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
       compared: 0,
       extra: [
         'alert_event_append_only',
+        'activity_append_only',
         'audit_record_append_only',
         'idempotency_record_append_only',
         'ledger_entry_append_only',

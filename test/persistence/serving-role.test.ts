@@ -63,6 +63,7 @@ describe('the role that serves', () => {
     'catalog_version',
     'alert_event',
     'statement',
+    'activity',
   ])('can read and append to %s, and neither change, remove nor empty it', async (table) => {
     expect(await refusal(serving, `SELECT * FROM ${table} LIMIT 1`)).toBeUndefined();
     const { rows } = await serving.query<{ name: string }>(

@@ -283,6 +283,8 @@ export class WalletBuilder {
         createdAt: this.#opening.now,
         paidAt: null,
         refundRequestedAt: null,
+        description: 'A thousand credits',
+        price: { amountMinor: 1_000n, currency: 'USD' },
         credits: credits('1000'),
         bonus: ZERO,
         bucketKey: 'purchased',
@@ -791,7 +793,9 @@ export class Books {
     };
     const facts = { id, walletId: WALLET, status: 'PENDING' as const, ...nothing };
     this.begun.push(begun);
-    const terms = { credits: bought, bonus, bucketKey, expiresAfterDays, plan, lastEffectiveAt: null };
+    const { description, price } = begun;
+    const sold = { description, price, credits: bought, bonus, bucketKey, expiresAfterDays, plan };
+    const terms = { ...sold, lastEffectiveAt: null };
     this.purchases.set(id, { facts: { ...facts, ...terms }, buyer });
   }
 

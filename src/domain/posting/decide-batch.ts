@@ -2,6 +2,8 @@
  * The decision over one batch: every command in order, each against the state that the earlier ones left. Pure: the same
  * input gives the same decision, so that the engine may decide again with more lots loaded.
  */
+import { activitiesOf } from '../activity/activities-of-batch.ts';
+import type { NewActivity } from '../activity/activity.ts';
 import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
@@ -100,6 +102,8 @@ export interface BatchDecision {
   readonly changedPurchases: readonly DraftPurchase[];
   readonly audits: readonly PostedAudit[];
   readonly redemptions: readonly Redemption[];
+  /** What people read about it; usage comes later, in groups. */
+  readonly activities: readonly NewActivity[];
 }
 
 /** The loaded lots do not cover the batch's demand: load more of them and decide again. */
@@ -194,6 +198,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
   const outcomes = input.commands.map((command, index) => {
     const book = bookOf(state, command);
     const firstChange = book.changes.length;
+    book.actor = command.actor;
     const outcome = decideCommand(state, book, command, index);
     watchThreshold(book, { command, outcome, firstChange });
     if (!busy.has(command.walletId)) watchAlerts(book, input.policies, book.now);
@@ -208,6 +213,7 @@ function decide(input: BatchInput, blocked: BatchState['blocked']): BatchDecisio
     audits: state.audits,
     redemptions: state.redemptions.made,
     changedPurchases: purchases.filter((purchase) => purchase.changed),
+    activities: activitiesOf({ books: [...books.values()], audits: state.audits, policies: input.policies }),
   };
 }
 

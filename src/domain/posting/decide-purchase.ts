@@ -78,8 +78,12 @@ export function decideResolvePurchase(
     return refused({ code: 'WALLET_FROZEN' }, book.available);
   }
   if (!purchase || purchase.facts.walletId !== book.snapshot.id) return refused(notFound('purchase'), book.available);
+  const { status: before } = purchase.state;
   const { state, effects, changed } = resolvePurchase(purchase.state, command.news);
   purchase.state = state;
+  // What was paid for is the buyer's doing; what becomes of the money later is told by the provider.
+  if (effects.includes('FULFIL')) book.actor = purchase.buyer;
+  if (state.status !== before) book.tell({ kind: 'purchase', purchase, status: state.status });
   // A reference is kept whenever it is told: news of the payment may have come before the answer that names it.
   purchase.reference = command.reference ?? purchase.reference;
   if (changed || command.reference !== undefined) purchase.changed = true;
@@ -150,7 +154,9 @@ function fulfil({ book, purchase, policies, newId }: Taking): void {
     policies,
     newId,
   );
-  if (!isDone) purchase.refundRequestedAt = book.now;
+  if (isDone) return;
+  purchase.refundRequestedAt = book.now;
+  book.tell({ kind: 'refund-begun', purchase });
 }
 
 /** When the newest entry counts, those of the batch included. */

@@ -86,6 +86,7 @@ export function decideRefundPurchase(
     book.freeze(lots, REVOKE);
     purchase.refundRequestedAt = book.now;
     purchase.changed = true;
+    book.tell({ kind: 'refund-begun', purchase });
   }
   return { status: 'refund-begun', purchaseId, available: book.available, availableNow: book.available };
 }
@@ -103,6 +104,7 @@ export function decideCancelRefund(
   if (changed) {
     purchase.refundRequestedAt = null;
     purchase.changed = true;
+    book.tell({ kind: 'refund-declined', purchase });
     if (status !== 'DISPUTED') releaseLots(book, purchase, policies, REVOKE);
   }
   return { status: 'purchase-resolved', purchaseStatus: status, changed };

@@ -67,6 +67,11 @@ export class HoldDrafts {
     return [...this.#changed].filter((hold) => !hold.isNew);
   }
 
+  /** Holds that the batch has ended. */
+  get resolved(): readonly DraftHold[] {
+    return this.#changed.size === 0 ? [] : [...this.#changed].filter((hold) => hold.resolvedAt !== null);
+  }
+
   open(facts: HoldFacts, expiresAt: Instant): DraftHold {
     const state = { status: 'OPEN' as const, captured: ZERO, expiresAt, resolvedAt: null };
     const hold: DraftHold = { facts, isNew: true, pins: [], operations: [], ...state };

@@ -3,6 +3,7 @@
  * order, and ends as the rows to write. It keeps the invariants of the wallet (balance equals lots less debt, every change
  * of what can be spent has a version without gaps); it does not know why credits move.
  */
+import { type Actor, systemActor } from '../actor.ts';
 import { atLeastZero, type Micros, micros, minus, plus, smaller, sum, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
 import type { LimitWindow } from '../limits/plan-limit.ts';
@@ -18,6 +19,7 @@ import { AlertDrafts } from './alert-drafts.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
+import type { Happened, Happening } from './happenings.ts';
 import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
 import {
   type DraftBucket,
@@ -30,11 +32,14 @@ import {
 } from './lot-drafts.ts';
 import type { NewPurchase } from './new-purchase.ts';
 import { OperationDrafts } from './operation-drafts.ts';
-import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
+import type { PostedChange, PostedTransaction, TransactionDetails, TransactionKind } from './records.ts';
 import { type Spender, spenderOf } from './spender.ts';
 
 /** The reason code of what new credits pay back of a debt. */
 export const DEBT_REPAYMENT = 'DEBT_REPAYMENT';
+
+/** Transactions that are told one by one. Usage is told in groups; what comes by itself with time is in the ledger. */
+const TOLD: ReadonlySet<TransactionKind> = new Set<TransactionKind>(['REFUND', 'GRANT', 'ADJUSTMENT', 'REVERSAL']);
 
 /** What somebody may spend of a wallet. */
 export interface Funds {
@@ -118,6 +123,10 @@ export class WalletBook {
   /** Purchases that the batch begins. */
   readonly newPurchases: NewPurchase[] = [];
   readonly refreshedBuckets = new Set<string>();
+  /** What people are told, in order. */
+  readonly happenings: Happening[] = [];
+  /** Who causes what happens next. */
+  actor: Actor = systemActor('purser');
   /** Lots of the batch that have paid back what the wallet owed, oldest first. */
   readonly repaying: DraftLot[] = [];
   readonly lots: LotDrafts;
@@ -321,6 +330,7 @@ export class WalletBook {
       ...details,
     };
     this.transactions.push(transaction);
+    if (TOLD.has(details.kind)) this.tell({ kind: 'transaction', transaction });
     this.#announce(details.reasonCode, id, details.effectiveAt);
     return transaction;
   }
@@ -332,14 +342,17 @@ export class WalletBook {
     this.#takeInBurnOrder(facts.amount, funds, (lot, amount) => this.holds.pin(hold, lot, amount));
     this.transitionsChanged = true;
     this.#announce('HOLD', null, this.now);
+    this.tell({ kind: 'hold-made', facts: hold.facts });
     return hold;
   }
 
   /** A hold ends without using what is left of it: no credits move, more can be spent. */
   endHold(hold: DraftHold, status: 'RELEASED' | 'EXPIRED', at: Instant): void {
+    const rest = remainingOf(hold);
     this.#unpin(hold);
     this.holds.resolve(hold, status, at);
     this.#announce(status === 'RELEASED' ? 'RELEASE' : 'HOLD_EXPIRY', null, at);
+    this.tell({ kind: 'hold-ended', facts: hold.facts, status, rest }, at);
   }
 
   /** A scheduled lot comes into force: no credits move, more can be spent. */
@@ -381,7 +394,13 @@ export class WalletBook {
     if (counted.length > 0) this.counters.countUnits(counted, this.windows.billing.start);
   }
 
+  /** Keeps what happened for those who read about it. */
+  tell(happened: Happened, at: Instant = this.now): void {
+    this.happenings.push({ ...happened, actor: this.actor, at });
+  }
+
   changeSubscription(next: Subscription): void {
+    this.tell({ kind: 'subscription', before: this.subscription, after: next });
     if (next.anchorDay !== anchorDayOf(this.subscription)) this.windows = new Windows(this.snapshot, next.anchorDay);
     this.subscription = next;
     this.transitionsChanged = true;

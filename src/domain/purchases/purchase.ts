@@ -3,6 +3,7 @@
  * each piece of news says all that must have happened before it: what is refunded or disputed has been paid. News that
  * comes late or again then finds its effect there, and the same news ends in the same state in any order.
  */
+import type { Money } from '../catalog/catalog.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { Instant } from '../time/instant.ts';
 import type { LotSnapshot } from '../wallet/snapshot.ts';
@@ -54,6 +55,9 @@ export interface PurchaseSnapshot extends PurchaseState {
   readonly paidAt: Instant | null;
   /** Since when its money is being given back: its lots are frozen until the provider has said yes or no. */
   readonly refundRequestedAt: Instant | null;
+  /** What the buyer read at the checkout. */
+  readonly description: string;
+  readonly price: Money;
   readonly credits: Micros;
   readonly bonus: Micros;
   /** The bucket that its lots go to; null for plans, which fill buckets by their allowances. */

@@ -99,5 +99,6 @@ export const ruleTree = {
     balanceChanged: readsBilling,
     ledgerEntryPosted: readsBilling,
     lowBalance: readsBilling,
+    activityAdded: readsBilling,
   },
 } as const;

@@ -8,6 +8,7 @@ import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
 import { parseYearMonth } from '../../domain/statements/year-month.ts';
 import type {
+  Activity,
   Alert,
   Allocation,
   ApiKey,
@@ -200,6 +201,12 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     const found = await loadStatementNodes(context, keys.flatMap(parseStatementKey));
     return new Map(found.map((row) => [statementKey(row), { ...row, __typename: 'Statement' }]));
   },
+  Activity: rows<Activity>(
+    'Activity',
+    (prisma, keys, query) => prisma.activity.findMany({ ...query, where: { OR: keys.flatMap(activityKey) } }),
+    mayReadBilling,
+    ({ organizationId, number }) => `${organizationId}.${number}`,
+  ),
   User: rows<User>('User', findKnownUsers, () => true, byId),
   Plan: async (keys, { services }) => fromCatalog('Plan', keys, (key) => services.catalogs.planByKey(key)),
   Package: async (keys, { services }) => fromCatalog('Package', keys, (key) => services.catalogs.packageByKey(key)),
@@ -214,6 +221,10 @@ function parseStatementKey(key: string): StatementKey[] {
   const [walletId, name = ''] = key.split('.');
   const month = parseYearMonth(name);
   return isUuid(walletId) && month !== undefined ? [{ walletId, month }] : [];
+}
+function activityKey(key: string): { organizationId: string; number: bigint }[] {
+  const [organizationId, number = ''] = key.split('.');
+  return isUuid(organizationId) && /^\d{1,18}$/.test(number) ? [{ organizationId, number: BigInt(number) }] : [];
 }
 
 /** Oneself, and the people of organizations whose members one may read, those who left included: the books name them. */

@@ -296,3 +296,18 @@ export const StatementStatusEnum = builder.enumType('StatementStatus', {
     CLOSED: { description: 'Final: it never changes.' },
   } as const,
 });
+export const ActivityKindEnum = builder.enumType('ActivityKind', {
+  description: 'What an activity is about.',
+  values: {
+    USAGE: { description: 'Charges, grouped by task and execution, or by who charged where there is neither.' },
+    PURCHASE: { description: 'A purchase was paid, failed, expired, was disputed or given back.' },
+    PLAN: { description: 'The plan began, changed, was renewed, was not paid, was canceled or resumed.' },
+    HOLD: { description: 'Credits were held, or a hold was released or lapsed. What a hold charges is USAGE.' },
+    REFUND: { description: 'Credits of a charge were given back.' },
+    ADJUSTMENT: { description: 'Credits were granted, revoked, adjusted or had for a promo code.' },
+    ALERT: { description: 'An alert was triggered or resolved.' },
+    MEMBER: { description: 'Somebody was invited, joined, got another role or left.' },
+    API_KEY: { description: 'An API key was created or revoked.' },
+    SETTINGS: { description: 'Name, time zone, projects, earmarks, test clock or top-ups by themselves changed.' },
+  } as const,
+});

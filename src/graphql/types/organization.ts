@@ -3,6 +3,7 @@ import type { ObjectRef } from '@pothos/core';
 import { may } from '../../domain/identity/caller.ts';
 import { dateOf, type Instant, instant } from '../../domain/time/instant.ts';
 import { nextZoneChange, type Zone, type ZoneChange, zoneAt } from '../../domain/time/zone.ts';
+import { publishUsage } from '../../operations/publish-usage.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { Prisma } from '../../persistence/prisma.ts';
 import { zoneOf as storedZone } from '../../persistence/time-zones.ts';
@@ -22,6 +23,8 @@ import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { type Connection, type Page, readPage } from '../pages.ts';
 import { readSpendOf, readUsageQuery } from '../usage-arguments.ts';
+import { ActivityConnection } from './activity.ts';
+import { ActivityFilterRef, activityPages } from './activity-pages.ts';
 import { AlertRef } from './alert.ts';
 import { AllocationRef } from './allocation.ts';
 import { ApiKeyConnection } from './api-key.ts';
@@ -261,6 +264,37 @@ export const OrganizationRef = builder.prismaObject('Organization', {
           (await prisma.organization.findMany({ where, select: { id: true, auditTrail } })).map(
             ({ id, auditTrail: rows }) => ({ id, rows }),
           ),
+      }),
+      activity: t.field({
+        type: ActivityConnection,
+        nullable: true,
+        description:
+          'What happened, newest first: in the order in which it was written or, in a time range, in which it occurred; null to those without billing:read. Charges come in groups: when the holds of a task or execution have ended, five minutes after its last charge, or an hour after its first.',
+        args: {
+          filter: t.arg({ type: ActivityFilterRef, description: 'Which activity; all without it.' }),
+          first: t.arg.int({ description: 'Rows per page, at most 100; 20 without it.' }),
+          after: t.arg.string({ description: 'A cursor of this list: rows after it.' }),
+        },
+        resolve: ({ id }, { filter, ...args }, context, info) => {
+          if (!may(context.caller, 'billing:read', id)) return null;
+          const page = readPage(args);
+          const list = activityPages(id, filter, page);
+          return nestedConnection(id, context, info, {
+            page,
+            cursorOf: list.cursorOf,
+            read: async (ids, query, take) => {
+              await settleWallets(context.services, ids);
+              await publishUsage(context.services, ids);
+              const { prisma } = context.services;
+              const activities = { ...query, where: await list.where(prisma), orderBy: list.orderBy, take };
+              const rows = await prisma.organization.findMany({
+                where: { id: { in: ids } },
+                select: { id: true, activities },
+              });
+              return rows.map((organization) => ({ id: organization.id, rows: organization.activities }));
+            },
+          });
+        },
       }),
       members: list({
         type: MembershipConnection,

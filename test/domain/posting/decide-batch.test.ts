@@ -146,6 +146,7 @@ describe('a batch', () => {
   it('of nothing decides nothing', () => {
     expect(decideBatch(inputOf({}))).toEqual({
       kind: 'decided',
+      activities: [],
       outcomes: [],
       books: [],
       newRecords: [],

@@ -1,0 +1,13 @@
+/** When usage of a wallet has to be looked at after a batch. */
+import type { WalletBook } from '../posting/wallet-book.ts';
+import { type Instant, instant } from '../time/instant.ts';
+import { QUIET_MILLISECONDS } from './usage-groups.ts';
+
+/** At once where a hold has ended, for its work may have; when the group may have ended where something was charged. */
+export function usageDueAt({ transactions, holds, now }: WalletBook): Instant | null {
+  for (const { status } of holds.resolved) {
+    if (status === 'CAPTURED' || status === 'RELEASED') return now;
+  }
+  const isUsed = transactions.some(({ kind }) => kind === 'DEBIT' || kind === 'CAPTURE');
+  return isUsed ? instant(now + QUIET_MILLISECONDS) : null;
+}

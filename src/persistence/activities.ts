@@ -1,0 +1,112 @@
+/**
+ * The activity feeds. A feed's row is the lock under which its numbers are given, so that they are in the order of commits. It is
+ * the last lock that a transaction takes, but for the counter of receipts, whose holder waits for nothing: so nobody who waits
+ * for a feed can be waited for by who holds it. A batch that writes to several feeds holds the wallets of all of them, so that
+ * no two such batches have a feed in common.
+ */
+import type { ActivityKind, NewActivity } from '../domain/activity/activity.ts';
+import type { Actor, ActorKind } from '../domain/actor.ts';
+import { type Micros, micros } from '../domain/credits/micros.ts';
+import type { Instant } from '../domain/time/instant.ts';
+import { amountsOrNull, instants } from './columns.ts';
+import type { Queryable } from './connection.ts';
+import { WALLET_CHANNEL } from './wallet-signals.ts';
+
+/** Appends to the feeds of the organizations, in the order given. What occurred now does so by the organization's clock. */
+export async function writeActivities(sql: Queryable, rows: readonly NewActivity[]): Promise<void> {
+  if (rows.length === 0) return;
+  await sql`
+    WITH added AS (
+      SELECT *, count(*) OVER (PARTITION BY organization_id)
+        - row_number() OVER (PARTITION BY organization_id ORDER BY position) AS behind
+      FROM unnest(
+        ${rows.map((row) => row.organizationId)}::uuid[],
+        ${rows.map((row) => row.kind)}::"ActivityKind"[],
+        ${rows.map((row) => row.summary)}::text[],
+        ${amountsOrNull(rows.map((row) => row.credits))}::bigint[],
+        ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
+        ${rows.map((row) => row.actor.id)}::text[],
+        ${rows.map((row) => row.work.taskId)}::text[],
+        ${rows.map((row) => row.work.executionId)}::text[],
+        ${instants(rows.map((row) => row.occurredAt))}::timestamptz[]
+      ) WITH ORDINALITY AS added (organization_id, kind, summary, credits_micros, actor_kind, actor_id, task_id,
+        execution_id, occurred_at, position)
+    ), feed AS (
+      INSERT INTO activity_feed (organization_id, last_number)
+      SELECT organization_id, count(*) FROM added GROUP BY organization_id ORDER BY organization_id
+      ON CONFLICT (organization_id) DO UPDATE SET last_number = activity_feed.last_number + excluded.last_number
+      RETURNING organization_id, last_number
+    )
+    INSERT INTO activity (organization_id, number, kind, summary, credits_micros, actor_kind, actor_id, task_id,
+      execution_id, occurred_at)
+    SELECT added.organization_id, feed.last_number - added.behind, added.kind, added.summary, added.credits_micros,
+      added.actor_kind, added.actor_id, added.task_id, added.execution_id,
+      coalesce(added.occurred_at, clock_timestamp() + interval '1 millisecond' * coalesce(
+        (SELECT test_clock_offset_ms FROM organization WHERE id = added.organization_id), 0))
+    FROM added JOIN feed ON feed.organization_id = added.organization_id
+    ORDER BY added.organization_id, added.position`;
+}
+
+/**
+ * Wakes those who watch the organization, in every process, once the transaction has committed. For transactions that hold
+ * no wallet: a notification makes commits wait for one another.
+ */
+export async function wakeFollowers(sql: Queryable, organizationId: string): Promise<void> {
+  await sql`SELECT pg_notify(${WALLET_CHANNEL}, id::text) FROM wallet WHERE organization_id = ${organizationId}`;
+}
+
+/** An activity as it was written; the organization is the reader's. */
+export interface ActivityRow {
+  readonly number: bigint;
+  readonly kind: ActivityKind;
+  readonly summary: string;
+  readonly credits: Micros | null;
+  readonly actor: Actor;
+  readonly taskId: string | null;
+  readonly executionId: string | null;
+  readonly occurredAt: Instant;
+}
+
+/** Those after a number, oldest first, a bounded number at a time. */
+export async function activitiesAfter(
+  sql: Queryable,
+  organizationId: string,
+  number: bigint,
+  limit: number,
+): Promise<ActivityRow[]> {
+  const rows = await sql<
+    {
+      number: bigint;
+      kind: ActivityKind;
+      summary: string;
+      credits_micros: bigint | null;
+      actor_kind: ActorKind;
+      actor_id: string;
+      task_id: string | null;
+      execution_id: string | null;
+      occurred_at: Instant;
+    }[]
+  >`
+    SELECT number, kind, summary, credits_micros, actor_kind, actor_id, task_id, execution_id, occurred_at
+    FROM activity
+    WHERE organization_id = ${organizationId} AND number > ${number.toString()}::bigint
+    ORDER BY number
+    LIMIT ${limit}`;
+  return rows.map((row) => ({
+    number: row.number,
+    kind: row.kind,
+    summary: row.summary,
+    credits: row.credits_micros === null ? null : micros(row.credits_micros),
+    actor: { kind: row.actor_kind, id: row.actor_id },
+    taskId: row.task_id,
+    executionId: row.execution_id,
+    occurredAt: row.occurred_at,
+  }));
+}
+
+/** The newest number of a feed; 0 where nothing has happened yet. */
+export async function newestActivity(sql: Queryable, organizationId: string): Promise<bigint> {
+  const [row] = await sql<{ last_number: bigint }[]>`
+    SELECT last_number FROM activity_feed WHERE organization_id = ${organizationId}`;
+  return row?.last_number ?? 0n;
+}
