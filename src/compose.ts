@@ -11,6 +11,7 @@ import { type Demo, seedDemo } from './demo/seed.ts';
 import { Authenticator } from './http/authenticate.ts';
 import { HttpServer } from './http/server.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
+import { deliverWebhooks } from './jobs/deliver-webhooks.ts';
 import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
 import { JobRunner } from './jobs/runner.ts';
 import { settleDueWallets } from './jobs/settle-due-wallets.ts';
@@ -28,6 +29,7 @@ import { createPrisma, type Prisma } from './persistence/prisma.ts';
 import { WalletSignals } from './persistence/wallet-signals.ts';
 import { type Poster, PostingEngine } from './posting/engine.ts';
 import { projectPath } from './project-path.ts';
+import { HttpWebhookSender } from './webhooks/sender.ts';
 
 export interface Gateway {
   readonly endpoint: string;
@@ -140,6 +142,11 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       sql,
       catalogs,
       payments: sandbox ?? createStripe(config, { sql, publicUrl, logger }),
+      webhooks: new HttpWebhookSender({
+        installationKey: secrets.webhooks,
+        targets: config.webhookTargets,
+        httpsOnly: config.production,
+      }),
       newId,
       logger,
       requestId: null,
@@ -170,7 +177,12 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       config.jobs && jobsUrl !== null
         ? new JobRunner({
             databaseUrl: jobsUrl,
-            jobs: [settleDueWallets(services), collectPayments(services), reconcilePurchases(services)],
+            jobs: [
+              settleDueWallets(services),
+              collectPayments(services),
+              reconcilePurchases(services),
+              deliverWebhooks(services),
+            ],
             logger,
           })
         : null;
@@ -235,16 +247,20 @@ interface Secrets {
   readonly jwt: string | undefined;
   /** Absent where Stripe takes payments. */
   readonly sandboxWebhook: string | undefined;
+  /** Encrypts the secrets of webhook endpoints. */
+  readonly webhooks: string;
 }
 
-/** Outside of production, secrets that the environment does not give are made once and kept in the database. */
+/** Secrets that the environment does not give, and need not, are made once and kept in the database. */
 async function loadSecrets(sql: Sql, config: Config): Promise<Secrets> {
   const fresh = () => randomBytes(32).toString('base64');
   const sandboxWebhook = config.stripe
     ? undefined
     : (config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', fresh())));
-  if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, sandboxWebhook };
-  return { jwt: await installationSecret(sql, 'jwt', fresh()), sandboxWebhook };
+  const webhooks = config.webhooksKey ?? (await installationSecret(sql, 'webhooks', fresh()));
+  const others = { sandboxWebhook, webhooks };
+  if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, ...others };
+  return { jwt: await installationSecret(sql, 'jwt', fresh()), ...others };
 }
 
 async function closePools({ sql, postingSql, prisma }: { sql: Sql; postingSql: Sql; prisma: Prisma }): Promise<void> {

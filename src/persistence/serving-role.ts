@@ -12,7 +12,7 @@ const APPEND_ONLY = new Set([
   'promo_redemption',
   'installation_secret',
 ]);
-const DELETABLE = new Set(['allowance']);
+const DELETABLE = new Set(['allowance', 'webhook_delivery']);
 
 export interface ServingRole {
   /** The URL with which the gateway serves. */

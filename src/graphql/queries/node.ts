@@ -21,6 +21,8 @@ import type {
   Transaction,
   User,
   Wallet,
+  WebhookDelivery,
+  WebhookEndpoint,
 } from '../../generated/prisma/client.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { Prisma } from '../../persistence/prisma.ts';
@@ -164,6 +166,19 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     'AuditRecord',
     (prisma, ids, query) => prisma.auditRecord.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadAudit,
+    byId,
+  ),
+  WebhookEndpoint: rows<WebhookEndpoint>(
+    'WebhookEndpoint',
+    (prisma, ids, query) => prisma.webhookEndpoint.findMany({ ...query, where: { id: { in: ids }, deletedAt: null } }),
+    mayReadBilling,
+    byId,
+  ),
+  WebhookDelivery: rows<WebhookDelivery>(
+    'WebhookDelivery',
+    (prisma, ids, query) =>
+      prisma.webhookDelivery.findMany({ ...query, where: { id: { in: ids }, endpoint: { deletedAt: null } } }),
+    mayReadBilling,
     byId,
   ),
   User: rows<User>('User', findKnownUsers, () => true, byId),
