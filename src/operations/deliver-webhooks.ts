@@ -6,6 +6,7 @@
  *
  * Throws the database's faults.
  */
+import { setMaxListeners } from 'node:events';
 import { systemActor } from '../domain/actor.ts';
 import { retryDelay } from '../domain/webhooks/retries.ts';
 import { insertAudit } from '../persistence/audit.ts';
@@ -37,7 +38,9 @@ type Delivering = Pick<Services, 'sql' | 'webhooks' | 'logger' | 'newId'>;
 
 export class WebhookDeliverer {
   readonly #services: Delivering;
+  /** Attempts under way, and what is done right after them. */
   readonly #underWay = new Set<Promise<void>>();
+  #sending = 0;
   #taking = false;
   #wanted = false;
   /** By the process's monotonic clock. */
@@ -49,6 +52,8 @@ export class WebhookDeliverer {
 
   /** Whether there may be more events to collect. */
   async run(signal: AbortSignal): Promise<{ readonly unfinished: boolean }> {
+    // Every attempt listens to it.
+    setMaxListeners(0, signal);
     const unfinished = await this.#collect();
     await this.#forget();
     await this.#sendDue(signal);
@@ -81,9 +86,9 @@ export class WebhookDeliverer {
     if (this.#taking) return;
     this.#taking = true;
     try {
-      while (this.#wanted && !signal.aborted && this.#underWay.size < MAX_UNDER_WAY) {
+      while (this.#wanted && !signal.aborted && this.#sending < MAX_UNDER_WAY) {
         this.#wanted = false;
-        const bounds = { ...TAKING, deliveries: MAX_UNDER_WAY - this.#underWay.size };
+        const bounds = { ...TAKING, deliveries: MAX_UNDER_WAY - this.#sending };
         for (const delivery of await takeDue(this.#services.sql, bounds)) this.#begin(delivery, signal);
       }
     } finally {
@@ -92,18 +97,17 @@ export class WebhookDeliverer {
   }
 
   #begin(delivery: DueDelivery, signal: AbortSignal): void {
+    this.#sending += 1;
     const ended = this.#deliver(delivery, signal)
+      .finally(() => {
+        this.#sending -= 1;
+      })
+      .then(() => this.#sendDue(signal))
       .catch((error: unknown) => {
         if (!signal.aborted)
-          this.#services.logger.warn({ err: error, delivery: delivery.id }, 'a webhook was not recorded');
+          this.#services.logger.warn({ err: error, delivery: delivery.id }, 'webhooks wait for the next run');
       })
-      .then(() => {
-        this.#underWay.delete(ended);
-        return this.#sendDue(signal);
-      })
-      .catch((error: unknown) => {
-        if (!signal.aborted) this.#services.logger.warn({ err: error }, 'webhooks that are due could not be taken');
-      });
+      .finally(() => this.#underWay.delete(ended));
     this.#underWay.add(ended);
   }
 
