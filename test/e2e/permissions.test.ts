@@ -20,6 +20,7 @@ import { query } from '../support/books.ts';
 import { demoWith } from '../support/catalog-files.ts';
 import { type GraphQLAnswer, startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
+import { collect } from '../support/webhook-receiver.ts';
 import { fieldsOf, type IdsByType, idsOf, nodeTypes, rootFields } from './ids.ts';
 import { subscribe } from './streams.ts';
 
@@ -102,7 +103,9 @@ beforeAll(async () => {
   await master.raw('mutation { createProject(input: { key: "p", name: "P" }) { __typename } }');
   // So that there is a zone to come.
   await master.raw('mutation { updateOrganization(input: { timeZone: "Europe/Berlin" }) { __typename } }');
+  await aWebhookEndpoint();
   await aHold('master key');
+  await collect(gateway.gateway.services);
   ids = await idsOf(master, 'demo');
   await answered('master key', (await sampleOf('Mutation.configureAutoTopUp')).document);
 });
@@ -241,6 +244,32 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { revokeApiKey(input: { apiKeyId: "${await aKeyToRevoke()}" }) { __typename } }`,
     payload: 'ApiKeyPayload',
   }),
+  'Mutation.createWebhookEndpoint': async () => {
+    await removeWebhookEndpoints();
+    return {
+      document: `mutation { createWebhookEndpoint(input: { ${here()}, ${hook()} }) { __typename } }`,
+      payload: 'CreateWebhookEndpointPayload',
+    };
+  },
+  'Mutation.updateWebhookEndpoint': () => ({
+    document: `mutation { updateWebhookEndpoint(input: { webhookEndpointId: "${ids.WebhookEndpoint}", enabled: true }) { __typename } }`,
+    payload: 'WebhookEndpointPayload',
+  }),
+  'Mutation.deleteWebhookEndpoint': async () => {
+    await removeWebhookEndpoints();
+    return {
+      document: `mutation { deleteWebhookEndpoint(input: { webhookEndpointId: "${await aWebhookEndpoint()}" }) { __typename } }`,
+      payload: 'WebhookEndpointPayload',
+    };
+  },
+  'Mutation.rotateWebhookSecret': () => ({
+    document: `mutation { rotateWebhookSecret(input: { webhookEndpointId: "${ids.WebhookEndpoint}" }) { __typename } }`,
+    payload: 'CreateWebhookEndpointPayload',
+  }),
+  'Mutation.redeliverWebhook': () => ({
+    document: `mutation { redeliverWebhook(input: { webhookDeliveryId: "${ids.WebhookDelivery}" }) { __typename } }`,
+    payload: 'WebhookDeliveryPayload',
+  }),
   'Mutation.grantCredits': () => ({
     document: `mutation { grantCredits(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "purchased", reason: "r" }) { __typename } }`,
     payload: 'GrantPayload',
@@ -359,6 +388,22 @@ async function aFreePlan(): Promise<string> {
 }
 /** One that differs from whichever is in force, and prices as the demo does. */
 const anotherCatalog = () => demoWith(['One search request', aKey()]);
+
+const hook = () => `url: "https://example.com/${aKey()}", events: ["balance.changed"]`;
+
+async function aWebhookEndpoint(): Promise<string> {
+  const { createWebhookEndpoint } = await byOperator<{ createWebhookEndpoint: { webhookEndpoint: { id: string } } }>(
+    `mutation { createWebhookEndpoint(input: { ${here()}, ${hook()} }) { ... on CreateWebhookEndpointPayload { webhookEndpoint { id } } } }`,
+  );
+  return createWebhookEndpoint.webhookEndpoint.id;
+}
+
+/** All but the first: an organization has few. */
+function removeWebhookEndpoints(): Promise<unknown> {
+  return query(gateway.database, 'UPDATE webhook_endpoint SET deleted_at = now() WHERE id <> $1', [
+    decodeId('WebhookEndpoint', ids.WebhookEndpoint ?? ''),
+  ]);
+}
 
 async function aKeyToRevoke(): Promise<string> {
   const { data } = await gateway
@@ -600,6 +645,7 @@ async function rowCounts(): Promise<unknown> {
     'membership',
     'project',
     'api_key',
+    'webhook_endpoint',
     'ledger_transaction',
     'ledger_entry',
     'lot',
@@ -619,6 +665,7 @@ describe('fields of an organization', () => {
     subscription: 'subscription { id }',
     limits: 'limits { key }',
     autoTopUp: 'autoTopUp { enabled }',
+    webhookEndpoints: 'webhookEndpoints { id }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(

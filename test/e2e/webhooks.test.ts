@@ -2,8 +2,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_ATTEMPTS } from '../../src/domain/webhooks/retries.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
-import { collectEvents } from '../../src/persistence/webhook-outbox.ts';
-import { WEBHOOK_SOURCES } from '../../src/persistence/webhook-sources.ts';
 import {
   AuditTrailDocument,
   CreateWebhookEndpointDocument,
@@ -22,6 +20,7 @@ import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
 import {
   anEndpoint,
+  collect,
   comeDue,
   deliver,
   deliveriesTo,
@@ -392,16 +391,7 @@ describe('a receiver', () => {
       const { id } = await anEndpoint(organization.client, down.url);
       down.answer = () => 'cut';
       for (let count = 0; count < 5; count++) await debit(organization);
-      const source = WEBHOOK_SOURCES['ledger_entry.posted'];
-      if (!source) throw new Error('no such source');
-      const collect = () =>
-        collectEvents(
-          services().sql,
-          ['ledger_entry.posted', source],
-          { endpoints: 1_000, events: 250, pending: 3 },
-          services().newId,
-        );
-      for (let round = 0; round < 3; round++) await collect();
+      for (let round = 0; round < 3; round++) await collect(services(), 3);
       expect(await deliveriesTo(organization.client, id)).toHaveLength(3);
       down.answer = () => ({ status: 200 });
       await deliver(services());
@@ -416,9 +406,7 @@ describe('a process that dies', () => {
       const organization = await customer();
       const { id } = await anEndpoint(organization.client, url);
       await debit(organization);
-      for (const source of Object.entries(WEBHOOK_SOURCES)) {
-        await collectEvents(services().sql, source, { endpoints: 100, events: 10, pending: 10 }, services().newId);
-      }
+      await collect(services());
       expect(await takeAndDie(gateway)).toHaveLength(1);
       await deliver(services());
       expect(received).toEqual([]);

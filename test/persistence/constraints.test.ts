@@ -33,6 +33,8 @@ const ID = {
   key: 'a0000000-0000-4000-8000-000000000000',
   audit: 'b0000000-0000-4000-8000-000000000000',
   hold: 'c0000000-0000-4000-8000-000000000000',
+  endpoint: 'd0000000-0000-4000-8000-000000000000',
+  delivery: 'e0000000-0000-4000-8000-000000000000',
 } as const;
 
 const HASH = `decode(repeat('ab', 32), 'hex')`;
@@ -103,7 +105,12 @@ const ROWS = `
   INSERT INTO promo_code (code) VALUES ('CODE');
   INSERT INTO promo_redemption (transaction_id, code, organization_id, redeemed_at)
     VALUES ('${ID.transaction}', 'CODE', '${ID.organization}', now());
-  INSERT INTO installation_secret (name, value) VALUES ('name', 'value')`;
+  INSERT INTO installation_secret (name, value) VALUES ('name', 'value');
+  INSERT INTO webhook_endpoint (id, organization_id, url, events, secret)
+    VALUES ('${ID.endpoint}', '${ID.organization}', 'https://example.com', '{balance.changed}', '\\x00');
+  INSERT INTO webhook_cursor (endpoint_id, event, position) VALUES ('${ID.endpoint}', 'balance.changed', 0);
+  INSERT INTO webhook_delivery (id, endpoint_id, organization_id, event_id, event, payload, next_attempt_at)
+    VALUES ('${ID.delivery}', '${ID.endpoint}', '${ID.organization}', 'event', 'balance.changed', '{}', now())`;
 
 let database: TestDatabase;
 let session: Session;
@@ -187,6 +194,20 @@ describe('checks', () => {
     ['wallet_counters', 'wallet', 'version = -1'],
     ['wallet_counters', 'wallet', `head_hash = '\\x00'`],
     ['wallet_counters', 'wallet', `head_hash = head_hash || '\\x00'`],
+    ['webhook_endpoint_url', 'webhook_endpoint', `url = ''`],
+    ['webhook_endpoint_url', 'webhook_endpoint', `url = repeat('x', 2049)`],
+    ['webhook_endpoint_events', 'webhook_endpoint', `events = '{}'`],
+    ['webhook_endpoint_previous_secret', 'webhook_endpoint', 'previous_secret = secret'],
+    ['webhook_endpoint_previous_secret', 'webhook_endpoint', 'previous_secret_until = now()'],
+    ['webhook_endpoint_failed_in_row', 'webhook_endpoint', 'failed_in_row = -1'],
+    ['webhook_cursor_position', 'webhook_cursor', 'position = -1'],
+    ['webhook_delivery_attempts', 'webhook_delivery', 'retries = -1'],
+    ['webhook_delivery_attempts', 'webhook_delivery', 'retries = 2, attempts = 1'],
+    ['webhook_delivery_pending', 'webhook_delivery', 'next_attempt_at = NULL'],
+    ['webhook_delivery_pending', 'webhook_delivery', `status = 'FAILED'`],
+    ['webhook_delivery_delivered', 'webhook_delivery', 'delivered_at = now()'],
+    ['webhook_delivery_delivered', 'webhook_delivery', `status = 'DELIVERED', next_attempt_at = NULL`],
+    ['webhook_delivery_leased', 'webhook_delivery', `status = 'FAILED', next_attempt_at = NULL, leased_until = now()`],
     ['allowance_amount', 'allowance', 'amount_micros = -1'],
     ['allowance_amount', 'allowance', 'anchor_day = 0'],
     ['allowance_amount', 'allowance', 'anchor_day = 32'],
@@ -344,6 +365,11 @@ describe('checks', () => {
     ['hold', `remaining_micros = 0, captured_micros = amount_micros + 1, expires_at = created_at + interval '1 ms'`],
     ['hold', `status = 'EXPIRED', remaining_micros = 0, resolved_at = now()`],
     ['hold', 'amount_micros = 0, remaining_micros = 0'],
+    ['webhook_endpoint', `url = repeat('x', 2048), previous_secret = secret, previous_secret_until = now()`],
+    [
+      'webhook_delivery',
+      `status = 'DELIVERED', next_attempt_at = NULL, delivered_at = now(), attempts = 2, retries = 2`,
+    ],
     ['hold_pin', 'pinned_micros = 0'],
     ['tier_counter', 'quantity = 0'],
     ['spend_counter', 'used_micros = 0'],
@@ -464,6 +490,10 @@ describe('unique', () => {
     ['payment_customer_provider_reference_key', 'payment_customer', 'true', elsewhere],
     ['promo_code_pkey', 'promo_code', 'true', {}],
     ['promo_redemption_pkey', 'promo_redemption', 'true', {}],
+    ['webhook_endpoint_pkey', 'webhook_endpoint', 'true', {}],
+    ['webhook_cursor_pkey', 'webhook_cursor', 'true', {}],
+    ['webhook_delivery_pkey', 'webhook_delivery', 'true', { event_id: `'other'` }],
+    ['webhook_delivery_endpoint_id_event_id_key', 'webhook_delivery', 'true', fresh],
   ])('%s refuses a second row of %s where %s', async (constraint, table, where, changes) => {
     await expectRefused(copyOf(table, where, changes), UNIQUE_VIOLATION, constraint);
   });

@@ -100,6 +100,8 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'purchase_unanswered',
         'wallet_next_charge',
         'wallet_settle',
+        'webhook_delivery_due',
+        'webhook_delivery_leased_until',
       ],
       different: [],
     });

@@ -6,6 +6,8 @@ import { decodeId } from '../../src/graphql/ids.ts';
 import { WebhookDeliverer } from '../../src/operations/deliver-webhooks.ts';
 import type { Services } from '../../src/operations/services.ts';
 import { type TakeBounds, takeDue } from '../../src/persistence/webhook-deliveries.ts';
+import { collectEvents } from '../../src/persistence/webhook-outbox.ts';
+import { WEBHOOK_SOURCES } from '../../src/persistence/webhook-sources.ts';
 import { CreateWebhookEndpointDocument, WebhookDeliveriesDocument } from '../generated/documents.ts';
 import { query } from './books.ts';
 import type { TestDatabase } from './database.ts';
@@ -101,6 +103,13 @@ export async function deliver(services: Services, signal = new AbortController()
   while (unfinished) {
     ({ unfinished } = await deliverer.run(signal));
     await deliverer.settled();
+  }
+}
+
+/** Makes deliveries of what has happened, and sends none. */
+export async function collect({ sql, newId }: Services, pending = 1_000): Promise<void> {
+  for (const source of Object.entries(WEBHOOK_SOURCES)) {
+    await collectEvents(sql, source, { endpoints: 1_000, events: 250, pending }, newId);
   }
 }
 
