@@ -30,7 +30,10 @@ export interface TakeBounds {
   readonly leaseMilliseconds: number;
 }
 
-/** Takes deliveries that are due: of each endpoint the longest due first, of the endpoints any. */
+/**
+ * Takes deliveries that are due: of each endpoint the longest due first, of the endpoints any. Costs as much as there are
+ * endpoints for which something waits, however many deliveries and other endpoints there are.
+ */
 export async function takeDue(sql: Queryable, bounds: TakeBounds): Promise<DueDelivery[]> {
   const { deliveries, perEndpoint, failingAfter, leaseMilliseconds } = bounds;
   const rows = await sql<
@@ -48,10 +51,20 @@ export async function takeDue(sql: Queryable, bounds: TakeBounds): Promise<DueDe
       now: Instant;
     }[]
   >`
-    WITH due AS MATERIALIZED (
+    WITH RECURSIVE waiting AS (
+      (SELECT endpoint_id FROM webhook_delivery WHERE status = 'PENDING' ORDER BY endpoint_id LIMIT 1)
+      UNION ALL
+      SELECT (SELECT d.endpoint_id FROM webhook_delivery d
+        WHERE d.status = 'PENDING' AND d.endpoint_id > waiting.endpoint_id ORDER BY d.endpoint_id LIMIT 1)
+      FROM waiting WHERE waiting.endpoint_id IS NOT NULL
+    ), due AS MATERIALIZED (
       SELECT d.id, e.url, e.secret, e.failed_in_row,
         CASE WHEN e.previous_secret_until > now() THEN e.previous_secret END AS previous_secret
-      FROM (SELECT * FROM webhook_endpoint WHERE enabled AND deleted_at IS NULL ORDER BY random()) e
+      FROM (
+        SELECT e.* FROM waiting JOIN webhook_endpoint e ON e.id = waiting.endpoint_id
+        WHERE e.enabled AND e.deleted_at IS NULL
+        ORDER BY random()
+      ) e
       CROSS JOIN LATERAL (
         SELECT count(*)::int AS under_way FROM webhook_delivery l WHERE l.endpoint_id = e.id AND l.leased_until > now()
       ) l

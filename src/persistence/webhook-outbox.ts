@@ -28,8 +28,8 @@ export async function collectEvents(
     if (cursors.length === 0) return false;
     const events = await source.load(tx, cursors);
     await insertDeliveries(tx, events, newId);
-    await moveCursors(tx, type, events);
-    return cursors.length === bounds.endpoints || events.length >= bounds.events;
+    await moveCursors(tx, type, cursors, events);
+    return events.length > 0 && (cursors.length === bounds.endpoints || events.length >= bounds.events);
   });
 }
 
@@ -81,8 +81,14 @@ async function insertDeliveries(sql: Queryable, events: readonly CollectedEvent[
     ON CONFLICT (endpoint_id, event_id) DO NOTHING`;
 }
 
-async function moveCursors(sql: Queryable, type: string, events: readonly CollectedEvent[]): Promise<void> {
-  const newest = new Map(events.map(({ endpointId, number }) => [endpointId, number]));
+async function moveCursors(
+  sql: Queryable,
+  type: string,
+  cursors: readonly SourceCursor[],
+  events: readonly CollectedEvent[],
+): Promise<void> {
+  const newest = new Map(cursors.map(({ endpointId, position }) => [endpointId, position]));
+  for (const { endpointId, number } of events) newest.set(endpointId, number);
   await sql`
     UPDATE webhook_cursor c SET position = n.position, moved_at = clock_timestamp()
     FROM unnest(${[...newest.keys()]}::uuid[], ${amounts([...newest.values()])}::bigint[]) AS n (endpoint_id, position)
