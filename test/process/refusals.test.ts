@@ -184,7 +184,7 @@ describe('the environment', () => {
     ['PURSER_SANDBOX_WEBHOOK_SECRET', '&'.repeat(40)],
     ['PURSER_ALLOW_SANDBOX', 'perhaps'],
     ['PURSER_WEBHOOKS_ALLOW_PRIVATE', 'sometimes'],
-    ['PURSER_WEBHOOKS_KEY', 'too short'],
+    ['PURSER_WEBHOOKS_KEY', '&'.repeat(40)],
     ['PURSER_PAYMENTS', 'cash'],
     ['STRIPE_SECRET_KEY', 'pk_live_abc'],
     ['STRIPE_SECRET_KEY', 'sk_live_abc def'],
