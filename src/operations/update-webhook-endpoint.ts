@@ -1,14 +1,15 @@
 /**
  * Changes where a webhook endpoint is, what it is told, and whether it is told anything; what is left out stays as it was.
  * Types of events that are new to it are told from now on, and all of them where it is enabled again: what happened while it
- * was disabled is not told. What waited to be delivered goes on then.
+ * was disabled is not told. What waited to be delivered is tried at once then, and where the URL is another one.
  *
  * Refusals: InvalidInput (a URL that may not be called, no event or an unknown one), NotFound. Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
 import { type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
-import { type EndpointRecord, lockEndpoint, updateEndpoint } from '../persistence/webhook-endpoints.ts';
+import { tryAllNow } from '../persistence/webhook-deliveries.ts';
+import { type EndpointRecord, lockEndpoint, trustEndpoint, updateEndpoint } from '../persistence/webhook-endpoints.ts';
 import { beginAtNewest } from '../persistence/webhook-outbox.ts';
 import { audit } from './audit.ts';
 import { firstProblem } from './input-rules.ts';
@@ -47,6 +48,10 @@ export async function updateWebhookEndpoint(
     const isEnabledAgain = after.enabled && !before.enabled;
     const begun = after.events.filter((type) => isEnabledAgain || !before.events.includes(type));
     await beginAtNewest(tx, endpointId, sourcesOf(begun));
+    if (isEnabledAgain || after.url !== before.url) {
+      await trustEndpoint(tx, endpointId);
+      await tryAllNow(tx, endpointId);
+    }
     await audit(services, tx, caller, {
       organizationId: before.organizationId,
       action: 'updateWebhookEndpoint',

@@ -1,6 +1,6 @@
 /**
  * Deliveries of webhooks: taken by leases, so that processes share the work and what a dead one has taken is taken again,
- * and due by the real clock.
+ * and due by the real clock. Instants are kept in milliseconds: what is due at once is due at the one before, never after.
  */
 import type { Instant } from '../domain/time/instant.ts';
 import type { Queryable } from './connection.ts';
@@ -98,12 +98,12 @@ export async function takeDue(sql: Queryable, bounds: TakeBounds): Promise<DueDe
   }));
 }
 
-/** An attempt that was taken; one that was taken again since then has nothing to record any more. */
-type Attempt = Pick<DueDelivery, 'id' | 'attempts'>;
+/** An attempt that was taken; where it was taken again or asked for again since then, there is nothing to record any more. */
+type Attempt = Pick<DueDelivery, 'id' | 'attempts' | 'retries'>;
 
 export async function recordDelivered(
   sql: Queryable,
-  { id, attempts }: Attempt,
+  { id, attempts, retries }: Attempt,
   responseStatus: number,
 ): Promise<void> {
   await sql`
@@ -111,7 +111,7 @@ export async function recordDelivered(
       UPDATE webhook_delivery
       SET status = 'DELIVERED', delivered_at = clock_timestamp(), response_status = ${responseStatus},
         next_attempt_at = NULL, leased_until = NULL
-      WHERE id = ${id} AND attempts = ${attempts} AND status = 'PENDING'
+      WHERE id = ${id} AND attempts = ${attempts} AND retries = ${retries} AND status = 'PENDING'
       RETURNING endpoint_id
     )
     UPDATE webhook_endpoint e SET failed_in_row = 0 FROM delivered
@@ -130,7 +130,7 @@ const MAX_COUNTED_FAILURES = 1_000_000;
 
 export async function recordFailed(
   sql: Queryable,
-  { id, attempts }: Attempt,
+  { id, attempts, retries }: Attempt,
   { responseStatus, delayMilliseconds }: Failure,
 ): Promise<void> {
   await sql`
@@ -139,17 +139,17 @@ export async function recordFailed(
       SET status = CASE WHEN ${delayMilliseconds}::float8 IS NULL THEN 'FAILED' ELSE status END,
         next_attempt_at = clock_timestamp() + ${delayMilliseconds}::float8 * interval '1 millisecond',
         response_status = ${responseStatus}, leased_until = NULL
-      WHERE id = ${id} AND attempts = ${attempts} AND status = 'PENDING'
+      WHERE id = ${id} AND attempts = ${attempts} AND retries = ${retries} AND status = 'PENDING'
       RETURNING endpoint_id
     )
     UPDATE webhook_endpoint e SET failed_in_row = least(failed_in_row + 1, ${MAX_COUNTED_FAILURES}::int) FROM failed
     WHERE e.id = failed.endpoint_id`;
 }
 
-/** Has everything that waits for another attempt at an endpoint tried now: it answers again. */
+/** Has everything that waits for another attempt at an endpoint tried now. */
 export async function tryAllNow(sql: Queryable, endpointId: string): Promise<void> {
   await sql`
-    UPDATE webhook_delivery SET next_attempt_at = clock_timestamp()
+    UPDATE webhook_delivery SET next_attempt_at = date_trunc('milliseconds', clock_timestamp())
     WHERE endpoint_id = ${endpointId} AND status = 'PENDING' AND leased_until IS NULL AND next_attempt_at > clock_timestamp()`;
 }
 
@@ -171,7 +171,7 @@ export async function findDelivery(sql: Queryable, id: string): Promise<Delivery
 export async function makeDueAgain(sql: Queryable, id: string): Promise<void> {
   await sql`
     UPDATE webhook_delivery
-    SET status = 'PENDING', retries = 0, next_attempt_at = clock_timestamp(), delivered_at = NULL
+    SET status = 'PENDING', retries = 0, next_attempt_at = date_trunc('milliseconds', clock_timestamp()), leased_until = NULL, delivered_at = NULL
     WHERE id = ${id}`;
 }
 

@@ -62,6 +62,11 @@ export async function updateEndpoint(
     UPDATE webhook_endpoint SET url = ${url}, events = ${[...events]}::text[], enabled = ${enabled} WHERE id = ${id}`;
 }
 
+/** Forgets how often it has failed. */
+export async function trustEndpoint(sql: Queryable, id: string): Promise<void> {
+  await sql`UPDATE webhook_endpoint SET failed_in_row = 0 WHERE id = ${id} AND failed_in_row > 0`;
+}
+
 /** What was to be delivered to it is given up. */
 export async function markEndpointDeleted(sql: Queryable, id: string): Promise<void> {
   await sql`UPDATE webhook_endpoint SET deleted_at = now() WHERE id = ${id}`;

@@ -69,7 +69,7 @@ async function lockLagging(
 async function insertDeliveries(sql: Queryable, events: readonly CollectedEvent[], newId: () => string): Promise<void> {
   await sql`
     INSERT INTO webhook_delivery (id, endpoint_id, organization_id, event_id, event, payload, next_attempt_at)
-    SELECT id, endpoint_id, organization_id, event_id, event, payload, clock_timestamp()
+    SELECT id, endpoint_id, organization_id, event_id, event, payload, date_trunc('milliseconds', clock_timestamp())
     FROM unnest(
       ${events.map(newId)}::uuid[],
       ${events.map(({ endpointId }) => endpointId)}::uuid[],

@@ -82,7 +82,7 @@ export class HttpWebhookSender implements WebhookSender {
   }
 
   async send(message: WebhookMessage, signal: AbortSignal): Promise<WebhookAnswer> {
-    const secrets = message.secrets.map((sealed) => this.#seal.open(sealed, message.endpointId));
+    const secrets = this.#openSecrets(message);
     // The rules may have become stricter since the URL was written.
     if (this.whyNoTarget(message.url) !== null) return NO_ANSWER;
     const ending = new AbortController();
@@ -96,6 +96,13 @@ export class HttpWebhookSender implements WebhookSender {
       clearTimeout(timer);
       signal.removeEventListener('abort', end);
     }
+  }
+
+  /** The newest must open; one before it that is sealed with a key of before signs no more. */
+  #openSecrets({ secrets: [newest, ...others], endpointId }: WebhookMessage): string[] {
+    if (newest === undefined) throw new Error('a webhook endpoint has a secret');
+    const open = (sealed: Buffer) => this.#seal.open(sealed, endpointId);
+    return [open(newest), ...others.flatMap((sealed) => orNothing(() => open(sealed)))];
   }
 
   #request({ url, eventId, payload, at }: WebhookMessage, secrets: readonly string[], signal: AbortSignal) {
@@ -117,6 +124,14 @@ export class HttpWebhookSender implements WebhookSender {
     return target.protocol === 'https:'
       ? httpsRequest(target, { ...options, agent: this.#httpsAgent })
       : httpRequest(target, { ...options, agent: this.#httpAgent });
+  }
+}
+
+function orNothing<T>(read: () => T): T[] {
+  try {
+    return [read()];
+  } catch {
+    return [];
   }
 }
 

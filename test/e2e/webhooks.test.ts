@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_ATTEMPTS } from '../../src/domain/webhooks/retries.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
+import { recordFailed } from '../../src/persistence/webhook-deliveries.ts';
 import {
   AuditTrailDocument,
   CreateWebhookEndpointDocument,
@@ -294,6 +295,23 @@ describe('a receiver', () => {
       expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }]);
     }));
 
+  it('is told again what is on its way, when that is asked for', () =>
+    withReceiver(async (slow) => {
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, slow.url);
+      await debit(organization);
+      await collect(services());
+      const [taken] = await takeAndDie(gateway);
+      if (!taken) throw new Error('one was to be taken');
+      const [delivery] = await deliveriesTo(organization.client, id);
+      await redelivered(organization, delivery?.id);
+      await recordFailed(services().sql, taken, { responseStatus: 500, delayMilliseconds: null });
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'PENDING', attempts: 1 }]);
+      await deliver(services());
+      expect(slow.received).toHaveLength(1);
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }]);
+    }));
+
   it('that asks for patience is given it, up to a day', () =>
     withReceiver(async (busy) => {
       const organization = await customer();
@@ -495,6 +513,27 @@ describe('a secret', () => {
       expect(after.headers['webhook-signature']?.split(' ')).toHaveLength(1);
     }));
 
+  it('that was sealed with another key cannot sign, until it is rotated', () =>
+    withReceiver(async ({ url, received }) => {
+      await using other = await startTestGateway({
+        database: gateway.database,
+        env: { PURSER_WEBHOOKS_KEY: Buffer.alloc(32, 7).toString('base64') },
+      });
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, url);
+      await debit(organization);
+      await deliver(other.gateway.services);
+      expect(received).toEqual([]);
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'PENDING', attempts: 1 }]);
+      const { rotateWebhookSecret } = await other.as(organization.secret).run(RotateWebhookSecretDocument, { id });
+      if (rotateWebhookSecret.__typename !== 'CreateWebhookEndpointPayload') throw new Error('not rotated');
+      await comeDue(gateway.database, id);
+      await deliver(other.gateway.services);
+      expect(received.map((webhook) => verified(rotateWebhookSecret.secret, webhook).type)).toEqual([
+        'ledger_entry.posted',
+      ]);
+    }));
+
   it('is kept nowhere in the clear and said nowhere again', async () => {
     const organization = await customer();
     const { id, secret } = await anEndpoint(organization.client, 'https://example.com/hook');
@@ -600,9 +639,34 @@ describe('an endpoint', () => {
       await deliver(services());
       expect(down.received).toHaveLength(1);
       down.answer = () => ({ status: 200 });
+      await query(
+        gateway.database,
+        `UPDATE webhook_delivery SET next_attempt_at = now() + interval '1 hour' WHERE endpoint_id = $1`,
+        [decodeId('WebhookEndpoint', id)],
+      );
       await updated(organization, id, { enabled: true });
       await deliver(services());
       expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }]);
+    }));
+
+  it('whose URL is mended is tried at once, however long it was to wait', () =>
+    withReceiver(async (mended) => {
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, `${mended.url}/wrong`);
+      mended.answer = ({ path }) => ({ status: path.endsWith('/wrong') ? 404 : 200 });
+      for (let count = 0; count < 6; count++) await debit(organization);
+      await deliver(services());
+      expect(new Set((await deliveriesTo(organization.client, id)).map(({ status }) => status))).toEqual(
+        new Set(['PENDING']),
+      );
+      expect(await updated(organization, id, { url: mended.url })).toMatchObject({
+        webhookEndpoint: { url: mended.url, enabled: true },
+      });
+      await deliver(services());
+      const log = await deliveriesTo(organization.client, id);
+      expect(log.map(({ status, attempts }) => [status, attempts])).toEqual(
+        Array.from({ length: 6 }, () => ['DELIVERED', 2]),
+      );
     }));
 
   it('is not for a master key that is bound to a project', async () => {

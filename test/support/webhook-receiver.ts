@@ -122,9 +122,11 @@ export async function deliveriesTo(client: TestClient, id: string) {
 
 /** Lets the time pass that an endpoint's deliveries wait for. */
 export const comeDue = (database: TestDatabase, endpointId: string) =>
-  query(database, `UPDATE webhook_delivery SET next_attempt_at = now() WHERE endpoint_id = $1 AND status = 'PENDING'`, [
-    decodeId('WebhookEndpoint', endpointId),
-  ]);
+  query(
+    database,
+    `UPDATE webhook_delivery SET next_attempt_at = now() - interval '1 ms' WHERE endpoint_id = $1 AND status = 'PENDING'`,
+    [decodeId('WebhookEndpoint', endpointId)],
+  );
 
 /** Takes what is due and dies before anything becomes of it. */
 export function takeAndDie({ gateway }: TestGateway, bounds: Partial<TakeBounds> = {}) {
@@ -136,6 +138,6 @@ export function takeAndDie({ gateway }: TestGateway, bounds: Partial<TakeBounds>
 export const leasesEnd = (database: TestDatabase, endpointId: string) =>
   query(
     database,
-    'UPDATE webhook_delivery SET leased_until = now() WHERE endpoint_id = $1 AND leased_until IS NOT NULL',
+    `UPDATE webhook_delivery SET leased_until = now() - interval '1 ms' WHERE endpoint_id = $1 AND leased_until IS NOT NULL`,
     [decodeId('WebhookEndpoint', endpointId)],
   );

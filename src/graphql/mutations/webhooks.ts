@@ -27,10 +27,11 @@ const UpdateWebhookEndpointInputRef = builder.inputType('UpdateWebhookEndpointIn
   description: 'What to change of an endpoint; what is left out stays as it was.',
   fields: (t) => ({
     webhookEndpointId: t.id({ required: true, description: 'Which.' }),
-    url: t.string({ description: URL }),
+    url: t.string({ description: `${URL} What waits is tried at once where it changes.` }),
     events: t.stringList({ description: `${EVENTS} Those that are new to it are told from now on.` }),
     enabled: t.boolean({
-      description: 'False to be told nothing. True again: events are told from now on, and what waited is sent.',
+      description:
+        'False to be told nothing. True again: events are told from now on, and what waited is tried at once.',
     }),
   }),
 });
