@@ -143,7 +143,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       catalogs,
       payments: sandbox ?? createStripe(config, { sql, publicUrl, logger }),
       webhooks: new HttpWebhookSender({
-        installationKey: secrets.webhooks,
+        installationKey: async () => config.webhooksKey ?? installationSecret(sql, 'webhooks', freshSecret()),
         targets: config.webhookTargets,
         httpsOnly: config.production,
       }),
@@ -247,20 +247,17 @@ interface Secrets {
   readonly jwt: string | undefined;
   /** Absent where Stripe takes payments. */
   readonly sandboxWebhook: string | undefined;
-  /** Encrypts the secrets of webhook endpoints. */
-  readonly webhooks: string;
 }
 
-/** Secrets that the environment does not give, and need not, are made once and kept in the database. */
+const freshSecret = (): string => randomBytes(32).toString('base64');
+
+/** Outside of production, secrets that the environment does not give are made once and kept in the database. */
 async function loadSecrets(sql: Sql, config: Config): Promise<Secrets> {
-  const fresh = () => randomBytes(32).toString('base64');
   const sandboxWebhook = config.stripe
     ? undefined
-    : (config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', fresh())));
-  const webhooks = config.webhooksKey ?? (await installationSecret(sql, 'webhooks', fresh()));
-  const others = { sandboxWebhook, webhooks };
-  if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, ...others };
-  return { jwt: await installationSecret(sql, 'jwt', fresh()), ...others };
+    : (config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', freshSecret())));
+  if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, sandboxWebhook };
+  return { jwt: await installationSecret(sql, 'jwt', freshSecret()), sandboxWebhook };
 }
 
 async function closePools({ sql, postingSql, prisma }: { sql: Sql; postingSql: Sql; prisma: Prisma }): Promise<void> {

@@ -40,7 +40,7 @@ export async function createWebhookEndpoint(
   if (isRefusal(tenant)) return tenant;
   const { organizationId } = tenant;
   const endpointId = services.newId();
-  const { secret, sealed } = services.webhooks.newSecret(endpointId);
+  const { secret, sealed } = await services.webhooks.newSecret(endpointId);
   const events = [...new Set(given)];
   return services.sql.begin(async (tx) => {
     await lockOrganization(tx, organizationId);

@@ -21,7 +21,7 @@ export async function rotateWebhookSecret(
 ): Promise<CreatedWebhookEndpoint | NotFound> {
   const managed = await managedEndpoint(services, caller, endpointId);
   if (isRefusal(managed)) return managed;
-  const { secret, sealed } = services.webhooks.newSecret(endpointId);
+  const { secret, sealed } = await services.webhooks.newSecret(endpointId);
   return services.sql.begin(async (tx) => {
     const endpoint = await lockEndpoint(tx, endpointId);
     if (endpoint === null) return notFound('webhook endpoint');

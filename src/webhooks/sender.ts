@@ -34,13 +34,14 @@ export interface WebhookSender {
   /** What is wrong with a URL, for whoever wrote it; null where nothing is. */
   whyNoTarget(url: string): string | null;
   /** A fresh secret for an endpoint, as its owner sees it this once and as it is stored. */
-  newSecret(endpointId: string): { readonly secret: string; readonly sealed: Buffer };
+  newSecret(endpointId: string): Promise<{ readonly secret: string; readonly sealed: Buffer }>;
   /** Makes one attempt. Ends early, without an answer, when the signal aborts. Throws where a secret cannot be opened. */
   send(message: WebhookMessage, signal: AbortSignal): Promise<WebhookAnswer>;
 }
 
 export interface HttpWebhookSenderOptions extends TargetRules {
-  readonly installationKey: string;
+  /** What seals secrets; asked for when the first is made or used, and once it has answered not again. */
+  readonly installationKey: () => Promise<string>;
   /** How long an attempt may take in all; 10 s without it. */
   readonly timeoutMilliseconds?: number;
 }
@@ -59,14 +60,15 @@ const FILTERS: Readonly<Record<WebhookTargets, object>> = {
 
 export class HttpWebhookSender implements WebhookSender {
   readonly #rules: TargetRules;
-  readonly #seal: SecretSeal;
+  readonly #installationKey: () => Promise<string>;
+  #seal: SecretSeal | null = null;
   readonly #timeout: number;
   readonly #httpAgent: RequestFilteringHttpAgent;
   readonly #httpsAgent: RequestFilteringHttpsAgent;
 
   constructor({ installationKey, timeoutMilliseconds = TIMEOUT_MILLISECONDS, ...rules }: HttpWebhookSenderOptions) {
     this.#rules = rules;
-    this.#seal = new SecretSeal(installationKey);
+    this.#installationKey = installationKey;
     this.#timeout = timeoutMilliseconds;
     this.#httpAgent = new RequestFilteringHttpAgent(FILTERS[rules.targets]);
     this.#httpsAgent = new RequestFilteringHttpsAgent(FILTERS[rules.targets]);
@@ -76,13 +78,18 @@ export class HttpWebhookSender implements WebhookSender {
     return whyNoTarget(url, this.#rules);
   }
 
-  newSecret(endpointId: string): { readonly secret: string; readonly sealed: Buffer } {
+  async newSecret(endpointId: string): Promise<{ readonly secret: string; readonly sealed: Buffer }> {
     const secret = `whsec_${randomBytes(SECRET_BYTES).toString('base64')}`;
-    return { secret, sealed: this.#seal.seal(secret, endpointId) };
+    return { secret, sealed: (await this.#sealing()).seal(secret, endpointId) };
+  }
+
+  async #sealing(): Promise<SecretSeal> {
+    this.#seal ??= new SecretSeal(await this.#installationKey());
+    return this.#seal;
   }
 
   async send(message: WebhookMessage, signal: AbortSignal): Promise<WebhookAnswer> {
-    const secrets = this.#openSecrets(message);
+    const secrets = openSecrets(await this.#sealing(), message);
     // The rules may have become stricter since the URL was written.
     if (this.whyNoTarget(message.url) !== null) return NO_ANSWER;
     const ending = new AbortController();
@@ -96,13 +103,6 @@ export class HttpWebhookSender implements WebhookSender {
       clearTimeout(timer);
       signal.removeEventListener('abort', end);
     }
-  }
-
-  /** The newest must open; one before it that is sealed with a key of before signs no more. */
-  #openSecrets({ secrets: [newest, ...others], endpointId }: WebhookMessage): string[] {
-    if (newest === undefined) throw new Error('a webhook endpoint has a secret');
-    const open = (sealed: Buffer) => this.#seal.open(sealed, endpointId);
-    return [open(newest), ...others.flatMap((sealed) => orNothing(() => open(sealed)))];
   }
 
   #request({ url, eventId, payload, at }: WebhookMessage, secrets: readonly string[], signal: AbortSignal) {
@@ -125,6 +125,13 @@ export class HttpWebhookSender implements WebhookSender {
       ? httpsRequest(target, { ...options, agent: this.#httpsAgent })
       : httpRequest(target, { ...options, agent: this.#httpAgent });
   }
+}
+
+/** The newest must open; one before it that is sealed with a key of before signs no more. */
+function openSecrets(seal: SecretSeal, { secrets: [newest, ...others], endpointId }: WebhookMessage): string[] {
+  if (newest === undefined) throw new Error('a webhook endpoint has a secret');
+  const open = (sealed: Buffer) => seal.open(sealed, endpointId);
+  return [open(newest), ...others.flatMap((sealed) => orNothing(() => open(sealed)))];
 }
 
 function orNothing<T>(read: () => T): T[] {

@@ -9,7 +9,12 @@ import { HttpWebhookSender, type HttpWebhookSenderOptions } from '../../src/webh
 const ENDPOINT = 'endpoint';
 
 function aSender(options: Partial<HttpWebhookSenderOptions> = {}): HttpWebhookSender {
-  return new HttpWebhookSender({ installationKey: 'key', targets: 'LOOPBACK', httpsOnly: false, ...options });
+  return new HttpWebhookSender({
+    installationKey: async () => 'key',
+    targets: 'LOOPBACK',
+    httpsOnly: false,
+    ...options,
+  });
 }
 
 async function attempt(
@@ -18,7 +23,7 @@ async function attempt(
   signal = new AbortController().signal,
 ) {
   const sender = aSender(options);
-  const { sealed } = sender.newSecret(ENDPOINT);
+  const { sealed } = await sender.newSecret(ENDPOINT);
   const message = { endpointId: ENDPOINT, url, eventId: 'event', payload: '{}', secrets: [sealed], at: instant(0) };
   return sender.send(message, signal);
 }
