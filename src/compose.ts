@@ -12,6 +12,7 @@ import { Authenticator } from './http/authenticate.ts';
 import { HttpServer } from './http/server.ts';
 import { closeMonths } from './jobs/close-months.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
+import { deliverWebhooks } from './jobs/deliver-webhooks.ts';
 import { publishActivity } from './jobs/publish-activity.ts';
 import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
 import { JobRunner } from './jobs/runner.ts';
@@ -30,6 +31,7 @@ import { createPrisma, type Prisma } from './persistence/prisma.ts';
 import { WalletSignals } from './persistence/wallet-signals.ts';
 import { type Poster, PostingEngine } from './posting/engine.ts';
 import { projectPath } from './project-path.ts';
+import { HttpWebhookSender } from './webhooks/sender.ts';
 
 export interface Gateway {
   readonly endpoint: string;
@@ -142,6 +144,11 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       sql,
       catalogs,
       payments: sandbox ?? createStripe(config, { sql, publicUrl, logger }),
+      webhooks: new HttpWebhookSender({
+        installationKey: async () => config.webhooksKey ?? installationSecret(sql, 'webhooks', freshSecret()),
+        targets: config.webhookTargets,
+        httpsOnly: config.production,
+      }),
       newId,
       logger,
       requestId: null,
@@ -178,6 +185,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
               reconcilePurchases(services),
               closeMonths(services),
               publishActivity(services),
+              deliverWebhooks(services),
             ],
             logger,
           })
@@ -245,14 +253,15 @@ interface Secrets {
   readonly sandboxWebhook: string | undefined;
 }
 
+const freshSecret = (): string => randomBytes(32).toString('base64');
+
 /** Outside of production, secrets that the environment does not give are made once and kept in the database. */
 async function loadSecrets(sql: Sql, config: Config): Promise<Secrets> {
-  const fresh = () => randomBytes(32).toString('base64');
   const sandboxWebhook = config.stripe
     ? undefined
-    : (config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', fresh())));
+    : (config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', freshSecret())));
   if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, sandboxWebhook };
-  return { jwt: await installationSecret(sql, 'jwt', fresh()), sandboxWebhook };
+  return { jwt: await installationSecret(sql, 'jwt', freshSecret()), sandboxWebhook };
 }
 
 async function closePools({ sql, postingSql, prisma }: { sql: Sql; postingSql: Sql; prisma: Prisma }): Promise<void> {

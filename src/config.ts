@@ -36,6 +36,8 @@ const environment = z.object({
   STRIPE_API_HOST: z.string().min(1).optional(),
   STRIPE_API_PORT: port.optional(),
   STRIPE_API_PROTOCOL: z.enum(['http', 'https']).optional(),
+  PURSER_WEBHOOKS_ALLOW_PRIVATE: flag.optional(),
+  PURSER_WEBHOOKS_KEY: z.base64().min(32).optional(),
   PURSER_JOBS: z.enum(['on', 'off']).default('on'),
   PURSER_GRAPHIQL: flag.optional(),
   PURSER_INTROSPECTION: flag.optional(),
@@ -67,6 +69,10 @@ export interface Config {
   /** Absent where the sandbox takes payments. */
   readonly stripe: StripeConfig | undefined;
   readonly sandboxWebhookSecret: string | undefined;
+  /** Where webhooks may go: outside of production to this machine too, unless told. */
+  readonly webhookTargets: 'PUBLIC' | 'LOOPBACK' | 'ANY';
+  /** Encrypts the secrets of webhook endpoints; absent for one that is kept in the database. */
+  readonly webhooksKey: string | undefined;
   /** Whether this process posts what comes due, beside serving. */
   readonly jobs: boolean;
   readonly graphiql: boolean;
@@ -101,6 +107,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     operatorClaim: values.PURSER_OPERATOR_CLAIM,
     stripe: stripeConfig(values),
     sandboxWebhookSecret: values.PURSER_SANDBOX_WEBHOOK_SECRET,
+    webhookTargets: webhookTargets(values.PURSER_WEBHOOKS_ALLOW_PRIVATE, production),
+    webhooksKey: values.PURSER_WEBHOOKS_KEY,
     jobs: values.PURSER_JOBS === 'on',
     graphiql: values.PURSER_GRAPHIQL ?? !production,
     introspection: values.PURSER_INTROSPECTION ?? !production,
@@ -109,6 +117,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 }
 
 type Values = z.output<typeof environment>;
+
+function webhookTargets(allowPrivate: boolean | undefined, production: boolean): Config['webhookTargets'] {
+  if (allowPrivate === undefined) return production ? 'PUBLIC' : 'LOOPBACK';
+  return allowPrivate ? 'ANY' : 'PUBLIC';
+}
 
 function stripeConfig({ PURSER_PAYMENTS, ...values }: Values): StripeConfig | undefined {
   const { STRIPE_SECRET_KEY: secretKey, STRIPE_WEBHOOK_SECRET: webhookSecret } = values;

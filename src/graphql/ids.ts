@@ -2,6 +2,10 @@
  * Global ids: opaque to clients, the type's name and the row's key inside. An id that is malformed or of another type
  * decodes to a key that no row has, so that it is answered like any id of something that does not exist.
  */
+import { encodeId } from '../domain/identity/global-id.ts';
+
+export { encodeId };
+
 const NO_SUCH_UUID = '00000000-0000-0000-0000-000000000000';
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -10,10 +14,6 @@ const MAX_LENGTH = 500;
 
 /** Types whose keys are not uuids. */
 const TEXT_KEYS = new Set(['User', 'Plan', 'Package', 'LedgerEntry', 'Statement', 'Activity']);
-
-export function encodeId(type: string, key: string): string {
-  return Buffer.from(`${type}:${key}`).toString('base64url');
-}
 
 export interface DecodedId {
   readonly type: string;

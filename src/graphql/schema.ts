@@ -31,6 +31,7 @@ import './mutations/update-organization.ts';
 import './mutations/members.ts';
 import './mutations/create-project.ts';
 import './mutations/api-keys.ts';
+import './mutations/webhooks.ts';
 import './mutations/advance-test-clock.ts';
 import './mutations/apply-catalog.ts';
 import './subscriptions/balance-changed.ts';

@@ -1,5 +1,5 @@
 /**
- * Who may change the members and settings of an organization: owners, master keys and operators. A key that is bound to a
+ * Who may change the members, settings and webhooks of an organization: owners, master keys and operators. A key that is bound to a
  * project acts for no more than the project, and could else make itself an owner.
  */
 import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';

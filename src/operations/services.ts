@@ -4,6 +4,7 @@ import type { PaymentProvider } from '../payments/provider.ts';
 import type { Sql } from '../persistence/connection.ts';
 import type { Prisma } from '../persistence/prisma.ts';
 import type { Poster } from '../posting/engine.ts';
+import type { WebhookSender } from '../webhooks/sender.ts';
 import type { CatalogStore } from './catalog-store.ts';
 
 export interface Services {
@@ -12,6 +13,7 @@ export interface Services {
   readonly sql: Sql;
   readonly catalogs: CatalogStore;
   readonly payments: PaymentProvider;
+  readonly webhooks: WebhookSender;
   readonly newId: () => string;
   readonly logger: Logger;
   /** The request's id, for the audit trail; null outside of requests. */

@@ -1,5 +1,5 @@
 /**
- * Who may import whom. The layers are those of docs and design: main → http → graphql → operations → (payments, posting)
+ * Who may import whom. The layers are those of docs and design: main → http → graphql → operations → (payments, webhooks, posting)
  * → persistence → domain; jobs stand beside http. A layer may import what stands in its line of the table and nothing else.
  */
 import { describe, expect, it } from 'vitest';
@@ -15,6 +15,7 @@ type Unit =
   | 'demo'
   | 'operations'
   | 'payments'
+  | 'webhooks'
   | 'posting'
   | 'persistence'
   | 'domain'
@@ -30,6 +31,7 @@ const ALLOWED: Readonly<Record<Exclude<Unit, 'generated'>, Readonly<Partial<Reco
     demo: 'value',
     operations: 'value',
     payments: 'value',
+    webhooks: 'value',
     posting: 'value',
     persistence: 'value',
     'embedded-postgres': 'value',
@@ -47,8 +49,9 @@ const ALLOWED: Readonly<Record<Exclude<Unit, 'generated'>, Readonly<Partial<Reco
   jobs: { operations: 'value', persistence: 'value', domain: 'value' },
   graphql: { operations: 'value', persistence: 'value', domain: 'value', generated: 'value' },
   demo: { operations: 'value', persistence: 'value', domain: 'value' },
-  operations: { payments: 'type', posting: 'type', persistence: 'value', domain: 'value' },
+  operations: { payments: 'type', webhooks: 'type', posting: 'type', persistence: 'value', domain: 'value' },
   payments: { persistence: 'value', domain: 'value' },
+  webhooks: { domain: 'value' },
   posting: { persistence: 'value', domain: 'value' },
   persistence: { domain: 'value', generated: 'value' },
   domain: {},
@@ -78,10 +81,11 @@ const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: reado
   { packages: /^(graphql-yoga|graphql-ws|ws|@graphql-yoga\/.*|@escape\.tech\/.*)$/, units: ['http'] },
   { packages: /^graphile-worker$/, units: ['jobs'] },
   { packages: /^csv-stringify/, units: ['http'] },
-  { packages: /^node:http$/, units: ['http', 'main'] },
+  { packages: /^node:http$/, units: ['http', 'main', 'webhooks'] },
+  { packages: /^(node:https|request-filtering-agent)$/, units: ['webhooks'] },
   { packages: /^jose$/, units: ['http', 'demo'] },
   { packages: /^stripe$/, units: ['payments'] },
-  { packages: /^standardwebhooks$/, units: ['payments', 'http'] },
+  { packages: /^standardwebhooks$/, units: ['payments', 'http', 'webhooks'] },
   { packages: /^node:child_process$/, units: ['embedded-postgres'] },
   { packages: /^(yaml|temporal-polyfill)$/, units: ['domain'] },
 ];

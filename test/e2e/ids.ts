@@ -28,6 +28,7 @@ export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType
         allocations { __typename id }
         auditTrail(first: 1) { edges { node { __typename id } } }
         statements { __typename id }
+        webhookEndpoints { __typename id deliveries(first: 1) { edges { node { __typename id } } } }
       }
     }`,
     { slug },

@@ -21,6 +21,7 @@ import { query } from '../support/books.ts';
 import { demoWith } from '../support/catalog-files.ts';
 import { type GraphQLAnswer, startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
+import { collect } from '../support/webhook-receiver.ts';
 import { fieldsOf, type IdsByType, idsOf, nodeTypes, rootFields } from './ids.ts';
 import { subscribe } from './streams.ts';
 
@@ -103,10 +104,12 @@ beforeAll(async () => {
   await master.raw('mutation { createProject(input: { key: "p", name: "P" }) { __typename } }');
   // So that there is a zone to come.
   await master.raw('mutation { updateOrganization(input: { timeZone: "Europe/Berlin" }) { __typename } }');
+  await aWebhookEndpoint();
   await aHold('master key');
   await answered('master key', (await sampleOf('Mutation.setSpendLimit')).document);
   // It triggers at once, so that a stream of its events has one.
   await master.raw('mutation { setAlert(input: { threshold: "900000" }) { __typename } }');
+  await collect(gateway.gateway.services);
   const { data } = await master.raw<{ organization: { projects: { edges: { node: { id: string } }[] } } }>(
     '{ organization(slug: "demo") { projects(first: 1) { edges { node { id } } } } }',
   );
@@ -270,6 +273,32 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { revokeApiKey(input: { apiKeyId: "${await aKeyToRevoke()}" }) { __typename } }`,
     payload: 'ApiKeyPayload',
   }),
+  'Mutation.createWebhookEndpoint': async () => {
+    await removeWebhookEndpoints();
+    return {
+      document: `mutation { createWebhookEndpoint(input: { ${here()}, ${hook()} }) { __typename } }`,
+      payload: 'CreateWebhookEndpointPayload',
+    };
+  },
+  'Mutation.updateWebhookEndpoint': () => ({
+    document: `mutation { updateWebhookEndpoint(input: { webhookEndpointId: "${ids.WebhookEndpoint}", enabled: true }) { __typename } }`,
+    payload: 'WebhookEndpointPayload',
+  }),
+  'Mutation.deleteWebhookEndpoint': async () => {
+    await removeWebhookEndpoints();
+    return {
+      document: `mutation { deleteWebhookEndpoint(input: { webhookEndpointId: "${await aWebhookEndpoint()}" }) { __typename } }`,
+      payload: 'WebhookEndpointPayload',
+    };
+  },
+  'Mutation.rotateWebhookSecret': () => ({
+    document: `mutation { rotateWebhookSecret(input: { webhookEndpointId: "${ids.WebhookEndpoint}" }) { __typename } }`,
+    payload: 'CreateWebhookEndpointPayload',
+  }),
+  'Mutation.redeliverWebhook': () => ({
+    document: `mutation { redeliverWebhook(input: { webhookDeliveryId: "${ids.WebhookDelivery}" }) { __typename } }`,
+    payload: 'WebhookDeliveryPayload',
+  }),
   'Mutation.grantCredits': () => ({
     document: `mutation { grantCredits(input: { ${here()}, ${fresh()}, credits: "1", bucketKey: "purchased", reason: "r" }) { __typename } }`,
     payload: 'GrantPayload',
@@ -403,6 +432,22 @@ async function aFreePlan(): Promise<string> {
 }
 /** One that differs from whichever is in force, and prices as the demo does. */
 const anotherCatalog = () => demoWith(['One search request', aKey()]);
+
+const hook = () => `url: "https://example.com/${aKey()}", events: ["balance.changed"]`;
+
+async function aWebhookEndpoint(): Promise<string> {
+  const { createWebhookEndpoint } = await byOperator<{ createWebhookEndpoint: { webhookEndpoint: { id: string } } }>(
+    `mutation { createWebhookEndpoint(input: { ${here()}, ${hook()} }) { ... on CreateWebhookEndpointPayload { webhookEndpoint { id } } } }`,
+  );
+  return createWebhookEndpoint.webhookEndpoint.id;
+}
+
+/** All but the first: an organization has few. */
+function removeWebhookEndpoints(): Promise<unknown> {
+  return query(gateway.database, 'UPDATE webhook_endpoint SET deleted_at = now() WHERE id <> $1', [
+    decodeId('WebhookEndpoint', ids.WebhookEndpoint ?? ''),
+  ]);
+}
 
 async function aKeyToRevoke(): Promise<string> {
   const { data } = await gateway
@@ -661,6 +706,7 @@ async function rowCounts(): Promise<unknown> {
     'membership',
     'project',
     'api_key',
+    'webhook_endpoint',
     'ledger_transaction',
     'ledger_entry',
     'lot',
@@ -688,6 +734,7 @@ describe('fields of an organization', () => {
     autoTopUp: 'autoTopUp { enabled }',
     spendLimits: 'spendLimits { id used }',
     alerts: 'alerts { id }',
+    webhookEndpoints: 'webhookEndpoints { id }',
     allocations: 'allocations { id }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',

@@ -15,6 +15,7 @@ import {
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
+import { anEndpoint, collect } from '../support/webhook-receiver.ts';
 import { type IdsByType, idsOf, nodeTypes, rootFields } from './ids.ts';
 import { subscribe } from './streams.ts';
 
@@ -46,8 +47,10 @@ async function aFurnishedOrganization(): Promise<Given> {
   const projectId = await aProject(client);
   await client.run(SetAllocationDocument, { input: { projectId, credits: '5' } });
   await aMember(id, 'OWNER');
+  await anEndpoint(client, 'https://example.com/hook');
   await debit(client);
   await client.raw('mutation { setAlert(input: { threshold: "1" }) { __typename } }');
+  await collect(gateway.gateway.services);
   await client.raw(`mutation { authorize(input: { idempotencyKey: "${aKey()}", amount: "1" }) { __typename } }`);
   const { purchasePackage } = await client.run(PurchasePackageDocument, {
     input: { idempotencyKey: aKey(), packageId: encodeId('Package', 'starter') },
@@ -128,6 +131,9 @@ async function stateOf({ id }: Given): Promise<unknown> {
        (SELECT count(*) FROM idempotency_record WHERE organization_id = o.id) AS keys_used,
        (SELECT count(*) FROM audit_record WHERE organization_id = o.id) AS audited,
        (SELECT count(*) FROM alert WHERE wallet_id = w.id AND removed_at IS NULL) AS alerts
+       (SELECT string_agg(to_jsonb(e)::text, ',' ORDER BY id) FROM webhook_endpoint e WHERE organization_id = o.id) AS hooks,
+       (SELECT string_agg(status::text, ',' ORDER BY id) FROM webhook_delivery WHERE organization_id = o.id) AS deliveries,
+       (SELECT count(*) FROM audit_record WHERE organization_id = o.id) AS audited
      FROM organization o JOIN wallet w ON w.organization_id = o.id WHERE o.id = $1`,
     [organizationId],
   );
@@ -271,6 +277,28 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
     inMutation('createApiKey', ({ Project }) => `projectId: "${Project}", name: "N", scopes: [USAGE_WRITE]`),
   ],
   'Mutation.revokeApiKey': [inMutation('revokeApiKey', ({ ApiKey }) => `apiKeyId: "${ApiKey}"`)],
+  'Mutation.createWebhookEndpoint': [
+    inMutation(
+      'createWebhookEndpoint',
+      ({ Organization }) =>
+        `organizationId: "${Organization}", url: "https://example.com", events: ["balance.changed"]`,
+    ),
+  ],
+  'Mutation.updateWebhookEndpoint': [
+    inMutation(
+      'updateWebhookEndpoint',
+      ({ WebhookEndpoint }) => `webhookEndpointId: "${WebhookEndpoint}", url: "https://mine.example.com"`,
+    ),
+  ],
+  'Mutation.deleteWebhookEndpoint': [
+    inMutation('deleteWebhookEndpoint', ({ WebhookEndpoint }) => `webhookEndpointId: "${WebhookEndpoint}"`),
+  ],
+  'Mutation.rotateWebhookSecret': [
+    inMutation('rotateWebhookSecret', ({ WebhookEndpoint }) => `webhookEndpointId: "${WebhookEndpoint}"`),
+  ],
+  'Mutation.redeliverWebhook': [
+    inMutation('redeliverWebhook', ({ WebhookDelivery }) => `webhookDeliveryId: "${WebhookDelivery}"`),
+  ],
   'Mutation.grantCredits': [
     inMutation(
       'grantCredits',
@@ -400,6 +428,11 @@ describe('what names something of another organization', () => {
       `createApiKey(input: { organizationId: "${organizationId}", name: "N", master: true })`,
       `createApiKey(input: { projectId: "${theirIds.Project}", name: "N", scopes: [USAGE_WRITE] })`,
       `revokeApiKey(input: { apiKeyId: "${theirIds.ApiKey}" })`,
+      `createWebhookEndpoint(input: { organizationId: "${organizationId}", url: "https://example.com", events: ["balance.changed"] })`,
+      `updateWebhookEndpoint(input: { webhookEndpointId: "${theirIds.WebhookEndpoint}", enabled: false })`,
+      `deleteWebhookEndpoint(input: { webhookEndpointId: "${theirIds.WebhookEndpoint}" })`,
+      `rotateWebhookSecret(input: { webhookEndpointId: "${theirIds.WebhookEndpoint}" })`,
+      `redeliverWebhook(input: { webhookDeliveryId: "${theirIds.WebhookDelivery}" })`,
       `authorize(input: { organizationId: "${organizationId}", idempotencyKey: "k", amount: "1" })`,
       `capture(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k" })`,
       `release(input: { holdId: "${theirIds.Hold}", idempotencyKey: "k" })`,

@@ -36,6 +36,8 @@ const ID = {
   alert: 'd0000000-0000-4000-8000-000000000000',
   allocation: 'e0000000-0000-4000-8000-000000000000',
   allocationOfAnn: 'e0000000-0000-4000-8000-000000000001',
+  endpoint: 'f1000000-0000-4000-8000-000000000000',
+  delivery: 'f2000000-0000-4000-8000-000000000000',
 } as const;
 
 const HASH = `decode(repeat('ab', 32), 'hex')`;
@@ -129,7 +131,12 @@ const ROWS = `
   INSERT INTO open_usage (wallet_id, task_id, execution_id, grouped_actor, operations, credits_micros, actor_kind, actor_id,
       started_at, last_at, due_at)
     VALUES ('${ID.wallet}', 'task', '', '', 1, -1, 'SYSTEM', 'test', now(), now(), now());
-  INSERT INTO installation_secret (name, value) VALUES ('name', 'value')`;
+  INSERT INTO installation_secret (name, value) VALUES ('name', 'value');
+  INSERT INTO webhook_endpoint (id, organization_id, url, events, secret)
+    VALUES ('${ID.endpoint}', '${ID.organization}', 'https://example.com', '{balance.changed}', '\\x00');
+  INSERT INTO webhook_cursor (endpoint_id, event, position) VALUES ('${ID.endpoint}', 'balance.changed', 0);
+  INSERT INTO webhook_delivery (id, endpoint_id, organization_id, event_id, event, payload, next_attempt_at)
+    VALUES ('${ID.delivery}', '${ID.endpoint}', '${ID.organization}', 'event', 'balance.changed', '{}', now())`;
 
 let database: TestDatabase;
 let session: Session;
@@ -227,6 +234,20 @@ describe('checks', () => {
     ['wallet_counters', 'wallet', 'version = -1'],
     ['wallet_counters', 'wallet', `head_hash = '\\x00'`],
     ['wallet_counters', 'wallet', `head_hash = head_hash || '\\x00'`],
+    ['webhook_endpoint_url', 'webhook_endpoint', `url = ''`],
+    ['webhook_endpoint_url', 'webhook_endpoint', `url = repeat('x', 2049)`],
+    ['webhook_endpoint_events', 'webhook_endpoint', `events = '{}'`],
+    ['webhook_endpoint_previous_secret', 'webhook_endpoint', 'previous_secret = secret'],
+    ['webhook_endpoint_previous_secret', 'webhook_endpoint', 'previous_secret_until = now()'],
+    ['webhook_endpoint_failed_in_row', 'webhook_endpoint', 'failed_in_row = -1'],
+    ['webhook_cursor_position', 'webhook_cursor', 'position = -1'],
+    ['webhook_delivery_attempts', 'webhook_delivery', 'retries = -1'],
+    ['webhook_delivery_attempts', 'webhook_delivery', 'retries = 2, attempts = 1'],
+    ['webhook_delivery_pending', 'webhook_delivery', 'next_attempt_at = NULL'],
+    ['webhook_delivery_pending', 'webhook_delivery', `status = 'FAILED'`],
+    ['webhook_delivery_delivered', 'webhook_delivery', 'delivered_at = now()'],
+    ['webhook_delivery_delivered', 'webhook_delivery', `status = 'DELIVERED', next_attempt_at = NULL`],
+    ['webhook_delivery_leased', 'webhook_delivery', `status = 'FAILED', next_attempt_at = NULL, leased_until = now()`],
     ['allowance_amount', 'allowance', 'amount_micros = -1'],
     ['allowance_amount', 'allowance', 'anchor_day = 0'],
     ['allowance_amount', 'allowance', 'anchor_day = 32'],
@@ -400,6 +421,11 @@ describe('checks', () => {
     ['hold', `remaining_micros = 0, captured_micros = amount_micros + 1, expires_at = created_at + interval '1 ms'`],
     ['hold', `status = 'EXPIRED', remaining_micros = 0, resolved_at = now()`],
     ['hold', 'amount_micros = 0, remaining_micros = 0'],
+    ['webhook_endpoint', `url = repeat('x', 2048), previous_secret = secret, previous_secret_until = now()`],
+    [
+      'webhook_delivery',
+      `status = 'DELIVERED', next_attempt_at = NULL, delivered_at = now(), attempts = 2, retries = 2`,
+    ],
     ['hold_pin', 'pinned_micros = 0'],
     ['tier_counter', 'quantity = 0'],
     ['spend_counter', 'used_micros = 0'],
@@ -561,6 +587,10 @@ describe('unique', () => {
     ['activity_pkey', 'activity', 'true', {}],
     ['usage_watermark_pkey', 'usage_watermark', 'true', {}],
     ['open_usage_pkey', 'open_usage', 'true', {}],
+    ['webhook_endpoint_pkey', 'webhook_endpoint', 'true', {}],
+    ['webhook_cursor_pkey', 'webhook_cursor', 'true', {}],
+    ['webhook_delivery_pkey', 'webhook_delivery', 'true', { event_id: `'other'` }],
+    ['webhook_delivery_endpoint_id_event_id_key', 'webhook_delivery', 'true', fresh],
   ])('%s refuses a second row of %s where %s', async (constraint, table, where, changes) => {
     await expectRefused(copyOf(table, where, changes), UNIQUE_VIOLATION, constraint);
   });

@@ -113,6 +113,8 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'wallet_next_close',
         'wallet_settle',
         'wallet_usage_due',
+        'webhook_delivery_due',
+        'webhook_delivery_leased_until',
       ],
       different: [],
     });

@@ -183,6 +183,8 @@ describe('the environment', () => {
     ['PURSER_PUBLIC_URL', 'ftp://example.org'],
     ['PURSER_SANDBOX_WEBHOOK_SECRET', '&'.repeat(40)],
     ['PURSER_ALLOW_SANDBOX', 'perhaps'],
+    ['PURSER_WEBHOOKS_ALLOW_PRIVATE', 'sometimes'],
+    ['PURSER_WEBHOOKS_KEY', '&'.repeat(40)],
     ['PURSER_PAYMENTS', 'cash'],
     ['STRIPE_SECRET_KEY', 'pk_live_abc'],
     ['STRIPE_SECRET_KEY', 'sk_live_abc def'],
@@ -248,6 +250,16 @@ describe('the environment', () => {
       const env = { ...STRIPE, STRIPE_API_PROTOCOL: 'http' };
       expect(problems(env)).toEqual([expect.stringContaining('STRIPE_API_PROTOCOL')]);
     });
+  });
+
+  it.each([
+    ['this machine too', {}, 'LOOPBACK'],
+    ['public addresses in production', COMPLETE, 'PUBLIC'],
+    ['public addresses where it is told so', { PURSER_WEBHOOKS_ALLOW_PRIVATE: '0' }, 'PUBLIC'],
+    ['any address where it is told so', { PURSER_WEBHOOKS_ALLOW_PRIVATE: '1' }, 'ANY'],
+    ['any address in production only where it is told so', { ...COMPLETE, PURSER_WEBHOOKS_ALLOW_PRIVATE: '1' }, 'ANY'],
+  ])('lets webhooks go to %s', (_what, env, targets) => {
+    expect(readConfig(env).webhookTargets).toBe(targets);
   });
 
   it('takes payments by the sandbox unless told, whatever else is set', () => {

@@ -58,6 +58,11 @@ const ACTIONS: Readonly<Record<string, Describe>> = {
   removeSpendLimit: ({ before }) => settings(`Removed the limit on ${whoseSpending(before)}`),
   setAlert: ({ after }) => settings(`Set an alert at ${levelOf(after)}`),
   removeAlert: ({ after }) => settings(`Removed the alert at ${levelOf(after)}`),
+  // Their URLs may hold tokens.
+  createWebhookEndpoint: () => settings('Added a webhook endpoint'),
+  updateWebhookEndpoint: () => settings('Changed a webhook endpoint'),
+  deleteWebhookEndpoint: () => settings('Removed a webhook endpoint'),
+  rotateWebhookSecret: () => settings('Gave a webhook endpoint a new secret'),
   configureAutoTopUp: ({ after }) =>
     settings(
       after.enabled === true

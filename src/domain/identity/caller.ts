@@ -53,7 +53,7 @@ export const ANONYMOUS: AnonymousCaller = { kind: 'ANONYMOUS' };
  * - `usage:write`: charge for work done, and see what the own calls did.
  * - `billing:read`: wallet, ledger, purchases, subscription, members.
  * - `billing:write`: buy, change plan and limits.
- * - `organization:manage`: keys, members, projects, settings.
+ * - `organization:manage`: keys, members, projects, settings, webhooks.
  * - `operate`: grants, adjustments, catalog, test clocks.
  */
 export type Permission =

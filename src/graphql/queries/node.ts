@@ -26,6 +26,8 @@ import type {
   Transaction,
   User,
   Wallet,
+  WebhookDelivery,
+  WebhookEndpoint,
 } from '../../generated/prisma/client.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { Prisma } from '../../persistence/prisma.ts';
@@ -206,6 +208,19 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     (prisma, keys, query) => prisma.activity.findMany({ ...query, where: { OR: keys.flatMap(activityKey) } }),
     mayReadBilling,
     ({ organizationId, number }) => `${organizationId}.${number}`,
+  ),
+  WebhookEndpoint: rows<WebhookEndpoint>(
+    'WebhookEndpoint',
+    (prisma, ids, query) => prisma.webhookEndpoint.findMany({ ...query, where: { id: { in: ids }, deletedAt: null } }),
+    mayReadBilling,
+    byId,
+  ),
+  WebhookDelivery: rows<WebhookDelivery>(
+    'WebhookDelivery',
+    (prisma, ids, query) =>
+      prisma.webhookDelivery.findMany({ ...query, where: { id: { in: ids }, endpoint: { deletedAt: null } } }),
+    mayReadBilling,
+    byId,
   ),
   User: rows<User>('User', findKnownUsers, () => true, byId),
   Plan: async (keys, { services }) => fromCatalog('Plan', keys, (key) => services.catalogs.planByKey(key)),

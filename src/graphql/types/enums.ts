@@ -230,6 +230,15 @@ export const UsageDimensionEnum = builder.enumType('UsageDimension', {
   } as const,
 });
 
+export const WebhookDeliveryStatusEnum = builder.enumType('WebhookDeliveryStatus', {
+  description: 'What became of a delivery so far.',
+  values: {
+    PENDING: { description: 'To be tried, for the first time or again.' },
+    DELIVERED: { description: 'The receiver answered 2xx.' },
+    FAILED: { description: 'Given up: all attempts failed, the receiver answered 410, or its endpoint was deleted.' },
+  } as const,
+});
+
 export const LimitWindowEnum = builder.enumType('LimitWindow', {
   description: 'What a limit is counted by; windows are half-open.',
   values: {

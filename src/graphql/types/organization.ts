@@ -21,6 +21,7 @@ import { loadStatement, loadStatements } from '../loading/statements.ts';
 import { loadSubscription } from '../loading/subscriptions.ts';
 import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
+import { loadWebhookEndpoints } from '../loading/webhook-endpoints.ts';
 import { type Connection, type Page, readPage } from '../pages.ts';
 import { readSpendOf, readUsageQuery } from '../usage-arguments.ts';
 import { ActivityConnection } from './activity.ts';
@@ -42,6 +43,7 @@ import { SpendSummaryRef } from './spend-summary.ts';
 import { StatementRef } from './statement.ts';
 import { UsageFilterRef, UsageReportRef } from './usage-report.ts';
 import { WalletRef } from './wallet.ts';
+import { WebhookEndpointRef } from './webhook-endpoint.ts';
 
 const purchasePages = datedPages({ kind: 'purchase', field: 'createdAt', order: 'desc' });
 const auditPages = datedPages({ kind: 'audit', field: 'occurredAt', order: 'desc' });
@@ -364,6 +366,12 @@ export const OrganizationRef = builder.prismaObject('Organization', {
           (await prisma.organization.findMany({ where, select: { id: true, apiKeys } })).map(
             ({ id, apiKeys: rows }) => ({ id, rows }),
           ),
+      }),
+      webhookEndpoints: t.field({
+        type: [WebhookEndpointRef],
+        nullable: true,
+        description: 'Where it is told of events, oldest first, at most 10; null to those without billing:read.',
+        resolve: ({ id }, _args, context, info) => loadWebhookEndpoints(context, info, id),
       }),
     };
   },

@@ -1,0 +1,36 @@
+/**
+ * Has a delivery sent again at once, whatever became of it, with all its retries ahead: the same event, id and payload.
+ *
+ * Refusals: NotFound, InvalidInput (its endpoint is disabled). Throws Forbidden.
+ */
+import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { findDelivery, makeDueAgain } from '../persistence/webhook-deliveries.ts';
+import { lockEndpoint } from '../persistence/webhook-endpoints.ts';
+import { audit } from './audit.ts';
+import { managedOrganization } from './authorize-members.ts';
+import type { Services } from './services.ts';
+
+export async function redeliverWebhook(
+  services: Services,
+  caller: SignedInCaller,
+  deliveryId: string,
+): Promise<{ readonly deliveryId: string } | InvalidInput | NotFound> {
+  const delivery = await findDelivery(services.sql, deliveryId);
+  if (delivery === null) return notFound('webhook delivery');
+  const { organizationId, endpointId } = delivery;
+  const tenant = await managedOrganization(services, caller, organizationId);
+  if (isRefusal(tenant)) return notFound('webhook delivery');
+  return services.sql.begin(async (tx) => {
+    const endpoint = await lockEndpoint(tx, endpointId);
+    if (endpoint === null) return notFound('webhook delivery');
+    if (!endpoint.enabled) return invalidInput(['webhookDeliveryId'], 'is to an endpoint that is disabled');
+    await makeDueAgain(tx, deliveryId);
+    await audit(services, tx, caller, {
+      organizationId,
+      action: 'redeliverWebhook',
+      after: { webhookDeliveryId: deliveryId, webhookEndpointId: endpointId },
+    });
+    return { deliveryId };
+  });
+}
