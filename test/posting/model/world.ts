@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
 import { pino } from 'pino';
 import { newId } from '../../../src/new-id.ts';
-import { createSql } from '../../../src/persistence/connection.ts';
+import { createSql, type Sql } from '../../../src/persistence/connection.ts';
 import { PostingEngine } from '../../../src/posting/engine.ts';
 import { createDatabase } from '../../support/database.ts';
 import type { WalletIds } from './engine-side.ts';
@@ -20,6 +20,8 @@ export const PURCHASES: readonly Omit<NaivePurchase, 'status'>[] = [
 
 export interface World extends AsyncDisposable {
   readonly pool: Pool;
+  /** For the audit of the books. */
+  readonly auditing: Sql;
   readonly engines: Readonly<Record<ExpiredRefund, PostingEngine>>;
 }
 
@@ -44,6 +46,7 @@ export async function createWorld(): Promise<World> {
   await setup.end();
   const pool = new Pool({ connectionString: database.adminUrl, max: 4 });
   const sql = createSql(database.adminUrl, { applicationName: 'model', maxConnections: 4, posting: true });
+  const auditing = createSql(database.adminUrl, { applicationName: 'audit', maxConnections: 4, posting: true });
   // One lane, so that batches are of several wallets; of the second engine they are cut short as well.
   const engine = (expiredRefund: ExpiredRefund, maxBatch: number) => {
     const policies = enginePolicies(expiredRefund);
@@ -62,10 +65,11 @@ export async function createWorld(): Promise<World> {
   const engines = { NEW_LOT: engine('NEW_LOT', 512), FORFEIT: engine('FORFEIT', 3) };
   return {
     pool,
+    auditing,
     engines,
     async [Symbol.asyncDispose]() {
       await Promise.all(Object.values(engines).map((each) => each.stop()));
-      await Promise.all([sql.end(), pool.end()]);
+      await Promise.all([sql.end(), auditing.end(), pool.end()]);
       await database[Symbol.asyncDispose]();
     },
   };
