@@ -13,6 +13,7 @@ import { HttpServer } from './http/server.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
 import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
 import { JobRunner } from './jobs/runner.ts';
+import { selfAudit } from './jobs/self-audit.ts';
 import { settleDueWallets } from './jobs/settle-due-wallets.ts';
 import { newId } from './new-id.ts';
 import { storeCatalog } from './operations/apply-catalog.ts';
@@ -170,7 +171,12 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       config.jobs && jobsUrl !== null
         ? new JobRunner({
             databaseUrl: jobsUrl,
-            jobs: [settleDueWallets(services), collectPayments(services), reconcilePurchases(services)],
+            jobs: [
+              settleDueWallets(services),
+              collectPayments(services),
+              reconcilePurchases(services),
+              selfAudit(services, metrics),
+            ],
             logger,
           })
         : null;

@@ -85,6 +85,7 @@ export const ruleTree = {
     grantCredits: operates,
     adjustBalance: operates,
     revokeGrant: operates,
+    unfreezeWallet: operates,
     refundPurchase: operates,
     applyCatalog: operates,
     advanceTestClock: operates,
