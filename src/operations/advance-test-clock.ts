@@ -34,6 +34,7 @@ export async function advanceTestClock(
   await audit(services, services.sql, caller, {
     organizationId,
     action: 'advanceTestClock',
+    before: { now: formatInstant(now) },
     after: { to: formatInstant(to) },
   });
   await stopAtCharges(services, tenant, to);

@@ -5,6 +5,7 @@
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { formatInstant } from '../domain/time/instant.ts';
 import { organizationOfKey, revokeKey } from '../persistence/members.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
@@ -20,8 +21,14 @@ export async function revokeApiKey(
   const tenant = await tenantFor(services, caller, 'organization:manage', owner);
   if (isRefusal(tenant)) return notFound('API key');
   await services.sql.begin(async (tx) => {
-    await revokeKey(tx, keyId);
-    await audit(services, tx, caller, { organizationId: owner, action: 'revokeApiKey', after: { keyId } });
+    const revokedAt = await revokeKey(tx, keyId);
+    if (revokedAt === null) return;
+    await audit(services, tx, caller, {
+      organizationId: owner,
+      action: 'revokeApiKey',
+      before: { keyId, revokedAt: null },
+      after: { keyId, revokedAt: formatInstant(revokedAt) },
+    });
   });
   return { keyId };
 }

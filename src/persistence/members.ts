@@ -60,7 +60,9 @@ export async function organizationOfKey(sql: Queryable, keyId: string): Promise<
   return row?.organization_id ?? null;
 }
 
-/** Revokes once; a key that is revoked stays so since then. */
-export async function revokeKey(sql: Queryable, keyId: string): Promise<void> {
-  await sql`UPDATE api_key SET revoked_at = now() WHERE id = ${keyId} AND revoked_at IS NULL`;
+/** Revokes once, and answers when; null for a key that was revoked before, which stays so since then. */
+export async function revokeKey(sql: Queryable, keyId: string): Promise<Instant | null> {
+  const [row] = await sql<{ revoked_at: Instant }[]>`
+    UPDATE api_key SET revoked_at = now() WHERE id = ${keyId} AND revoked_at IS NULL RETURNING revoked_at`;
+  return row?.revoked_at ?? null;
 }

@@ -131,6 +131,7 @@ export interface PostedAudit {
   readonly organizationId: string;
   readonly action:
     | 'grantCredits'
+    | 'refund'
     | 'adjustBalance'
     | 'redeemPromoCode'
     | 'selectPlan'
@@ -140,6 +141,8 @@ export interface PostedAudit {
     | 'configureAutoTopUp'
     | 'resumeSubscription';
   readonly actor: Actor;
+  /** Null where there was nothing before. */
+  readonly before: JsonObject | null;
   readonly after: JsonObject;
   readonly requestId: string | null;
   readonly occurredAt: Instant;
