@@ -93,6 +93,7 @@ const ROWS = `
   INSERT INTO tier_counter (wallet_id, meter, rate, period_start, quantity) VALUES ('${ID.wallet}', 'page', '{}', now(), 1);
   INSERT INTO spend_counter (wallet_id, limit_code, window_start, used_micros)
     VALUES ('${ID.wallet}', 'daily_credit_cap_exceeded', now(), 1);
+  INSERT INTO wallet_check (wallet_id) VALUES ('${ID.wallet}');
   INSERT INTO operation_counter (wallet_id, key, per, window_start, operations) VALUES ('${ID.wallet}', 'run', 'DAY', now(), 1);
   INSERT INTO usage_rollup (wallet_id, grain, starts_at, meter, model, modality, operation, user_id, project_id, api_key_id,
       quantity, credits_micros, events)
@@ -312,6 +313,8 @@ describe('checks', () => {
     ['hold_pin_amount', 'hold_pin', 'pinned_micros = -1'],
     ['tier_counter_quantity', 'tier_counter', 'quantity = -0.000000000001'],
     ['spend_counter_used', 'spend_counter', 'used_micros = -1'],
+    ['wallet_check_position', 'wallet_check', 'sequence = -1'],
+    ['wallet_check_position', 'wallet_check', `hash = '\\x00'`],
     ['operation_counter_per', 'operation_counter', `per = 'WEEK'`],
     ['operation_counter_operations', 'operation_counter', 'operations = -1'],
     ['hold_operations', 'hold', `status = 'RELEASED', remaining_micros = 0, resolved_at = now(), operations = '[{}]'`],
@@ -459,6 +462,7 @@ describe('unique', () => {
     ['tier_counter_pkey', 'tier_counter', 'true', {}],
     ['spend_counter_pkey', 'spend_counter', 'true', {}],
     ['operation_counter_pkey', 'operation_counter', 'true', {}],
+    ['wallet_check_pkey', 'wallet_check', 'true', {}],
     ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
     ['payment_customer_pkey', 'payment_customer', 'true', { reference: `'cus_2'` }],
     ['payment_customer_provider_reference_key', 'payment_customer', 'true', elsewhere],
