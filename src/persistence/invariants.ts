@@ -105,16 +105,37 @@ export const INVARIANTS: readonly Invariant[] = [
     freezes: true,
     offences: fragment`
       SELECT b.wallet_id, 'bucket ' || b.key AS subject,
-        concat_ws(', ', 'available ' || l.available, 'pinned ' || l.pinned, 'frozen ' || l.frozen) AS expected,
-        concat_ws(', ', 'available ' || b.available_micros, 'pinned ' || b.pinned_micros, 'frozen ' || b.frozen_micros)
-          AS found
+        concat_ws(', ', 'available ' || l.available, 'earmarked ' || l.earmarked, 'pinned ' || l.pinned,
+          'frozen ' || l.frozen) AS expected,
+        concat_ws(', ', 'available ' || b.available_micros, 'earmarked ' || b.earmarked_micros,
+          'pinned ' || b.pinned_micros, 'frozen ' || b.frozen_micros) AS found
       FROM bucket b
       LEFT JOIN (
         SELECT bucket_id, coalesce(sum(remaining_micros - pinned_micros) FILTER (WHERE in_force AND NOT frozen), 0) AS available,
+          coalesce(sum(remaining_micros - pinned_micros)
+            FILTER (WHERE in_force AND NOT frozen AND allocation_id IS NOT NULL), 0) AS earmarked,
           sum(pinned_micros) AS pinned, coalesce(sum(remaining_micros) FILTER (WHERE frozen), 0) AS frozen
         FROM lot GROUP BY bucket_id
       ) l ON l.bucket_id = b.id
-      WHERE (b.available_micros, b.pinned_micros, b.frozen_micros)
+      WHERE (b.available_micros, b.earmarked_micros, b.pinned_micros, b.frozen_micros)
+        <> (coalesce(l.available, 0), coalesce(l.earmarked, 0), coalesce(l.pinned, 0), coalesce(l.frozen, 0))`,
+  },
+  {
+    name: 'allocation = Σ lots',
+    readsHistory: false,
+    freezes: true,
+    offences: fragment`
+      SELECT a.wallet_id, 'allocation ' || a.id AS subject,
+        concat_ws(', ', 'available ' || l.available, 'pinned ' || l.pinned, 'frozen ' || l.frozen) AS expected,
+        concat_ws(', ', 'available ' || a.available_micros, 'pinned ' || a.pinned_micros, 'frozen ' || a.frozen_micros)
+          AS found
+      FROM allocation a
+      LEFT JOIN (
+        SELECT allocation_id, coalesce(sum(remaining_micros - pinned_micros) FILTER (WHERE in_force AND NOT frozen), 0) AS available,
+          sum(pinned_micros) AS pinned, coalesce(sum(remaining_micros) FILTER (WHERE frozen), 0) AS frozen
+        FROM lot WHERE allocation_id IS NOT NULL GROUP BY allocation_id
+      ) l ON l.allocation_id = a.id
+      WHERE (a.available_micros, a.pinned_micros, a.frozen_micros)
         <> (coalesce(l.available, 0), coalesce(l.pinned, 0), coalesce(l.frozen, 0))`,
   },
   {
@@ -396,6 +417,17 @@ export const INVARIANTS: readonly Invariant[] = [
       FROM lot l JOIN wallet w ON w.id = l.wallet_id LEFT JOIN public.purchase p ON p.id = l.purchase_id
       WHERE l.purchase_id IS NOT NULL AND p.organization_id IS DISTINCT FROM w.organization_id
       UNION ALL
+      SELECT l.wallet_id, 'lot ' || l.id, 'its own allocation', 'allocation ' || l.allocation_id
+      FROM lot l JOIN public.allocation a ON a.id = l.allocation_id WHERE a.wallet_id <> l.wallet_id
+      UNION ALL
+      SELECT l.wallet_id, 'lot ' || l.id, 'its own origin', 'lot ' || l.origin_id
+      FROM lot l JOIN public.lot o ON o.id = l.origin_id
+      WHERE (o.wallet_id, o.bucket_id) <> (l.wallet_id, l.bucket_id)
+      UNION ALL
+      SELECT a.wallet_id, 'allocation ' || a.id, 'its own project', 'project ' || a.project_id
+      FROM allocation a JOIN wallet w ON w.id = a.wallet_id JOIN public.project p ON p.id = a.project_id
+      WHERE p.organization_id <> w.organization_id
+      UNION ALL
       SELECT h.wallet_id, 'hold ' || h.id, 'its own project', 'project ' || h.project_id
       FROM hold h JOIN wallet w ON w.id = h.wallet_id LEFT JOIN public.project p ON p.id = h.project_id
       WHERE h.project_id IS NOT NULL AND p.organization_id IS DISTINCT FROM w.organization_id
@@ -479,6 +511,7 @@ function tablesOf(walletIds: readonly string[]): Fragment {
   return fragment`WITH
     wallet AS NOT MATERIALIZED (SELECT * FROM public.wallet WHERE id = ANY(${walletIds}::uuid[])),
     bucket AS NOT MATERIALIZED (SELECT * FROM public.bucket WHERE wallet_id = ANY(${walletIds}::uuid[])),
+    allocation AS NOT MATERIALIZED (SELECT * FROM public.allocation WHERE wallet_id = ANY(${walletIds}::uuid[])),
     lot AS NOT MATERIALIZED (SELECT * FROM public.lot WHERE wallet_id = ANY(${walletIds}::uuid[])),
     ledger_transaction AS NOT MATERIALIZED (
       SELECT * FROM public.ledger_transaction WHERE wallet_id = ANY(${walletIds}::uuid[]) AND used_at IS NOT NULL

@@ -11,7 +11,7 @@ import { startTestGateway, type TestClient, type TestGateway } from '../support/
 import { aKey, anOrganization, type Given, grant } from '../support/given.ts';
 import { aPerson, JWT_SECRET, type Person } from '../support/people.ts';
 import { begun } from '../support/purchases.ts';
-import { authorize, charge } from '../support/usage.ts';
+import { aProject, authorize, charge } from '../support/usage.ts';
 import { fieldsOf } from './ids.ts';
 
 let gateway: TestGateway;
@@ -197,6 +197,16 @@ const CASES: Readonly<Record<string, (given: Given) => Promise<Case> | Case>> = 
       input: { enabled: false, threshold: '7' },
       before: { enabled: true, threshold: '5', packageKey: 'growth' },
       after: { enabled: false, threshold: '7', packageKey: 'growth' },
+    };
+  },
+  setAllocation: async (given) => {
+    const projectId = await aProject(given, 'team');
+    await send(given.secret, 'setAllocation', { projectId, credits: '5' });
+    const whom = { projectId: raw('Project', projectId) };
+    return {
+      input: { projectId, credits: '8', exclusive: true },
+      before: { ...whom, credits: '5', exclusive: false },
+      after: { ...whom, credits: '8', exclusive: true },
     };
   },
   selectPlan: () => ({

@@ -9,7 +9,7 @@ import { startTestGateway, type TestClient, type TestGateway } from '../support/
 import { advanceTo, aKey, anOrganization, type Given, grant } from '../support/given.ts';
 import { tenantOf } from '../support/process-posting.ts';
 import { begun } from '../support/purchases.ts';
-import { authorize, charge } from '../support/usage.ts';
+import { aProject, authorize, charge } from '../support/usage.ts';
 import { subscribe, TRANSPORTS } from './streams.ts';
 
 let gateway: TestGateway;
@@ -60,6 +60,7 @@ describe('a frozen wallet', () => {
     });
     const lots = data?.organization.wallet.lots.edges.map(({ node }) => node as { id: string; source: string }) ?? [];
     const lotId = lots.find(({ source }) => source === 'PROMOTION')?.id;
+    const projectId = await aProject(given, 'team');
     const { walletId } = await frozen(given);
     const before = await sequenceOf(walletId);
     const writes: readonly (readonly [name: string, input: object, by?: TestClient])[] = [
@@ -72,6 +73,7 @@ describe('a frozen wallet', () => {
       ['purchasePackage', { packageId: encodeId('Package', 'growth') }],
       ['topUp', { credits: '100' }],
       ['selectPlan', { planId: encodeId('Plan', 'scale') }],
+      ['setAllocation', { projectId, credits: '1', idempotencyKey: undefined }],
       ['redeemPromoCode', { code: 'WELCOME' }],
       ['grantCredits', { organizationId: id, credits: '1', bucketKey: 'purchased', reason: 'r' }, operator()],
       ['adjustBalance', { organizationId: id, credits: '1', bucketKey: 'purchased', reason: 'r' }, operator()],

@@ -132,6 +132,23 @@ const DAMAGES: readonly (readonly [what: string, damage: string, invariants: rea
     ['bucket = Σ lots'],
   ],
   [
+    'a bucket that has more earmarked than its lots',
+    `UPDATE bucket SET earmarked_micros = earmarked_micros - 1 WHERE wallet_id = $wallet AND earmarked_micros > 0`,
+    ['bucket = Σ lots'],
+  ],
+  [
+    'an earmark that offers more than its lots have',
+    'UPDATE allocation SET available_micros = available_micros + 1 WHERE wallet_id = $wallet',
+    ['allocation = Σ lots'],
+  ],
+  [
+    'an earmark of another wallet',
+    `UPDATE allocation SET project_id = (SELECT p.id FROM project p JOIN wallet w USING (organization_id)
+       WHERE w.id = $other LIMIT 1)
+     WHERE wallet_id = $wallet`,
+    ['no row crosses organizations'],
+  ],
+  [
     'a hold that reserves more than it pins',
     `UPDATE hold SET remaining_micros = remaining_micros - 1
        WHERE id = (SELECT id FROM hold WHERE wallet_id = $wallet AND status = 'OPEN' ORDER BY id LIMIT 1)`,

@@ -7,7 +7,7 @@ import { query } from './books.ts';
 import type { TestGateway } from './gateway.ts';
 import { advanceTo, aKey, anOrganization, type Given, grant } from './given.ts';
 import { begun } from './purchases.ts';
-import { authorize, capture, charge, refund } from './usage.ts';
+import { aProject, authorize, capture, charge, refund } from './usage.ts';
 
 export interface BusyBooks {
   readonly given: Given;
@@ -25,6 +25,7 @@ export async function busyBooks(gateway: TestGateway): Promise<BusyBooks> {
   await grant(gateway, id, 'promotional', '500');
   await buyAndReturn(gateway, given);
   await holdAndResolve(given);
+  await earmark(given);
   const charged = await charge(client, { amount: '33.333333', metadata: { job: 'a', deep: { b: [1, null, 'é'] } } });
   await refund(client, { transactionId: charged, amount: '11' });
   await refund(client, { transactionId: charged });
@@ -97,6 +98,21 @@ async function newestGrant(gateway: TestGateway, { slug }: Given): Promise<strin
   const found = lots.findLast(({ source }) => source === 'PROMOTION');
   if (!found) throw new Error('no grant');
   return found.id;
+}
+
+/** Some of it is used, some held, and some given back. */
+async function earmark(given: Given): Promise<void> {
+  const { client } = given;
+  const projectId = await aProject(given, 'team');
+  const set = (credits: string) =>
+    client.raw('mutation($input: SetAllocationInput!) { setAllocation(input: $input) { __typename } }', {
+      input: { projectId, credits },
+    });
+  await set('60');
+  const charged = await charge(client, { projectId, amount: '10' });
+  await refund(client, { transactionId: charged, amount: '4' });
+  await authorize(client, { projectId, amount: '3', expiresInSeconds: 60 });
+  await set('40');
 }
 
 async function holdAndResolve({ client }: Given): Promise<void> {

@@ -139,6 +139,7 @@ export interface PostedAudit {
     | 'refundPurchase'
     | 'cancelSubscription'
     | 'configureAutoTopUp'
+    | 'setAllocation'
     | 'resumeSubscription';
   readonly actor: Actor;
   /** Null where there was nothing before. */
