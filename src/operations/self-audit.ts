@@ -136,24 +136,22 @@ export class SelfAuditor {
       const [walletId] = await walletsToSweep(sql, { hours: SWEEP_HOURS, except: this.#pauses.ids, limit: 1 });
       finished = walletId === undefined;
       if (walletId === undefined) break;
-      await this.#sweepWallet(walletId);
+      await this.#sweepWallet(walletId, signal);
       swept += 1;
     }
     this.#observer.swept(swept);
     return finished;
   }
 
-  async #sweepWallet(walletId: string): Promise<void> {
+  async #sweepWallet(walletId: string, signal: AbortSignal): Promise<void> {
     const { sql } = this.#services;
-    const suspected = await inSnapshot(sql, async (tx) => {
-      const found: Invariant[] = [];
-      for (const invariant of OF_HISTORY) {
-        if ((await findOffences(tx, invariant, [walletId], 1)).count > 0) found.push(invariant);
-      }
-      return found;
-    });
     let isHeld = false;
-    for (const invariant of suspected) isHeld = (await this.#followUp(walletId, invariant)) || isHeld;
+    for (const invariant of OF_HISTORY) {
+      if (signal.aborted) return;
+      // A snapshot each: one that is kept for long keeps PostgreSQL from clearing away old versions of rows that change all the time.
+      const { count } = await inSnapshot(sql, (tx) => findOffences(tx, invariant, [walletId], 1));
+      if (count > 0) isHeld = (await this.#followUp(walletId, invariant)) || isHeld;
+    }
     const rewritten = await rewrittenSince(sql, walletId);
     if (rewritten) {
       const again: Doubt = (tx) => rewrittenSince(tx, walletId);
