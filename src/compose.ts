@@ -16,6 +16,7 @@ import { deliverWebhooks } from './jobs/deliver-webhooks.ts';
 import { publishActivity } from './jobs/publish-activity.ts';
 import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
 import { JobRunner } from './jobs/runner.ts';
+import { selfAudit } from './jobs/self-audit.ts';
 import { settleDueWallets } from './jobs/settle-due-wallets.ts';
 import { newId } from './new-id.ts';
 import { storeCatalog } from './operations/apply-catalog.ts';
@@ -186,6 +187,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
               closeMonths(services),
               publishActivity(services),
               deliverWebhooks(services),
+              selfAudit(services, metrics),
             ],
             logger,
           })

@@ -7,7 +7,7 @@
 import { CommandFailed } from './command-failed.ts';
 
 interface Command {
-  /** What it is called with; "…" where that may be several, null for nothing. */
+  /** What it is called with; "…" where that may be several, "[…]" where it may be left out, null for nothing. */
   readonly operand: string | null;
   readonly run: (operand: string, ...others: readonly string[]) => Promise<void>;
 }
@@ -19,6 +19,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   'catalog diff': { operand: '<file>', run: async (file) => (await import('./catalog-diff.ts')).diffCatalog(file) },
   'catalog apply': { operand: '<file>', run: async (file) => (await import('./catalog-apply.ts')).applyCatalog(file) },
+  audit: { operand: null, run: async () => (await import('./audit.ts')).auditBooks() },
+  verify: {
+    operand: '[<wallet id, organization id or slug>]',
+    run: async (name) => (await import('./verify.ts')).verifyChains(name),
+  },
   schema: { operand: null, run: async () => (await import('./schema.ts')).printSchema() },
 };
 
@@ -31,10 +36,18 @@ const USAGE = [
 
 const wordsOf = (name: string): readonly string[] => name.split(' ');
 
+/** How many operands a command takes, at least and at most. */
+function operandsOf(operand: string | null): readonly [number, number] {
+  if (operand === null) return [0, 0];
+  if (operand.startsWith('[')) return [0, 1];
+  return operand.endsWith('…') ? [1, Number.POSITIVE_INFINITY] : [1, 1];
+}
+
 function isCalled(name: string, { operand }: Command, args: readonly string[]): boolean {
   const words = wordsOf(name);
   const operands = args.length - words.length;
-  const fits = operand?.endsWith('…') ? operands >= 1 : operands === (operand === null ? 0 : 1);
+  const [fewest, most] = operandsOf(operand);
+  const fits = fewest <= operands && operands <= most;
   return fits && words.every((word, index) => args[index] === word);
 }
 

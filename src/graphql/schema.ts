@@ -19,6 +19,7 @@ import './mutations/purchase-package.ts';
 import './mutations/top-up.ts';
 import './mutations/refund-purchase.ts';
 import './mutations/revoke-grant.ts';
+import './mutations/unfreeze-wallet.ts';
 import './mutations/select-plan.ts';
 import './mutations/change-subscription.ts';
 import './mutations/configure-auto-top-up.ts';

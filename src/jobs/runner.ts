@@ -118,7 +118,8 @@ export class JobRunner {
       schema: QUEUE_SCHEMA,
       logger,
       events,
-      concurrency: 1,
+      // One of them may take longer than what comes due can wait.
+      concurrency: 2,
       pollInterval: POLL_MILLISECONDS,
       noHandleSignals: true,
       taskList: Object.fromEntries(this.#jobs.map((job) => [job.name, this.#taskOf(job)])),

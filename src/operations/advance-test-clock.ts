@@ -32,7 +32,8 @@ export async function advanceTestClock(
   if (!hasTestClock) return invalidInput(['organizationId'], 'this organization has no test clock');
   if (to < now) return invalidInput(['to'], 'the test clock only moves forward');
   const after = { to: formatInstant(to) };
-  await services.sql.begin((tx) => audit(services, tx, caller, { organizationId, action: 'advanceTestClock', after }));
+  const record = { organizationId, action: 'advanceTestClock', before: { now: formatInstant(now) }, after };
+  await services.sql.begin((tx) => audit(services, tx, caller, record));
   await stopAtCharges(services, tenant, to);
   await moveTestClock(services.sql, organizationId, to);
   await catchUp(services, tenant);

@@ -73,7 +73,7 @@ export async function createApiKey(
     await audit(services, tx, caller, {
       organizationId,
       action: 'createApiKey',
-      after: { name, master: key.master, scopes: [...key.scopes], projectId },
+      after: { keyId: key.id, name, master: key.master, scopes: [...key.scopes], projectId },
     });
   });
   return { keyId: key.id, secret };

@@ -48,7 +48,7 @@ export async function createProject(
     }
     if (limit) return limit;
     await insertProject(tx, { id: projectId, organizationId, key, name });
-    await audit(services, tx, caller, { organizationId, action: 'createProject', after: { key, name } });
+    await audit(services, tx, caller, { organizationId, action: 'createProject', after: { projectId, key, name } });
     return { projectId };
   });
 }

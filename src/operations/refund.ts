@@ -47,6 +47,7 @@ export async function refund(
     kind: 'refund',
     ...tenant,
     actor: actorOf(caller),
+    requestId: services.requestId,
     idempotencyKey: input.idempotencyKey,
     requestHash: requestHash('refund', tenant.organizationId, {
       transactionId,

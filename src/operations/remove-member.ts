@@ -33,6 +33,7 @@ export async function removeMember(
       organizationId,
       action: 'removeMember',
       before: { membershipId, role, balanceAccess, status, userId, invitedEmail },
+      after: { membershipId, status: 'REMOVED' },
     });
     return { membershipId };
   });

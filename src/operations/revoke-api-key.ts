@@ -5,6 +5,7 @@
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { formatInstant } from '../domain/time/instant.ts';
 import { organizationOfKey, revokeKey } from '../persistence/members.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
@@ -20,9 +21,15 @@ export async function revokeApiKey(
   const tenant = await tenantFor(services, caller, 'organization:manage', owner);
   if (isRefusal(tenant)) return notFound('API key');
   await services.sql.begin(async (tx) => {
-    const name = await revokeKey(tx, keyId);
-    const after = name === null ? { keyId } : { keyId, name };
-    await audit(services, tx, caller, { organizationId: owner, action: 'revokeApiKey', after });
+    const revoked = await revokeKey(tx, keyId);
+    if (revoked === null) return;
+    const { name, revokedAt } = revoked;
+    await audit(services, tx, caller, {
+      organizationId: owner,
+      action: 'revokeApiKey',
+      before: { keyId, name, revokedAt: null },
+      after: { keyId, name, revokedAt: formatInstant(revokedAt) },
+    });
   });
   return { keyId };
 }

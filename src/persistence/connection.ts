@@ -128,6 +128,15 @@ export function createSql(databaseUrl: string, options: ConnectionOptions): Sql 
   return Object.assign(queryableOf(pool, onStatement), { begin, connect, end: () => pool.end() });
 }
 
+/** Reads in one transaction that sees the database as it is when it begins, for as long as it takes; it locks nothing. */
+export function inSnapshot<T>(sql: Pick<Sql, 'begin'>, work: (sql: Queryable) => Promise<T>): Promise<T> {
+  return sql.begin(async (tx) => {
+    await tx`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY`;
+    await tx`SET LOCAL statement_timeout = 0`;
+    return work(tx);
+  });
+}
+
 /**
  * Hears notifications on a channel, for ever: reconnects after a pause when the connection is lost. What is sent until then
  * is never heard; `listening` is called each time from when on everything is.

@@ -60,9 +60,14 @@ export async function organizationOfKey(sql: Queryable, keyId: string): Promise<
   return row?.organization_id ?? null;
 }
 
-/** Revokes once; a key that is revoked stays so since then. Answers its name, null where it was revoked before. */
-export async function revokeKey(sql: Queryable, keyId: string): Promise<string | null> {
-  const [row] = await sql<{ name: string }[]>`
-    UPDATE api_key SET revoked_at = now() WHERE id = ${keyId} AND revoked_at IS NULL RETURNING name`;
-  return row?.name ?? null;
+export interface RevokedKey {
+  readonly name: string;
+  readonly revokedAt: Instant;
+}
+
+/** Revokes once; null for a key that was revoked before, which stays so since then. */
+export async function revokeKey(sql: Queryable, keyId: string): Promise<RevokedKey | null> {
+  const [row] = await sql<{ name: string; revoked_at: Instant }[]>`
+    UPDATE api_key SET revoked_at = now() WHERE id = ${keyId} AND revoked_at IS NULL RETURNING name, revoked_at`;
+  return row ? { name: row.name, revokedAt: row.revoked_at } : null;
 }

@@ -305,13 +305,14 @@ function insertRecords(sql: Queryable, { newRecords: rows }: BatchDecision) {
 function insertAudits(sql: Queryable, { audits: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
-    INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, after, request_id, occurred_at)
+    INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, before, after, request_id, occurred_at)
     SELECT * FROM unnest(
       ${rows.map((row) => row.id)}::uuid[],
       ${rows.map((row) => row.organizationId)}::uuid[],
       ${rows.map((row) => row.action)}::text[],
       ${rows.map((row) => row.actor.kind)}::"ActorKind"[],
       ${rows.map((row) => row.actor.id)}::text[],
+      ${rows.map((row) => jsonOrNull(row.before))}::jsonb[],
       ${rows.map((row) => JSON.stringify(row.after))}::jsonb[],
       ${rows.map((row) => row.requestId)}::text[],
       ${instants(rows.map((row) => row.occurredAt))}::timestamptz[])`;

@@ -404,7 +404,7 @@ describe('what operators do', () => {
     expect(adjusted).toMatchObject({
       action: 'adjustBalance',
       requestId: 'req-adjust-1',
-      before: null,
+      before: { balance: '20' },
       after: {
         credits: '-4',
         bucketKey: 'purchased',
@@ -416,7 +416,7 @@ describe('what operators do', () => {
     expect(granted).toMatchObject({
       action: 'grantCredits',
       requestId: 'req-grant-1',
-      before: null,
+      before: { balance: '0' },
       after: {
         credits: '20',
         bucketKey: 'purchased',

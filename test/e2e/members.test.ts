@@ -470,7 +470,7 @@ describe('the members', () => {
           userId,
           invitedEmail: 'audited@example.com',
         },
-        after: null,
+        after: { membershipId, status: 'REMOVED' },
         actor: { __typename: 'ApiKey' },
       },
     ]);

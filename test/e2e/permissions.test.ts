@@ -311,6 +311,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
     document: `mutation { revokeGrant(input: { lotId: "${await aGrantedLot()}", ${fresh()}, reason: "r" }) { __typename } }`,
     payload: 'AdjustPayload',
   }),
+  'Mutation.unfreezeWallet': async () => ({
+    document: `mutation { unfreezeWallet(input: { organizationId: "${await aFrozenOrganization()}", reason: "r" }) { __typename } }`,
+    payload: 'OrganizationPayload',
+  }),
   'Mutation.refundPurchase': async () => ({
     document: `mutation { refundPurchase(input: { purchaseId: "${await aPaidPurchase()}", ${fresh()} }) { __typename } }`,
     payload: 'PurchasePayload',
@@ -409,6 +413,13 @@ async function aGrantedLot(): Promise<string> {
   return grantCredits.lot.id;
 }
 
+async function aFrozenOrganization(): Promise<string> {
+  const { id } = await anOrganization(gateway);
+  await query(gateway.database, 'UPDATE wallet SET frozen_at = now() WHERE organization_id = $1', [
+    decodeId('Organization', id),
+  ]);
+  return id;
+}
 async function aPaidPurchase(): Promise<string> {
   const { purchasePackage } = await byOperator<{ purchasePackage: { purchase: { id: string; checkoutUrl: string } } }>(
     `mutation { purchasePackage(input: { organizationId: "${disposable.id}", ${fresh()}, packageId: "${ids.Package}" }) { ... on PurchasePayload { purchase { id checkoutUrl } } } }`,

@@ -309,6 +309,9 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
   'Mutation.revokeGrant': [
     inMutation('revokeGrant', ({ Lot }) => `lotId: "${Lot}", idempotencyKey: "foreign", reason: "r"`),
   ],
+  'Mutation.unfreezeWallet': [
+    inMutation('unfreezeWallet', ({ Organization }) => `organizationId: "${Organization}", reason: "r"`),
+  ],
   'Mutation.refundPurchase': [
     inMutation('refundPurchase', ({ Purchase }) => `purchaseId: "${Purchase}", idempotencyKey: "foreign"`),
   ],

@@ -107,6 +107,7 @@ const ROWS = `
     VALUES ('${ID.wallet}', 'daily_credit_cap_exceeded', now(), 1);
   INSERT INTO spend_limit (id, wallet_id, scope, project_id, per, credits_micros, created_at)
     VALUES (gen_random_uuid(), '${ID.wallet}', 'PROJECT', '${ID.project}', 'DAY', 1, now());
+  INSERT INTO wallet_check (wallet_id) VALUES ('${ID.wallet}');
   INSERT INTO operation_counter (wallet_id, key, per, window_start, operations) VALUES ('${ID.wallet}', 'run', 'DAY', now(), 1);
   INSERT INTO usage_rollup (wallet_id, grain, starts_at, meter, model, modality, operation, user_id, project_id, api_key_id,
       quantity, credits_micros, events)
@@ -389,6 +390,8 @@ describe('checks', () => {
     ['spend_limit_target', 'spend_limit', `scope = 'USER', project_id = NULL`],
     ['spend_limit_target', 'spend_limit', `scope = 'API_KEY', project_id = NULL, user_id = 'ann'`],
     ['spend_limit_credits', 'spend_limit', 'credits_micros = -1'],
+    ['wallet_check_position', 'wallet_check', 'sequence = -1'],
+    ['wallet_check_position', 'wallet_check', `hash = '\\x00'`],
     ['operation_counter_per', 'operation_counter', `per = 'WEEK'`],
     ['operation_counter_operations', 'operation_counter', 'operations = -1'],
     ['hold_operations', 'hold', `status = 'RELEASED', remaining_micros = 0, resolved_at = now(), operations = '[{}]'`],
@@ -576,6 +579,7 @@ describe('unique', () => {
     ['spend_limit_pkey', 'spend_limit', 'true', { per: `'MONTH'` }],
     ['spend_limit_live', 'spend_limit', 'true', fresh],
     ['operation_counter_pkey', 'operation_counter', 'true', {}],
+    ['wallet_check_pkey', 'wallet_check', 'true', {}],
     ['usage_rollup_pkey', 'usage_rollup', 'true', {}],
     ['statement_draft_pkey', 'statement_draft', 'true', {}],
     ['carried_usage_pkey', 'carried_usage', 'true', {}],

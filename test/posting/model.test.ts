@@ -6,8 +6,7 @@
  * MODEL_RUNS sets how many sequences there are in all.
  */
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { verifyChain } from '../support/audit-chain.ts';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import { runSequence } from './model/run-sequence.ts';
 import { type Sequence, sequences } from './model/wishes.ts';
 import { createWorld, type World } from './model/world.ts';
@@ -34,23 +33,12 @@ async function failureOf(details: fc.RunDetails<[Sequence]>): Promise<Error> {
   return failure;
 }
 
-/** Where the hash chain of a wallet is broken, and whether it ends in the hash that the wallet stores. */
-async function chainOf(walletId: string): Promise<{ broken: string[]; isWhole: boolean }> {
-  const { broken, head } = await verifyChain(world.pool, walletId);
-  const { rows } = await world.pool.query<{ head: string }>(
-    `SELECT encode(head_hash, 'hex') AS head FROM wallet WHERE id = $1`,
-    [walletId],
-  );
-  return { broken, isWhole: rows[0]?.head === head };
-}
-
 describe.concurrent('the engine on PostgreSQL', () => {
   it.each(STRANDS)(
     'answers every command as the model predicts and ends with the same books (strand %i)',
     async (strand) => {
-      const wallets: string[] = [];
       const property = fc.asyncProperty(sequences, async (sequence) => {
-        wallets.push((await runSequence(world, sequence)).walletId);
+        await runSequence(world, sequence);
       });
       const details = await fc.check(property, {
         seed: SEED + strand,
@@ -60,7 +48,6 @@ describe.concurrent('the engine on PostgreSQL', () => {
         markInterruptAsFailure: true,
       });
       if (details.failed) throw await failureOf(details);
-      for (const wallet of wallets) expect(await chainOf(wallet)).toMatchObject({ broken: [], isWhole: true });
     },
     TIMEOUT_MILLISECONDS,
   );

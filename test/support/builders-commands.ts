@@ -166,6 +166,7 @@ export function anExtension(holdId: string, lifeSeconds: number, key: string = f
 export function aRefund(transactionId: string, amount?: string, key: string = freshKey()): RefundCommand {
   return {
     kind: 'refund',
+    requestId: null,
     ...target,
     actor: A_KEY,
     idempotencyKey: key,

@@ -29,8 +29,8 @@ const SOURCES: readonly ((book: WalletBook, told: ToldBatch) => readonly NewActi
 export function activitiesOf(told: ToldBatch): readonly NewActivity[] {
   const { books, audits } = told;
   const ofBooks = books.flatMap((book) => SOURCES.flatMap((source) => source(book, told)));
-  const ofAudits = audits.flatMap(({ action, after, organizationId, actor, occurredAt }) => {
-    const activity = activityOfAudit({ action, before: null, after });
+  const ofAudits = audits.flatMap(({ action, before, after, organizationId, actor, occurredAt }) => {
+    const activity = activityOfAudit({ action, before, after });
     return activity ? [{ ...activity, organizationId, actor, occurredAt, credits: null, work: NO_WORK }] : [];
   });
   return [...ofBooks, ...ofAudits];

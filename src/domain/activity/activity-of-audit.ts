@@ -57,7 +57,7 @@ const ACTIONS: Readonly<Record<string, Describe>> = {
   setSpendLimit: ({ after }) => settings(`Limited ${whoseSpending(after)} to ${text(after, 'credits')} credits`),
   removeSpendLimit: ({ before }) => settings(`Removed the limit on ${whoseSpending(before)}`),
   setAlert: ({ after }) => settings(`Set an alert at ${levelOf(after)}`),
-  removeAlert: ({ after }) => settings(`Removed the alert at ${levelOf(after)}`),
+  removeAlert: ({ before }) => settings(`Removed the alert at ${levelOf(before)}`),
   // Their URLs may hold tokens.
   createWebhookEndpoint: () => settings('Added a webhook endpoint'),
   updateWebhookEndpoint: () => settings('Changed a webhook endpoint'),

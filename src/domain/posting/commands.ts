@@ -90,7 +90,7 @@ export interface ExtendCommand extends OnWallet, Keyed {
   readonly life: number;
 }
 
-export interface RefundCommand extends OnWallet, Keyed {
+export interface RefundCommand extends OnWallet, Keyed, Audited {
   readonly kind: 'refund';
   readonly transactionId: string;
   /** Null gives back all that has not been given back. */

@@ -2,7 +2,7 @@
  * Setting and removing alerts. On a frozen wallet too: nothing is posted by it. What has been set is asked at once, like
  * every alert after every command.
  */
-import { type Alert, type AlertCriterion, isSameCriterion, MAX_ALERTS, newAlert } from '../alerts/alert.ts';
+import { type Alert, type AlertCriterion, isInForce, isSameCriterion, MAX_ALERTS, newAlert } from '../alerts/alert.ts';
 import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { invalidInput, notFound } from '../refusals.ts';
@@ -48,10 +48,10 @@ export function decideRemoveAlert(book: WalletBook, { alertId }: RemoveAlertComm
   return { status: 'alert-decided', alertId, changed: true };
 }
 
-/** The alert as the audit trail keeps it. */
-export function describeAlert(alerts: readonly Alert[], alertId: string): JsonObject {
+/** The alert as the audit trail keeps it; null where there is none in force. */
+export function describeAlert(alerts: readonly Alert[], alertId: string): JsonObject | null {
   const alert = alerts.find(({ id }) => id === alertId);
-  return alert ? { alertId, ...describeCriterion(alert.criterion) } : { alertId };
+  return alert && isInForce(alert) ? { alertId, ...describeCriterion(alert.criterion) } : null;
 }
 
 const describeCriterion = ({ threshold, percent }: AlertCriterion): JsonObject =>

@@ -4,11 +4,13 @@
  */
 import { activitiesOf } from '../activity/activities-of-batch.ts';
 import type { NewActivity } from '../activity/activity.ts';
+import { creditsOf } from '../allocations/allocation.ts';
 import { formatCredits } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
+import { formatInstant } from '../time/instant.ts';
 import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
 import { landTopUp, type TopUpPolicies, watchThreshold } from './collect-top-up.ts';
 import {
@@ -266,50 +268,59 @@ function resolvePurchase(state: BatchState, book: WalletBook, command: ResolvePu
 }
 
 function configureAutoTopUp(state: BatchState, book: WalletBook, command: ConfigureAutoTopUpCommand): Outcome {
+  const { autoTopUp: earlier } = book;
   const outcome = decideConfigureAutoTopUp(book, command, state.policies);
   if (outcome.status !== 'auto-top-up-configured' || !book.autoTopUp) return outcome;
-  const { requestId } = command;
+  const before = earlier && describeSettings(earlier);
   const after = describeSettings(book.autoTopUp);
-  state.audits.push(auditRecord(state, book, command, { action: 'configureAutoTopUp', after, requestId }));
+  const audited = { action: 'configureAutoTopUp', before, after, requestId: command.requestId } as const;
+  state.audits.push(auditRecord(state, book, command, audited));
   book.active = true;
   return outcome;
 }
 
 function changeAlert(state: BatchState, book: WalletBook, command: AlertCommand): Outcome {
   const isSetting = command.kind === 'set-alert';
+  const before = book.alerts.all;
   const outcome = isSetting
     ? decideSetAlert(book, command, state.newId)
     : decideRemoveAlert(book, command, state.policies);
   if (outcome.status !== 'alert-decided' || !outcome.changed) return outcome;
   const { requestId } = command;
-  const after = describeAlert(book.alerts.all, outcome.alertId);
-  const action = isSetting ? 'setAlert' : 'removeAlert';
-  state.audits.push(auditRecord(state, book, command, { action, after, requestId }));
+  const { alertId } = outcome;
+  const audited: Audited = {
+    action: isSetting ? 'setAlert' : 'removeAlert',
+    before: describeAlert(before, alertId),
+    after: describeAlert(book.alerts.all, alertId) ?? { alertId, removed: true },
+    requestId,
+  };
+  state.audits.push(auditRecord(state, book, command, audited));
   book.active = true;
   return outcome;
 }
 
 function setAllocation(state: BatchState, book: WalletBook, command: SetAllocationCommand): Outcome {
   if (book.snapshot.frozen) return refused({ code: 'WALLET_FROZEN' }, book.available);
+  const before = describeAllocation(book, command);
   const outcome = decideSetAllocation(book, command, state.newId);
   if (outcome.status !== 'allocation-set') return outcome;
-  const { projectId, userId, exclusive, credits, requestId } = command;
-  const whom = projectId === null ? { userId } : { projectId };
-  const after = { ...whom, credits: formatCredits(credits), ...(exclusive === null ? {} : { exclusive }) };
-  state.audits.push(auditRecord(state, book, command, { action: 'setAllocation', after, requestId }));
+  const after = describeAllocation(book, command) ?? {};
+  const audited = { action: 'setAllocation', before, after, requestId: command.requestId } as const;
+  state.audits.push(auditRecord(state, book, command, audited));
   book.active = true;
   return outcome;
 }
 
 function changeSubscription(state: BatchState, book: WalletBook, command: SubscriptionCommand): Outcome {
+  const before = describeSubscription(book);
   const outcome = decideSubscriptionChange(book, command);
   if (outcome.status !== 'subscription-changed') return outcome;
   const { requestId } = command;
-  const { subscriptionId } = outcome;
+  const after = describeSubscription(book) ?? {};
   const audited: Audited =
     command.kind === 'cancel-subscription'
-      ? { action: 'cancelSubscription', after: { subscriptionId, atPeriodEnd: command.atPeriodEnd }, requestId }
-      : { action: 'resumeSubscription', after: { subscriptionId }, requestId };
+      ? { action: 'cancelSubscription', before, after: { ...after, atPeriodEnd: command.atPeriodEnd }, requestId }
+      : { action: 'resumeSubscription', before, after, requestId };
   state.audits.push(auditRecord(state, book, command, audited));
   book.active = true;
   return outcome;
@@ -320,9 +331,10 @@ function decideOnce(state: BatchState, book: WalletBook, command: KeyedCommand):
   const earlier = state.records.get(idempotencyId(command));
   if (earlier) return toSpender(book, command, answerAgain(earlier, command, book));
   if (state.busy.has(command.walletId)) return { status: 'busy' };
+  const { balance, subscription } = book;
   const outcome = toSpender(book, command, decideFirst(state, book, command));
   record(state, book, command, outcome);
-  const audited = auditOf(command, outcome);
+  const audited = auditOf(state, book, command, outcome, { balance, subscription });
   if (audited) state.audits.push(auditRecord(state, book, command, audited));
   if (outcome.status !== 'refused') book.active = true;
   return outcome;
@@ -493,51 +505,88 @@ function eventOutcome(outcome: Outcome): EventOutcome {
 
 interface Audited {
   readonly action: PostedAudit['action'];
+  readonly before: JsonObject | null;
   readonly after: JsonObject;
   readonly requestId: string | null;
 }
 
-/** Grants, adjustments, promo codes and changes of plan are audited in the transaction that posts them. */
-function auditOf(command: KeyedCommand, outcome: Outcome): Audited | null {
+/** What is changed by hand is audited in the transaction that posts it. */
+function auditOf(
+  state: BatchState,
+  book: WalletBook,
+  command: KeyedCommand,
+  outcome: Outcome,
+  earlier: Standing,
+): Audited | null {
   switch (command.kind) {
     case 'grant':
     case 'adjust': {
       if (outcome.status !== 'posted') return null;
       const { credits, bucketKey, description: reason, requestId } = command;
       const after = { transactionId: outcome.transaction.id, credits: formatCredits(credits), bucketKey, reason };
-      return { action: command.kind === 'grant' ? 'grantCredits' : 'adjustBalance', after, requestId };
+      const action = command.kind === 'grant' ? 'grantCredits' : 'adjustBalance';
+      return { action, before: balanceOf(earlier), after: { ...after, ...balanceOf(book) }, requestId };
+    }
+    case 'refund': {
+      if (outcome.status !== 'posted') return null;
+      const { transaction } = outcome;
+      const { transactionId: refundedId, description: reason, requestId } = command;
+      const after = { transactionId: transaction.id, refundedId, credits: formatCredits(transaction.amount), reason };
+      return { action: 'refund', before: balanceOf(earlier), after: { ...after, ...balanceOf(book) }, requestId };
     }
     case 'revoke-grant': {
       if (outcome.status !== 'posted') return null;
       const { transaction } = outcome;
       const credits = formatCredits(transaction.amount);
       const after = { transactionId: transaction.id, lotId: command.lotId, credits, reason: command.description };
-      return { action: 'revokeGrant', after, requestId: command.requestId };
+      const { requestId } = command;
+      return { action: 'revokeGrant', before: balanceOf(earlier), after: { ...after, ...balanceOf(book) }, requestId };
     }
     case 'refund-purchase': {
       if (outcome.status !== 'refund-begun') return null;
-      const after = { purchaseId: command.purchaseId, reason: command.description };
-      return { action: 'refundPurchase', after, requestId: command.requestId };
+      const { purchaseId, description: reason, requestId } = command;
+      const status = state.purchases.get(purchaseId)?.state.status ?? null;
+      const after = { purchaseId, reason, status, refundRequestedAt: formatInstant(book.now) };
+      return { action: 'refundPurchase', before: { purchaseId, status, refundRequestedAt: null }, after, requestId };
     }
     case 'redeem': {
       if (outcome.status !== 'posted') return null;
-      const after = { transactionId: outcome.transaction.id, code: command.code };
-      return { action: 'redeemPromoCode', after, requestId: command.requestId };
+      const after = { transactionId: outcome.transaction.id, code: command.code, ...balanceOf(book) };
+      return { action: 'redeemPromoCode', before: balanceOf(earlier), after, requestId: command.requestId };
     }
     case 'subscribe': {
-      const { planKey, when } = command;
+      const { planKey, when, requestId } = command;
       const selected = when === null ? { planKey } : { planKey, when };
+      const before = describeSubscription(earlier);
       if (outcome.status === 'plan-purchase-begun') {
-        const after = { purchaseId: outcome.purchaseId, ...selected };
-        return { action: 'selectPlan', after, requestId: command.requestId };
+        return { action: 'selectPlan', before, after: { purchaseId: outcome.purchaseId, ...selected }, requestId };
       }
       if (outcome.status !== 'subscribed') return null;
-      const after = { subscriptionId: outcome.subscriptionId, ...selected };
-      return { action: 'selectPlan', after, requestId: command.requestId };
+      return { action: 'selectPlan', before, after: { ...describeSubscription(book), when }, requestId };
     }
     default:
       return null;
   }
+}
+
+/** What of a book a command may change by hand. */
+type Standing = Pick<WalletBook, 'balance' | 'subscription'>;
+
+const balanceOf = ({ balance }: Standing): JsonObject => ({ balance: formatCredits(balance) });
+
+/** A subscription as the audit trail keeps it; null where there is none. */
+function describeSubscription({ subscription }: Pick<Standing, 'subscription'>): JsonObject | null {
+  if (subscription === null) return null;
+  const { id: subscriptionId, planKey, status, cancelAtPeriodEnd, scheduledPlanKey } = subscription;
+  return { subscriptionId, planKey, status, cancelAtPeriodEnd, scheduledPlanKey };
+}
+
+/** What is earmarked for a project or member; null where nothing ever was. */
+function describeAllocation({ lots }: WalletBook, { projectId, userId }: SetAllocationCommand): JsonObject | null {
+  const [allocation] = lots.allocations.of({ projectId, userId });
+  if (!allocation) return null;
+  const whom = projectId === null ? { userId } : { projectId };
+  return { ...whom, credits: formatCredits(creditsOf(allocation)), exclusive: allocation.exclusive };
 }
 
 function auditRecord({ newId }: BatchState, { now }: WalletBook, command: Command, audited: Audited): PostedAudit {

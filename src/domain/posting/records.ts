@@ -146,6 +146,7 @@ export interface PostedAudit {
   readonly organizationId: string;
   readonly action:
     | 'grantCredits'
+    | 'refund'
     | 'adjustBalance'
     | 'redeemPromoCode'
     | 'selectPlan'
@@ -158,6 +159,8 @@ export interface PostedAudit {
     | 'setAllocation'
     | 'resumeSubscription';
   readonly actor: Actor;
+  /** Null where there was nothing before. */
+  readonly before: JsonObject | null;
   readonly after: JsonObject;
   readonly requestId: string | null;
   readonly occurredAt: Instant;

@@ -95,6 +95,7 @@ export const ruleTree = {
     grantCredits: operates,
     adjustBalance: operates,
     revokeGrant: operates,
+    unfreezeWallet: operates,
     refundPurchase: operates,
     applyCatalog: operates,
     advanceTestClock: operates,

@@ -157,17 +157,26 @@ describe('the audit trail', () => {
         ...common,
         action: 'grantCredits',
         requestId: 'request-1',
-        after: { transactionId: grant.transaction.id, credits: '5', bucketKey: 'promotional', reason: 'a reason' },
+        before: { balance: '0' },
+        after: {
+          transactionId: grant.transaction.id,
+          credits: '5',
+          bucketKey: 'promotional',
+          reason: 'a reason',
+          balance: '5',
+        },
       },
       {
         ...common,
         action: 'adjustBalance',
         requestId: null,
+        before: { balance: '4' },
         after: {
           transactionId: adjustment.transaction.id,
           credits: '-2.5',
           bucketKey: 'promotional',
           reason: 'a correction',
+          balance: '1.5',
         },
       },
     ]);

@@ -136,6 +136,7 @@ function toKeyed(command: NaiveKeyed, wallet: WalletIds, ids: Ids): KeyedCommand
       return {
         ...bound,
         kind: 'refund',
+        requestId: null,
         transactionId: ids.idOf(ids.transactions, command.transaction),
         amount,
         description,

@@ -24,6 +24,8 @@ export const PURCHASES: readonly Omit<NaivePurchase, 'status'>[] = [
 export interface World extends AsyncDisposable {
   readonly pool: Pool;
   readonly sql: Sql;
+  /** For the audit of the books. */
+  readonly auditing: Sql;
   readonly engines: Readonly<Record<ExpiredRefund, PostingEngine>>;
 }
 
@@ -48,6 +50,7 @@ export async function createWorld(): Promise<World> {
   await setup.end();
   const pool = new Pool({ connectionString: database.adminUrl, max: 4 });
   const sql = createSql(database.adminUrl, { applicationName: 'model', maxConnections: 4, posting: true });
+  const auditing = createSql(database.adminUrl, { applicationName: 'audit', maxConnections: 4, posting: true });
   // One lane, so that batches are of several wallets; of the second engine they are cut short as well.
   const engine = (expiredRefund: ExpiredRefund, maxBatch: number) => {
     const policies = enginePolicies(expiredRefund);
@@ -67,10 +70,11 @@ export async function createWorld(): Promise<World> {
   return {
     pool,
     sql,
+    auditing,
     engines,
     async [Symbol.asyncDispose]() {
       await Promise.all(Object.values(engines).map((each) => each.stop()));
-      await Promise.all([sql.end(), pool.end()]);
+      await Promise.all([sql.end(), auditing.end(), pool.end()]);
       await database[Symbol.asyncDispose]();
     },
   };

@@ -1,0 +1,182 @@
+/** The standing audit: what it looks at, what it freezes, and that nothing that is right is ever frozen. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { query } from '../support/books.ts';
+import { busyBooks } from '../support/busy-books.ts';
+import { anAuditor, auditAll, damage, frozenState } from '../support/freezing.ts';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { anOrganization } from '../support/given.ts';
+import { holdWallet, tenantOf } from '../support/process-posting.ts';
+import { charge } from '../support/usage.ts';
+
+let gateway: TestGateway;
+beforeAll(async () => {
+  gateway = await startTestGateway();
+});
+afterAll(() => gateway[Symbol.asyncDispose]());
+
+/** A wallet of eleven entries. */
+async function aWallet(purchased = '100') {
+  const given = await anOrganization(gateway, { credits: { purchased } });
+  for (let nth = 0; nth < 10; nth++) await charge(given.client, { amount: '1' });
+  return { ...given, ...(await tenantOf(gateway.database, given.id)) };
+}
+
+const frozenWallets = async () =>
+  (await query<{ id: string }>(gateway.database, 'SELECT id FROM wallet WHERE frozen_at IS NOT NULL')).map(
+    ({ id }) => id,
+  );
+
+async function walkedOf(walletId: string) {
+  const [row] = await query<{ sequence: number; swept: boolean }>(
+    gateway.database,
+    'SELECT sequence::int, swept_at IS NOT NULL AS swept FROM wallet_check WHERE wallet_id = $1',
+    [walletId],
+  );
+  return row;
+}
+
+describe('the self-audit', () => {
+  it('looks at everything and freezes nothing that is right', async () => {
+    const { walletId } = await busyBooks(gateway);
+    const { auditor, told, log } = anAuditor(gateway);
+    await auditAll(auditor);
+    await auditAll(auditor);
+    expect(await frozenWallets()).toEqual([]);
+    expect(told).toMatchObject({ offended: [], frozen: 0 });
+    expect(log).toEqual([]);
+    const [head] = await query<{ sequence: number }>(
+      gateway.database,
+      'SELECT sequence::int FROM wallet WHERE id = $1',
+      [walletId],
+    );
+    expect(await walkedOf(walletId)).toEqual({ sequence: head?.sequence, swept: true });
+  });
+
+  it('walks on from where it was, and asks about history once a day', async () => {
+    const { client, walletId } = await aWallet();
+    await auditAll(anAuditor(gateway).auditor);
+    await auditAll(anAuditor(gateway).auditor);
+    const { auditor, told } = anAuditor(gateway);
+    await auditAll(auditor);
+    expect(told).toMatchObject({ entries: 0, swept: 0 });
+    await charge(client, { amount: '1' });
+    await charge(client, { amount: '1' });
+    await auditAll(auditor);
+    expect(told).toMatchObject({ entries: 2, swept: 0 });
+    await query(
+      gateway.database,
+      `UPDATE wallet_check SET swept_at = swept_at - interval '1 day' WHERE wallet_id = $1`,
+      [walletId],
+    );
+    await auditAll(auditor);
+    await auditAll(auditor);
+    expect(told).toMatchObject({ entries: 15, swept: 1 });
+  });
+
+  it.each([
+    ['a balance', 'wallet = Σ lots − debt', 'UPDATE wallet SET balance_micros = balance_micros + 1 WHERE id = $1'],
+    ['a debt', 'wallet = Σ lots − debt', 'UPDATE wallet SET debt_micros = 1 WHERE id = $1'],
+    ['a bucket', 'bucket = Σ lots', 'UPDATE bucket SET frozen_micros = 1 WHERE wallet_id = $1'],
+    [
+      'what a lot was granted',
+      'lot = granted − its moves',
+      'UPDATE lot SET granted_micros = granted_micros + 1 WHERE wallet_id = $1',
+    ],
+    [
+      'a key',
+      'one effect per key, one key per effect',
+      `UPDATE ledger_transaction SET idempotency_key = id::text WHERE wallet_id = $1`,
+    ],
+    ['an entry', 'hash chain unbroken', `UPDATE ledger_entry SET actor_id = 'x' WHERE wallet_id = $1 AND sequence = 7`],
+  ])('freezes the wallet of which somebody changed %s, and no other', async (_what, invariant, update) => {
+    const { walletId } = await aWallet();
+    const before = await frozenWallets();
+    await damage(gateway, update, [walletId]);
+    const { auditor, told, log } = anAuditor(gateway);
+    await auditAll(auditor);
+    expect(await frozenWallets()).toEqual(expect.arrayContaining([...before, walletId]));
+    expect(await frozenWallets()).toHaveLength(before.length + 1);
+    expect(await frozenState(gateway, walletId)).toMatchObject({
+      frozen: true,
+      records: [{ actor: 'SYSTEM self-audit', before: { frozenAt: null }, after: { invariant } }],
+    });
+    expect(told).toMatchObject({ offended: [invariant], frozen: 1 });
+    expect(log).toMatchObject([{ level: 50, walletId, invariant }]);
+    await auditAll(auditor);
+    expect(told.frozen).toBe(1);
+  });
+
+  it('sees what is changed among entries that it has not seen yet, and among those it has', async () => {
+    const wallets = [await aWallet(), await aWallet()] as const;
+    await auditAll(anAuditor(gateway).auditor);
+    await auditAll(anAuditor(gateway).auditor);
+    const [late, early] = wallets;
+    await charge(late.client, { amount: '1' });
+    await damage(gateway, `UPDATE ledger_entry SET task_id = 'x' WHERE wallet_id = $1 AND sequence = 12`, [
+      late.walletId,
+    ]);
+    // Consistent in itself: the newest entry and what the wallet says of it.
+    const rewrite = `UPDATE ledger_entry SET hash = sha256('a') WHERE wallet_id = $1 AND sequence = 11;
+      UPDATE wallet SET head_hash = sha256('a') WHERE id = $1`;
+    await damage(gateway, rewrite, [early.walletId]);
+    const { auditor, told } = anAuditor(gateway);
+    await auditAll(auditor);
+    expect(told).toMatchObject({ offended: ['hash chain unbroken', 'hash chain unbroken'], frozen: 2, swept: 0 });
+    for (const { walletId } of wallets) expect((await frozenState(gateway, walletId)).frozen).toBe(true);
+  });
+
+  it('does not freeze what is right under the wallet’s lock', async () => {
+    const { id, walletId } = await aWallet();
+    const change = (by: string) => `UPDATE bucket SET frozen_micros = ${by} WHERE wallet_id = $1`;
+    await using held = await holdWallet(gateway.database, id);
+    await damage(gateway, change('1'), [walletId]);
+    const { auditor, told, log } = anAuditor(gateway);
+    const auditing = auditAll(auditor);
+    await held.awaitWaiting(1);
+    await damage(gateway, change('0'), [walletId]);
+    await held.release();
+    await auditing;
+    expect((await frozenState(gateway, walletId)).frozen).toBe(false);
+    expect({ told, log }).toMatchObject({ told: { offended: [], frozen: 0 }, log: [] });
+  });
+
+  it('reports usage that does not add up, and freezes nobody for it', async () => {
+    const { walletId } = await aWallet();
+    await damage(gateway, 'UPDATE usage_rollup SET events = events + 1 WHERE wallet_id = $1', [walletId]);
+    const { auditor, told, log } = anAuditor(gateway);
+    await auditAll(auditor);
+    await auditAll(auditor);
+    expect((await frozenState(gateway, walletId)).frozen).toBe(false);
+    expect(told).toMatchObject({ offended: ['rollups = Σ charges'], frozen: 0 });
+    expect(log).toMatchObject([{ walletId, invariant: 'rollups = Σ charges' }]);
+  });
+
+  it('walks a long ledger in parts', async () => {
+    const { client, walletId } = await aWallet('100000');
+    for (let call = 0; call < 5; call++) {
+      const events = Array.from({ length: 600 }, (_, nth) => ({
+        idempotencyKey: `${walletId}-${call}-${nth}`,
+        usage: { meter: 'search' },
+      }));
+      const { errors } = await client.raw(
+        'mutation($input: RecordUsageInput!) { recordUsage(input: $input) { __typename } }',
+        { input: { events } },
+      );
+      expect(errors).toEqual([]);
+    }
+    const { auditor } = anAuditor(gateway);
+    await auditor.run(new AbortController().signal);
+    await auditor.run(new AbortController().signal);
+    const parts = [(await walkedOf(walletId))?.sequence ?? 0];
+    await auditAll(auditor);
+    await auditAll(auditor);
+    expect((await walkedOf(walletId))?.sequence).toBe(3_011);
+    expect(parts[0]).toBeLessThan(3_011);
+  });
+
+  it('ends when it is told to', async () => {
+    const { auditor, told } = anAuditor(gateway);
+    expect(await auditor.run(AbortSignal.abort())).toEqual({ roundEnded: false });
+    expect(told).toMatchObject({ wallets: 0, swept: 0 });
+  });
+});
