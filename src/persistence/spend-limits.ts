@@ -75,7 +75,7 @@ interface Span {
 
 /**
  * What was charged to the target, less what was given back of it. A charge counts in the window in which it was posted, a
- * capture in that of its hold; when the work was done does not matter.
+ * capture, with what it took beyond its hold, in that of its hold; when the work was done does not matter.
  */
 export async function spentBetween(
   sql: Queryable,

@@ -549,6 +549,22 @@ describe('what it costs', () => {
     expect(asked.filter((sql) => /FROM spend_limit/.test(sql))).toHaveLength(1);
   });
 
+  it('setting a limit sums its window up before it takes the wallet’s lock, and changing one not at all', async () => {
+    const given = await organization();
+    await charged(given.client, { amount: '2' });
+    const steps = async (credits: string) => {
+      gateway.statements.length = 0;
+      const set = await setLimit(given.client, { scope: 'ORGANIZATION', window: 'MONTH', credits });
+      const taken = gateway.statements.flatMap((sql) => {
+        if (/FROM ledger_entry e/.test(sql)) return ['sum'];
+        return /FROM wallet WHERE id = .* FOR UPDATE/.test(sql) ? ['lock'] : [];
+      });
+      return [set.used, ...taken];
+    };
+    expect(await steps('10')).toEqual(['2', 'sum', 'lock', 'sum']);
+    expect(await steps('20')).toEqual(['2', 'lock']);
+  });
+
   it('a list of limits is read by as many statements as one limit', async () => {
     const [one, many] = [await organization(), await organization()];
     await setLimit(one.client, { scope: 'USER', userId: await aMember(one), window: 'DAY', credits: '10' });

@@ -92,6 +92,8 @@ export interface Assessment {
   /** The lines with what was waived of them. */
   readonly lines: readonly PricedLine[];
   readonly limits: readonly CheckedLimit[];
+  /** The limits that count it once it is made. */
+  readonly counting: readonly WindowedLimit[];
   readonly refusal: ChargeRefusal | null;
 }
 
@@ -176,6 +178,7 @@ export function assess(
     sources: sources ?? { funds, spent: priced.total, borrowed: ZERO, waived: ZERO },
     lines: waive(priced.lines, sources?.waived ?? ZERO),
     limits: checked,
+    counting: limits,
     refusal: refusal(),
   };
 }

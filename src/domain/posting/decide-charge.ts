@@ -5,7 +5,7 @@
 import { negate, plus } from '../credits/micros.ts';
 import { rateCardAt } from '../pricing/price.ts';
 import { type InvalidInput, invalidInput, isRefusal } from '../refusals.ts';
-import { assess, type ChargingPolicies, limitsOf, priceCharge, take, termsOf } from './assess-charge.ts';
+import { assess, type ChargingPolicies, priceCharge, take, termsOf } from './assess-charge.ts';
 import type { DebitCommand } from './commands.ts';
 import { takeOperations } from './frequency.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
@@ -20,8 +20,8 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
   const card = rateCardAt(policies.rateCards, command.occurredAt ?? book.now);
   const priced = priceCharge(book, command.charge, card, policies);
   if (isRefusal(priced)) return refused(priced, book.available);
-  const spender = spenderOf(command);
-  const { sources, lines, limits, refusal } = assess(book, priced, { spender, overage: command.overage }, policies);
+  const spending = { spender: spenderOf(command), overage: command.overage };
+  const { sources, lines, limits, counting, refusal } = assess(book, priced, spending, policies);
   if (refusal) return refused(refusal, book.available);
   const { reasonCode, idempotencyKey, actor, attribution, description, metadata, occurredAt } = command;
   const transaction = book.post(
@@ -43,7 +43,7 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
   );
   const charged = plus(sources.spent, sources.borrowed);
   if (transaction.amount !== negate(charged)) throw new Error('a debit must move exactly what was priced');
-  for (const limit of limitsOf(book, policies, spender)) book.counters.spend(limit, charged);
+  for (const limit of counting) book.counters.spend(limit, charged);
   takeOperations(book, lines, termsOf(book, policies).frequencyCaps);
   book.countUnits(priced.counted);
   return posted(book, transaction);

@@ -43,9 +43,8 @@ export function decideAuthorize(book: WalletBook, command: AuthorizeCommand, pol
   const card = rateCardAt(policies.rateCards, book.now);
   const priced = priceCharge(book, command.charge, card, policies);
   if (isRefusal(priced)) return refused(priced, book.available);
-  const { refusal } = assess(book, priced, { spender, overage: 'REJECT' }, policies);
+  const { counting, refusal } = assess(book, priced, { spender, overage: 'REJECT' }, policies);
   if (refusal) return refused(refusal, book.available);
-  const limits = limitsOf(book, policies, spender);
   const hold = book.hold(
     {
       walletId: book.snapshot.id,
@@ -56,12 +55,12 @@ export function decideAuthorize(book: WalletBook, command: AuthorizeCommand, pol
       actor: command.actor,
       attribution: command.attribution,
       metadata: command.metadata,
-      reservations: limits.map(({ counter, window }) => ({ counter, windowStart: window.start })),
+      reservations: counting.map(({ counter, window }) => ({ counter, windowStart: window.start })),
       createdAt: book.now,
     },
     instant(book.now + (command.life ?? policies.holds.defaultLife)),
   );
-  for (const limit of limits) book.counters.spend(limit, priced.total);
+  for (const limit of counting) book.counters.spend(limit, priced.total);
   hold.operations = takeOperations(book, priced.lines, termsOf(book, policies).frequencyCaps);
   return held(book, hold);
 }
