@@ -19,6 +19,7 @@ export async function settleAlerts(
   const found = await findAlerts(sql, organizationIds);
   const outdated = found.filter(({ alerts, subscription }) => {
     const plan = defaultsOf(subscription, catalogs.policies);
+    // Asked only whether anything would change; the engine does it, by the clock and with ids of its own.
     return withPlanAlerts(alerts, plan, instant(0), () => '') !== alerts;
   });
   const actor = systemActor('purser');

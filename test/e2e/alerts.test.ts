@@ -1,7 +1,6 @@
 /** Alerts: one event for a crossing, whoever causes it and on whichever gateway, told live and resumable. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId } from '../../src/graphql/ids.ts';
-import { encodeCursor } from '../../src/graphql/pages.ts';
 import {
   AlertsDocument,
   ApplyCatalogDocument,
@@ -12,14 +11,13 @@ import {
   RemoveAlertDocument,
   SetAlertDocument,
   type SetAlertInput,
-  WalletStateDocument,
 } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { demoWith } from '../support/catalog-files.ts';
 import { createDatabase } from '../support/database.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anOrganization, type Given, grant } from '../support/given.ts';
-import { forgeCursor } from './cursors.ts';
+import { firstAlertCursor, forgeCursor } from './cursors.ts';
 import { type Live, subscribe, TRANSPORTS, type Transport } from './streams.ts';
 
 let gateway: TestGateway;
@@ -66,22 +64,12 @@ async function storedEvents({ id }: Given): Promise<unknown[]> {
   );
 }
 
-/** A cursor before everything: what a stream after it misses by opening late it is told first. */
-async function start({ client, slug }: Given): Promise<string> {
-  const { organization } = await client.run(WalletStateDocument, { slug });
-  // A cursor of the balance names the same wallet.
-  const [, walletId] = JSON.parse(
-    Buffer.from(organization?.wallet?.liveCursor ?? '', 'base64url').toString(),
-  ) as string[];
-  return encodeCursor('alert', [walletId ?? '', '0']);
-}
-
 describe.each(TRANSPORTS)('lowBalance over %s', (transport) => {
   it('tells a crossing once, nothing between 100 and 105 %, and that it is resolved', async () => {
     const organization = await anOrganization(gateway, { now: NOON, credits: { purchased: '100' } });
     const alert = await setAlert(organization, { threshold: '100' });
     expect(alert).toMatchObject({ state: 'ARMED', threshold: '100', percent: null, lastTriggeredAt: null });
-    await using live = watch(organization, await start(organization), transport);
+    await using live = watch(organization, await firstAlertCursor(organization), transport);
     await debit(organization.client, '1'); // 99
     expect(told(await eventOf(live))).toEqual(['TRIGGERED', '100', '99']);
     await grant(gateway, organization.id, 'purchased', '2'); // 101
@@ -101,7 +89,7 @@ describe.each(TRANSPORTS)('lowBalance over %s', (transport) => {
   it('goes on behind a cursor without a gap', async () => {
     const organization = await anOrganization(gateway, { credits: { purchased: '100' } });
     await setAlert(organization, { threshold: '50' });
-    const beginning = await start(organization);
+    const beginning = await firstAlertCursor(organization);
     await using live = watch(organization, beginning, transport);
     await debit(organization.client, '60');
     const { cursor } = await eventOf(live);
@@ -152,7 +140,7 @@ describe('a stream of alerts', () => {
       await anOrganization(gateway, { credits: { purchased: '10' } }),
     ];
     await setAlert(other, { threshold: '100' });
-    const cursor = await start(other);
+    const cursor = await firstAlertCursor(other);
     for (const after of [forgeCursor(cursor, '2'), 'nonsense', forgeCursor(cursor, '-1')]) {
       await using live = watch(other, after);
       expect((await live.result())?.errors?.[0]?.extensions?.code).toBe('BAD_USER_INPUT');
@@ -166,7 +154,7 @@ describe('a stream of alerts', () => {
     const expiresAt = '2040-03-12T00:00:00.000Z';
     await grant(gateway, organization.id, 'promotional', '60', expiresAt);
     await setAlert(organization, { threshold: '100' });
-    await using live = watch(organization, await start(organization));
+    await using live = watch(organization, await firstAlertCursor(organization));
     await advanceTo(gateway, organization.id, '2040-03-13T00:00:00.000Z');
     expect(await eventOf(live)).toMatchObject({
       transition: 'TRIGGERED',
@@ -176,9 +164,22 @@ describe('a stream of alerts', () => {
     });
   });
 
+  it('tells of credits that expire though nobody touches the wallet', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '60' } });
+    const expiresAt = new Date(Date.now() + 1_500).toISOString();
+    await grant(gateway, organization.id, 'promotional', '60', expiresAt);
+    await setAlert(organization, { threshold: '100' });
+    await using live = watch(organization, await firstAlertCursor(organization));
+    expect(await eventOf(live)).toMatchObject({
+      transition: 'TRIGGERED',
+      totalAvailable: '60',
+      occurredAt: expiresAt,
+    });
+  });
+
   it('is told of an alert that triggers as it is set, although no credits move', async () => {
     const organization = await anOrganization(gateway, { credits: { purchased: '10' } });
-    await using live = watch(organization, await start(organization));
+    await using live = watch(organization, await firstAlertCursor(organization));
     const alert = await setAlert(organization, { threshold: '11' });
     expect(alert.state).toBe('TRIGGERED');
     expect(await eventOf(live)).toMatchObject({
@@ -204,7 +205,7 @@ describe('50 crossings at once', () => {
     );
     expect(rows).toEqual([{ number: 1, transition: 'TRIGGERED', left: '99000000' }]);
     const elsewhere = { ...organization, client: one.as(organization.secret) };
-    await using live = watch(elsewhere, await start(elsewhere), 'sse', another);
+    await using live = watch(elsewhere, await firstAlertCursor(elsewhere), 'sse', another);
     expect(told(await eventOf(live))).toEqual(['TRIGGERED', '100', '99']);
     await grant(one, organization.id, 'purchased', '30');
     // Told by the gateway on which it did not happen.

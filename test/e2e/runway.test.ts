@@ -1,10 +1,9 @@
 /** Runway: how fast credits are spent and how long they will last, expiries and refreshes considered. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decodeId } from '../../src/graphql/ids.ts';
-import { encodeCursor } from '../../src/graphql/pages.ts';
 import { DebitDocument, LowBalanceDocument, RunwayDocument, SetAlertDocument } from '../generated/documents.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anOrganization, type Given, grant } from '../support/given.ts';
+import { firstAlertCursor } from './cursors.ts';
 import { subscribe } from './streams.ts';
 
 let gateway: TestGateway;
@@ -110,13 +109,9 @@ describe('a wallet’s runway', () => {
     const organization = await anOrganization(gateway, { now: NOON, credits: { purchased: '100' } });
     await organization.client.run(SetAlertDocument, { input: { threshold: '50' } });
     await debit(organization.client, '60');
-    const { data } = await organization.client.raw<{ organization: { wallet: { id: string } } }>(
-      `{ organization(slug: "${organization.slug}") { wallet { id } } }`,
-    );
-    const after = encodeCursor('alert', [decodeId('Wallet', data?.organization.wallet.id ?? ''), '0']);
     await using live = subscribe('sse', gateway, organization.secret, LowBalanceDocument, {
       organizationId: organization.id,
-      after,
+      after: await firstAlertCursor(organization),
     });
     const { lowBalance } = await live.next();
     expect(lowBalance).toMatchObject({

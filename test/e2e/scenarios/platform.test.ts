@@ -5,9 +5,11 @@ import { encodeId } from '../../../src/graphql/ids.ts';
 import { collectPayments } from '../../../src/jobs/collect-payments.ts';
 import {
   AdjustBalanceDocument,
+  AlertsDocument,
   AutoTopUpStateDocument,
   BeginPurchaseDocument,
   ConfigureAutoTopUpDocument,
+  LowBalanceDocument,
   OffersDocument,
   PurchaseDetailDocument,
   type UsageInput,
@@ -18,6 +20,8 @@ import { advanceTo, aKey, type Given } from '../../support/given.ts';
 import { tellPaid } from '../../support/purchases.ts';
 import { expectSoundStatements, lines, statementsOf, usageRows } from '../../support/statements.ts';
 import { anOwner, rowsOf } from '../../support/usage.ts';
+import { firstAlertCursor } from '../cursors.ts';
+import { subscribe } from '../streams.ts';
 import { aCustomer, as, buy, charged, estimate, history, lots, refund, startScenario, wallet } from './play.ts';
 
 let gateway: TestGateway;
@@ -100,6 +104,28 @@ describe('auto top-up', () => {
       purchases: { edges: [{ node: { kind: 'AUTO_TOP_UP', status: 'PAID', credits: '5000', bonusCredits: '500' } }] },
     });
     await expectSoundBooks(gateway.database, customer.id);
+  });
+});
+
+describe('the low-balance alert', () => {
+  it('of the plan tells once below its configured minimum, and that a package has resolved it', async () => {
+    const customer = await aCustomer(gateway);
+    const { organization } = await customer.client.run(AlertsDocument, { slug: customer.slug });
+    expect(organization?.alerts).toMatchObject([{ threshold: '50', fromPlan: true, state: 'ARMED' }]);
+    // 510 come with the plan.
+    await charged(customer.client, { usage: [{ meter: 'compute.seconds', quantity: 92_000 }] });
+    await charged(customer.client, { usage: [{ meter: 'compute.seconds', quantity: 200 }] });
+    await charged(customer.client, { usage: [{ meter: 'compute.seconds', quantity: 200 }] });
+    await buy(customer.client, 'starter');
+    await using live = subscribe('sse', gateway, customer.secret, LowBalanceDocument, {
+      organizationId: customer.id,
+      after: await firstAlertCursor(customer),
+    });
+    const events = await live.take(2);
+    expect(events.map(({ lowBalance }) => lowBalance)).toMatchObject([
+      { transition: 'TRIGGERED', threshold: '50', totalAvailable: '49', runway: { creditsPerDay: '462' } },
+      { transition: 'RESOLVED', threshold: '50', totalAvailable: '1048' },
+    ]);
   });
 });
 
