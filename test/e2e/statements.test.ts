@@ -264,6 +264,29 @@ describe('a closed month', () => {
     await expectSoundStatements(gateway, organization);
   });
 
+  it('gets nothing more where the database’s clock goes back', async () => {
+    const organization = await anOrganization(gateway, { now: NOON, credits: { purchased: '100' } });
+    const setClock = (to: string) =>
+      query(
+        gateway.database,
+        `UPDATE organization SET test_clock_offset_ms = $2::bigint - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+         WHERE id = $1`,
+        [decodeId('Organization', organization.id), Date.parse(to)],
+      );
+    await setClock('2041-02-01T00:00:05.000Z');
+    const closed = await statementOf(organization, '2041-01');
+    expect(closed).toMatchObject({ status: 'CLOSED', closing: '100' });
+    await setClock('2041-01-31T12:00:00.000Z');
+    await charge(organization.client, { amount: '3' });
+    expect(await statementOf(organization, '2041-01')).toEqual(closed);
+    expect(await statementOf(organization, '2041-02')).toMatchObject({
+      opening: '100',
+      closing: '97',
+      fromSequence: 2,
+    });
+    await expectSoundStatements(gateway, organization);
+  });
+
   it('is closed once, by whichever gateways ask at once', async () => {
     const organization = await anOrganization(gateway, { now: NOON, credits: { purchased: '100' } });
     await advanceTo(gateway, organization.id, '2041-06-15T00:00:00.000Z');
