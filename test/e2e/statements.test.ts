@@ -171,6 +171,27 @@ describe('what a statement tells', () => {
     await expectSoundStatements(gateway, organization);
   });
 
+  it('tells 1,000 rows of usage at most, and what is left by meter alone', async () => {
+    const organization = await anOrganization(gateway, { now: NOON });
+    await query(
+      gateway.database,
+      `INSERT INTO usage_rollup (wallet_id, grain, starts_at, meter, model, modality, operation, user_id, project_id,
+         api_key_id, quantity, credits_micros, events)
+       SELECT w.id, 'DAY', '2041-01-10Z', CASE WHEN n % 2 = 0 THEN 'even' ELSE 'odd' END, '', '', '', 'user-' || n, '', '',
+         n, n * 1000000, 1
+       FROM wallet w, generate_series(1, 1005) AS n WHERE w.organization_id = $1`,
+      [decodeId('Organization', organization.id)],
+    );
+    const usage = (await statementOf(organization, '2041-01'))?.usage ?? [];
+    expect(usage).toHaveLength(1_002);
+    expect(usage[0]).toMatchObject({ quantity: '1005', credits: '1005', events: 1 });
+    expect(usage[0]?.key).toHaveLength(4);
+    expect(usage.slice(1_000)).toEqual([
+      { key: [{ dimension: 'METER', value: 'odd' }], quantity: '9', credits: '9', events: 3 },
+      { key: [{ dimension: 'METER', value: 'even' }], quantity: '6', credits: '6', events: 2 },
+    ]);
+  });
+
   it('is the balance throughout a month in which nothing happened', async () => {
     const organization = await anOrganization(gateway, { now: NOON, credits: { purchased: '10' } });
     await advanceTo(gateway, organization.id, '2041-04-02T00:00:00.000Z');
@@ -261,6 +282,29 @@ describe('a closed month', () => {
       [decodeId('Organization', organization.id), 90 * 86_400_000],
     );
     expect(await statementOf(organization, '2041-03')).toMatchObject({ status: 'CLOSED' });
+    await expectSoundStatements(gateway, organization);
+  });
+
+  it('gets nothing more where the database’s clock goes back', async () => {
+    const organization = await anOrganization(gateway, { now: NOON, credits: { purchased: '100' } });
+    const setClock = (to: string) =>
+      query(
+        gateway.database,
+        `UPDATE organization SET test_clock_offset_ms = $2::bigint - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+         WHERE id = $1`,
+        [decodeId('Organization', organization.id), Date.parse(to)],
+      );
+    await setClock('2041-02-01T00:00:05.000Z');
+    const closed = await statementOf(organization, '2041-01');
+    expect(closed).toMatchObject({ status: 'CLOSED', closing: '100' });
+    await setClock('2041-01-31T12:00:00.000Z');
+    await charge(organization.client, { amount: '3' });
+    expect(await statementOf(organization, '2041-01')).toEqual(closed);
+    expect(await statementOf(organization, '2041-02')).toMatchObject({
+      opening: '100',
+      closing: '97',
+      fromSequence: 2,
+    });
     await expectSoundStatements(gateway, organization);
   });
 
