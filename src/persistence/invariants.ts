@@ -455,6 +455,46 @@ export const INVARIANTS: readonly Invariant[] = [
       WHERE p.organization_id <> w.organization_id`,
   },
   {
+    name: 'statement: opening + movements = closing',
+    readsHistory: true,
+    freezes: false,
+    offences: fragment`
+      SELECT s.wallet_id, 'statement ' || s.month AS subject,
+        concat_ws(', ', 'credited ' || m.credited, 'debited ' || m.debited,
+          'closing ' || (s.opening_micros + m.credited - m.debited)) AS expected,
+        concat_ws(', ', 'credited ' || s.credited_micros, 'debited ' || s.debited_micros,
+          'closing ' || s.closing_micros) AS found
+      FROM statement s
+      CROSS JOIN LATERAL (
+        SELECT coalesce(sum(e.amount_micros) FILTER (WHERE e.direction = 'CREDIT'), 0) AS credited,
+          coalesce(sum(e.amount_micros) FILTER (WHERE e.direction = 'DEBIT'), 0) AS debited
+        FROM ledger_entry e
+        WHERE e.wallet_id = s.wallet_id AND e.sequence > s.opening_sequence AND e.sequence <= s.closing_sequence
+      ) m
+      WHERE (s.credited_micros, s.debited_micros, s.closing_micros)
+          <> (m.credited, m.debited, s.opening_micros + m.credited - m.debited)
+        OR s.hash <> sha256(convert_to(s.content, 'UTF8'))`,
+  },
+  {
+    name: 'closing = next opening',
+    readsHistory: true,
+    freezes: false,
+    // An entry of a closed month would be in no statement.
+    offences: fragment`
+      SELECT s.wallet_id, 'statement ' || s.month AS subject,
+        concat_ws(', ', 'opening ' || coalesce(s.closed_before, 0), 'after entry ' || coalesce(s.sequence_before, 0)) AS expected,
+        concat_ws(', ', 'opening ' || s.opening_micros, 'after entry ' || s.opening_sequence) AS found
+      FROM (
+        SELECT *, lag(closing_micros) OVER months AS closed_before, lag(closing_sequence) OVER months AS sequence_before
+        FROM statement WINDOW months AS (PARTITION BY wallet_id ORDER BY starts_at)
+      ) s
+      WHERE (s.opening_micros, s.opening_sequence) <> (coalesce(s.closed_before, 0), coalesce(s.sequence_before, 0))
+      UNION ALL
+      SELECT e.wallet_id, 'entry ' || e.sequence, 'an open month', e.effective_at::text
+      FROM (SELECT DISTINCT ON (wallet_id) * FROM statement ORDER BY wallet_id, starts_at DESC) s
+      JOIN ledger_entry e ON e.wallet_id = s.wallet_id AND e.sequence > s.closing_sequence AND e.effective_at < s.ends_at`,
+  },
+  {
     name: 'rollups = Σ charges',
     readsHistory: true,
     freezes: false,
@@ -521,6 +561,7 @@ function tablesOf(walletIds: readonly string[]): Fragment {
         SELECT transaction_id FROM public.ledger_entry
         WHERE wallet_id = ANY(${walletIds}::uuid[]) AND reason_code <> 'USAGE')),
     ledger_entry AS NOT MATERIALIZED (SELECT * FROM public.ledger_entry WHERE wallet_id = ANY(${walletIds}::uuid[])),
+    statement AS NOT MATERIALIZED (SELECT * FROM public.statement WHERE wallet_id = ANY(${walletIds}::uuid[])),
     balance_change AS NOT MATERIALIZED (SELECT * FROM public.balance_change WHERE wallet_id = ANY(${walletIds}::uuid[])),
     hold AS NOT MATERIALIZED (SELECT * FROM public.hold WHERE wallet_id = ANY(${walletIds}::uuid[])),
     usage_rollup AS NOT MATERIALIZED (SELECT * FROM public.usage_rollup WHERE wallet_id = ANY(${walletIds}::uuid[])),

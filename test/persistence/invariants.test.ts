@@ -98,6 +98,8 @@ const A_RECORD = `organization_id = (SELECT organization_id FROM wallet WHERE id
   SELECT idempotency_key FROM ledger_transaction WHERE wallet_id = $wallet AND kind = 'DEBIT' ORDER BY id LIMIT 1)`;
 const CAPTURED = `(SELECT id FROM hold WHERE wallet_id = $wallet AND status = 'CAPTURED')`;
 
+const FIRST_MONTH = `wallet_id = $wallet AND starts_at = (SELECT min(starts_at) FROM statement WHERE wallet_id = $wallet)`;
+
 /** What is damaged, how, and the invariants that it breaks. */
 const DAMAGES: readonly (readonly [what: string, damage: string, invariants: readonly string[]])[] = [
   [
@@ -281,6 +283,25 @@ const DAMAGES: readonly (readonly [what: string, damage: string, invariants: rea
     `UPDATE usage_rollup SET events = events + 1 WHERE ctid = (SELECT ctid FROM usage_rollup
          WHERE wallet_id = $wallet AND grain = 'DAY' LIMIT 1)`,
     ['rollups = Σ charges'],
+  ],
+  [
+    'a statement that tells of other credits',
+    `ALTER TABLE statement DROP CONSTRAINT statement_equation;
+       UPDATE statement SET credited_micros = credited_micros + 1 WHERE ${FIRST_MONTH}`,
+    ['statement: opening + movements = closing'],
+  ],
+  [
+    'a statement in other words',
+    `ALTER TABLE statement DROP CONSTRAINT statement_hash;
+       UPDATE statement SET content = content || ' ' WHERE ${FIRST_MONTH}`,
+    ['statement: opening + movements = closing'],
+  ],
+  ['a statement that is missing', `DELETE FROM statement WHERE ${FIRST_MONTH}`, ['closing = next opening']],
+  [
+    'an entry that is put into a closed month',
+    `UPDATE statement SET ends_at = clock_timestamp() + interval '40 years', closed_at = clock_timestamp() + interval '40 years'
+       WHERE wallet_id = $wallet AND starts_at = (SELECT max(starts_at) FROM statement WHERE wallet_id = $wallet)`,
+    ['closing = next opening'],
   ],
 ];
 

@@ -1,6 +1,7 @@
 /** Books in which everything has happened that can happen to a wallet, by calls of the API alone. */
 import fc from 'fast-check';
 import { decodeId } from '../../src/graphql/ids.ts';
+import { closeMonths } from '../../src/operations/close-months.ts';
 import { databaseNow } from '../../src/persistence/clock.ts';
 import { AdjustBalanceDocument, RefundPurchaseDocument, RevokeGrantDocument } from '../generated/documents.ts';
 import { query } from './books.ts';
@@ -17,7 +18,7 @@ export interface BusyBooks {
 
 const DAY_MILLISECONDS = 86_400_000;
 
-/** Charges and refunds, holds of every end and two that are open, debt, expiries, purchases of every status. */
+/** Charges and refunds, holds of every end and two that are open, debt, expiries, purchases of every status, closed months. */
 export async function busyBooks(gateway: TestGateway): Promise<BusyBooks> {
   const given = await anOrganization(gateway, { plan: 'free' });
   const { id, client } = given;
@@ -35,8 +36,8 @@ export async function busyBooks(gateway: TestGateway): Promise<BusyBooks> {
   });
   // Nothing of it is spent before it expires.
   await grant(gateway, id, 'promotional', '40', new Date(now + DAY_MILLISECONDS).toISOString());
-  await advanceTo(gateway, id, new Date(now + 3 * DAY_MILLISECONDS).toISOString());
-  // The day's hold lapsed with it; these two stay open.
+  await advanceTo(gateway, id, new Date(now + 65 * DAY_MILLISECONDS).toISOString());
+  // The day's hold lapsed with it, and two months can be closed; these two stay open.
   await authorize(client, { amount: '5' });
   await authorize(client, { amount: '7', taskId: 'task' });
   await charge(client, { amount: '2' });
@@ -46,6 +47,7 @@ export async function busyBooks(gateway: TestGateway): Promise<BusyBooks> {
     [decodeId('Organization', id)],
   );
   if (!row) throw new Error('no wallet');
+  await closeMonths(gateway.gateway.services, { organizationId: row.organization_id, walletId: row.wallet_id });
   return { given, organizationId: row.organization_id, walletId: row.wallet_id };
 }
 
