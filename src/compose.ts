@@ -8,7 +8,9 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import { type Database, openDatabase, StartupError } from './database.ts';
 import { type Demo, seedDemo } from './demo/seed.ts';
+import { LiveSources } from './graphql/live/live-sources.ts';
 import { Authenticator } from './http/authenticate.ts';
+import { CredentialWatch } from './http/credential-watch.ts';
 import { HttpServer } from './http/server.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
 import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
@@ -153,10 +155,14 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     const stopping = new AbortController();
     // Every open stream listens to it.
     setMaxListeners(0, stopping.signal);
+    const authenticator = new Authenticator({ ...config, sql, jwtSecret: secrets.jwt });
+    const live = new LiveSources({ services, signals, logger, shutdown: stopping.signal });
+    const credentials = new CredentialWatch(authenticator);
     server.serve({
       services,
-      signals,
-      authenticator: new Authenticator({ ...config, sql, jwtSecret: secrets.jwt }),
+      live,
+      authenticator,
+      credentials,
       publicUrl,
       shutdown: stopping.signal,
       logger,

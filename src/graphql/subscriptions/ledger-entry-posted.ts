@@ -42,10 +42,12 @@ async function postedEntries(
   const { sequence: newest } = await walletState(sql, walletId);
   if (after !== null && after > newest) throw badUserInput('after is not a cursor of this wallet.');
   return follow<PostedEntryEvent>(context, {
+    stream: 'ledgerEntryPosted',
     tenant,
     opening: [],
     after: after ?? newest,
     numberOf: (event) => event.sequence,
+    comesWithVersion: true,
     load: async (sequence, limit) => {
       const sequences = await sequencesAfter(sql, walletId, sequence, limit);
       return sequences.map((next) => ({ walletId, sequence: next }));
@@ -56,10 +58,13 @@ async function postedEntries(
 builder.subscriptionField('ledgerEntryPosted', (t) =>
   t.field({
     type: LedgerEntryPostedRef,
-    description: 'Every new ledger entry, each once and in order. Needs billing:read.',
+    description:
+      'Every new ledger entry, each once and in order. Needs billing:read. A client that is more than 1,000 events behind and does not read is closed with 4429 (over SSE: an error TOO_SLOW) and can resume; one whose credential ends is closed with 4403.',
     args: {
       organizationId: t.arg.id({ required: true, description: 'Whose wallet.' }),
-      after: t.arg.string({ description: 'A cursor of this stream or of the ledger: entries since then come first.' }),
+      after: t.arg.string({
+        description: 'A cursor of this stream or of the ledger: entries since then come first. Cursors do not expire.',
+      }),
     },
     subscribe: async (_root, { organizationId, after }, context) => {
       const tenant = await liveTenant(context, organizationId);
