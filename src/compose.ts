@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type Logger, pino } from 'pino';
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import { type Database, openDatabase, StartupError } from './database.ts';
 import { type Demo, seedDemo } from './demo/seed.ts';
@@ -26,7 +26,9 @@ import { followCatalogs } from './persistence/catalogs.ts';
 import { databaseNow } from './persistence/clock.ts';
 import { createSql, type Sql } from './persistence/connection.ts';
 import { installationSecret } from './persistence/installation-secrets.ts';
+import { postgresSignals } from './persistence/postgres-signals.ts';
 import { createPrisma, type Prisma } from './persistence/prisma.ts';
+import { redisSignals } from './persistence/redis-signals.ts';
 import { WalletSignals } from './persistence/wallet-signals.ts';
 import { type Poster, PostingEngine } from './posting/engine.ts';
 import { projectPath } from './project-path.ts';
@@ -118,8 +120,11 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     const catalogs = await CatalogStore.load(sql);
     await applyCatalog(catalogs, sql, config);
     const secrets = await loadSecrets(sql, config);
-    const signals = new WalletSignals(sql, logger);
-    await signals.listen(databaseUrl);
+    const { redisUrl } = config;
+    const signals = new WalletSignals(logger);
+    await signals.connect((hear) =>
+      redisUrl === undefined ? postgresSignals(sql, databaseUrl, hear) : redisSignals(redisUrl, logger, hear),
+    );
     const catalogsFollowed = await followCatalogs(databaseUrl, () => {
       catalogs.refresh(sql).catch((error: unknown) => {
         logger.error({ err: error }, 'a new catalog could not be read; nothing is posted by this gateway until it can');
@@ -158,6 +163,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     const authenticator = new Authenticator({ ...config, sql, jwtSecret: secrets.jwt });
     const live = new LiveSources({ services, signals, logger, shutdown: stopping.signal });
     const credentials = new CredentialWatch(authenticator);
+    countStreams(metrics, live, credentials);
     server.serve({
       services,
       live,
@@ -223,6 +229,25 @@ async function applyCatalog(catalogs: CatalogStore, sql: Sql, { catalogPath }: C
   });
   if (!('problems' in outcome)) return;
   throw new StartupError(outcome.problems.map((problem) => `${path}: ${problem}`).join('\n'));
+}
+
+/** What is open now, as Prometheus reads it. */
+function countStreams(registry: Registry, live: LiveSources, credentials: CredentialWatch): void {
+  const gauges: Readonly<Record<string, readonly [help: string, count: () => number]>> = {
+    purser_live_streams: ['Streams that are open', () => live.size.streams],
+    purser_live_wallets: ['Wallets that streams watch', () => live.size.wallets],
+    purser_live_credentials: ['Credentials that streams were opened with', () => credentials.size],
+  };
+  for (const [name, [help, count]] of Object.entries(gauges)) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(count());
+      },
+    });
+  }
 }
 
 interface StripeParts {
