@@ -9,6 +9,7 @@ import type { HearWallets, SignalChannel } from './signal-channel.ts';
 
 const TOPIC = 'purser:wallets';
 const MAX_RECONNECT_MILLISECONDS = 2_000;
+const PUBLISH_MILLISECONDS = 1_000;
 
 type Publisher = Parameters<typeof createRedisEventTarget>[0]['publishClient'];
 type Subscriber = Parameters<typeof createRedisEventTarget>[0]['subscribeClient'];
@@ -16,14 +17,18 @@ type Subscriber = Parameters<typeof createRedisEventTarget>[0]['subscribeClient'
 export function redisSignals(redisUrl: string, logger: Logger, hear: HearWallets): SignalChannel {
   const outage = new Outage(logger);
   // What cannot be told at once is not worth telling later: by then the wallet has been polled.
-  const publisher = connect(redisUrl, outage, { enableOfflineQueue: false });
+  const publisher = connect(redisUrl, outage, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: PUBLISH_MILLISECONDS,
+  });
   const subscriber = connect(redisUrl, outage, { maxRetriesPerRequest: null });
   let published: Promise<unknown> = Promise.resolve();
   const events = createRedisEventTarget<CustomEvent<readonly string[]>>({
-    // The event target waits for neither, so that a rejection would have nobody.
+    // The event target waits for neither, so that a rejection would have nobody. What fails is logged as an outage.
     publishClient: {
       publish: (channel: string, message: string) => {
-        published = publisher.publish(channel, message);
+        published = publisher.publish(channel, message).catch(() => undefined);
         return published;
       },
     } as unknown as Publisher,
@@ -37,6 +42,7 @@ export function redisSignals(redisUrl: string, logger: Logger, hear: HearWallets
   events.addEventListener(TOPIC, listener as never);
   return {
     async publish(walletIds) {
+      if (publisher.status !== 'ready') return;
       events.dispatchEvent(new CustomEvent(TOPIC, { detail: walletIds }));
       await published;
     },
@@ -52,31 +58,32 @@ function connect(url: string, outage: Outage, options: object): Redis {
     ...options,
     retryStrategy: (attempt) => Math.min(attempt * 100, MAX_RECONNECT_MILLISECONDS),
   });
-  redis.on('error', (error) => outage.begins(error));
-  redis.on('ready', () => outage.ends());
+  redis.on('error', (error) => outage.begins(redis, error));
+  redis.on('ready', () => outage.ends(redis));
   return redis;
 }
 
-/** Logs that Redis is away once, and once that it is back. */
+/** Logs once that Redis is away, and once that all connections to it are back. */
 class Outage {
   readonly #logger: Logger;
-  #lasts = false;
+  readonly #away = new Set<Redis>();
 
   constructor(logger: Logger) {
     this.#logger = logger;
   }
 
-  begins(error: unknown): void {
-    if (this.#lasts) return;
-    this.#lasts = true;
+  begins(connection: Redis, error: unknown): void {
+    const isKnown = this.#away.size > 0;
+    this.#away.add(connection);
+    if (isKnown) return;
     this.#logger.warn(
       { err: error },
       'Redis cannot be reached; other processes notice changes by polling until it can',
     );
   }
 
-  ends(): void {
-    if (this.#lasts) this.#logger.info('Redis is back');
-    this.#lasts = false;
+  ends(connection: Redis): void {
+    const isOver = this.#away.delete(connection) && this.#away.size === 0;
+    if (isOver) this.#logger.info('Redis is back');
   }
 }

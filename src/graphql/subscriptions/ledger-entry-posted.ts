@@ -3,15 +3,17 @@ import { sequencesAfter, walletState } from '../../persistence/live-rows.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
+import { EntryBatch } from '../live/entry-batch.ts';
 import { follow } from '../live/follow.ts';
 import { liveTenant } from '../live/tenant.ts';
-import { loadWritten } from '../loading/rows.ts';
 import { LedgerEntryRef } from '../types/ledger-entry.ts';
 import { ledgerCursor, sequenceOf } from '../types/ledger-pages.ts';
 
 interface PostedEntryEvent {
   readonly walletId: string;
   readonly sequence: bigint;
+  /** With which it is read. */
+  readonly batch: EntryBatch;
 }
 
 const LedgerEntryPostedRef = builder.objectRef<PostedEntryEvent>('LedgerEntryPosted').implement({
@@ -21,13 +23,7 @@ const LedgerEntryPostedRef = builder.objectRef<PostedEntryEvent>('LedgerEntryPos
     entry: t.field({
       type: LedgerEntryRef,
       description: 'The entry.',
-      resolve: ({ walletId, sequence }, _args, context, info) =>
-        loadWritten(context, info, (query) =>
-          context.services.prisma.ledgerEntry.findUnique({
-            ...query,
-            where: { walletId_sequence: { walletId, sequence } },
-          }),
-        ),
+      resolve: ({ batch, sequence }, _args, context, info) => batch.entry(context, info, sequence),
     }),
   }),
 });
@@ -50,7 +46,8 @@ async function postedEntries(
     comesWithVersion: true,
     load: async (sequence, limit) => {
       const sequences = await sequencesAfter(sql, walletId, sequence, limit);
-      return sequences.map((next) => ({ walletId, sequence: next }));
+      const batch = new EntryBatch(walletId, sequences);
+      return sequences.map((next) => ({ walletId, sequence: next, batch }));
     },
   });
 }
