@@ -28,6 +28,12 @@ export type InsufficientCredits = {
   /** Null for what is no charge, as an adjustment. */
   readonly explanation: Explanation | null;
 };
+export type AllocationExhausted = {
+  readonly code: 'ALLOCATION_EXHAUSTED';
+  readonly allocationId: string;
+  readonly required: Micros;
+  readonly explanation: Explanation;
+};
 export type SpendLimitReached = {
   readonly code: 'SPEND_LIMIT_REACHED';
   readonly limitCode: string;
@@ -88,6 +94,7 @@ export type InvalidInput = {
 export type Refusal =
   | InsufficientCredits
   | SpendLimitReached
+  | AllocationExhausted
   | PlanLimitReached
   | HoldNotOpen
   | CaptureExceedsHold
@@ -109,6 +116,7 @@ export type RefusalCode = Refusal['code'];
 const STICKY: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
   'INSUFFICIENT_CREDITS',
   'SPEND_LIMIT_REACHED',
+  'ALLOCATION_EXHAUSTED',
   'PLAN_LIMIT_REACHED',
   'CAPTURE_EXCEEDS_HOLD',
   'PAYMENT_FAILED',

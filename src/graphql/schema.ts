@@ -22,6 +22,7 @@ import './mutations/revoke-grant.ts';
 import './mutations/select-plan.ts';
 import './mutations/change-subscription.ts';
 import './mutations/configure-auto-top-up.ts';
+import './mutations/set-allocation.ts';
 import './mutations/create-organization.ts';
 import './mutations/create-portal-session.ts';
 import './mutations/update-organization.ts';

@@ -4,8 +4,9 @@
  *
  * Refusals: InvalidInput, NotFound (organization, project, user), UnknownMeter. Throws Forbidden, and the engine's faults.
  */
-import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import type { Estimate } from '../domain/posting/decide-estimate.ts';
+import { spenderOf } from '../domain/posting/spender.ts';
 import { type InvalidInput, isRefusal, type NotFound, type UnknownMeter } from '../domain/refusals.ts';
 import { AttributionResolver } from './attribution.ts';
 import { tenantFor } from './authorize.ts';
@@ -31,7 +32,8 @@ export async function estimateUsage(
   if (isRefusal(tenant)) return tenant;
   const attribution = await new AttributionResolver(services, caller).resolve(tenant, input);
   if (isRefusal(attribution)) return attribution;
-  const estimate = await services.engine.estimate(tenant.walletId, input.usage.map(quantityOf));
+  const spender = spenderOf({ actor: actorOf(caller), attribution });
+  const estimate = await services.engine.estimate(tenant.walletId, { usage: input.usage.map(quantityOf), spender });
   if (estimate === null) throw new WalletBusy();
   return estimate;
 }

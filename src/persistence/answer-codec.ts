@@ -40,6 +40,7 @@ const stickyRefusal = z.discriminatedUnion('code', [
     resetsAt: at,
     explanation,
   }),
+  z.object({ code: z.literal('ALLOCATION_EXHAUSTED'), allocationId: z.string(), required: amount, explanation }),
   z.object({
     code: z.literal('PLAN_LIMIT_REACHED'),
     key: z.string(),

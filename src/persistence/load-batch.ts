@@ -3,6 +3,7 @@
  * that no two batches wait for each other in a circle; the clock is read after the locks. All statements are sent at once and
  * cost one round trip; wallets with something due cost another, and one more where holds have lapsed.
  */
+import type { AllocationSnapshot } from '../domain/allocations/allocation.ts';
 import type { Money } from '../domain/catalog/catalog.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
@@ -12,6 +13,7 @@ import type { SpendCount } from '../domain/limits/spend-limit.ts';
 import { type Command, type KeyedCommand, keyedCommands } from '../domain/posting/commands.ts';
 import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
+import type { Spender } from '../domain/posting/spender.ts';
 import type { PaymentDue, Subscription } from '../domain/subscriptions/subscription.ts';
 import { calendarWindow } from '../domain/time/calendar.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
@@ -28,6 +30,7 @@ import { decodeAnswer } from './answer-codec.ts';
 import { AUTO_TOP_UP_COLUMNS, type AutoTopUpRow, autoTopUpOf, loadTopUpSpending } from './auto-top-ups.ts';
 import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
+import { earmarksWanted, loadAllocations } from './load-allocations.ts';
 import { loadOperationCounts, loadSpendCounts, loadTierCounts } from './load-counters.ts';
 import { loadHolds } from './load-holds.ts';
 import { findPinningHolds, loadPurchases } from './load-purchases.ts';
@@ -95,6 +98,7 @@ interface BucketRow {
   available_micros: bigint;
   pinned_micros: bigint;
   frozen_micros: bigint;
+  earmarked_micros: bigint;
   interval: RefreshInterval | null;
   amount_micros: bigint | null;
   rollover_limit_micros: bigint | null;
@@ -134,25 +138,28 @@ export function beginAndLoad(
     ...(selecting.length > 0 ? [holdCatalogs(sql)] : []),
     sql`SELECT 1 FROM wallet WHERE id = ANY(${walletIds}::uuid[]) ORDER BY id FOR UPDATE`,
   ];
-  return load(sql, { locking, walletIds, selecting, commands }, limits, needs);
+  return load(sql, { locking, walletIds, selecting, spenders: [], commands }, limits, needs);
 }
 
 export interface Reading {
   readonly walletId: string;
   /** True where what allowances have granted is asked for. */
   readonly selectsPlan: boolean;
+  /** Who would spend; null where nobody does. */
+  readonly spender: Spender | null;
 }
 
 /** Reads one wallet as it is, locking nothing. The caller rolls back. */
 export function beginAndRead(
   sql: Queryable,
-  { walletId, selectsPlan }: Reading,
+  { walletId, selectsPlan, spender }: Reading,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
   const locking = [sql`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`];
   const selecting = selectsPlan ? [walletId] : [];
-  return load(sql, { locking, walletIds: [walletId], selecting, commands: [] }, limits, needs);
+  const spenders = spender ? [spender] : [];
+  return load(sql, { locking, walletIds: [walletId], selecting, spenders, commands: [] }, limits, needs);
 }
 
 interface Wanted {
@@ -161,12 +168,14 @@ interface Wanted {
   readonly walletIds: readonly string[];
   /** Those on which a plan may begin. */
   readonly selecting: readonly string[];
+  /** Those who would spend without a command. */
+  readonly spenders: readonly Spender[];
   readonly commands: readonly Command[];
 }
 
 async function load(
   sql: Queryable,
-  { locking, walletIds, selecting, commands }: Wanted,
+  { locking, walletIds, selecting, spenders, commands }: Wanted,
   limits: LoadLimits,
   needs: CounterNeeds,
 ): Promise<LoadedBatch> {
@@ -175,6 +184,7 @@ async function load(
   const refunded = keyed.flatMap((command) => (command.kind === 'refund' ? [command.transactionId] : []));
   const namedLots = keyed.flatMap((command) => ('lotId' in command ? [command.lotId] : []));
   const purchaseIds = commands.flatMap((command) => ('purchaseId' in command ? [command.purchaseId] : []));
+  const earmarks = earmarksWanted(commands, spenders);
   const loading = Promise.all([
     loadWallets(sql, walletIds),
     loadBuckets(sql, walletIds),
@@ -190,6 +200,7 @@ async function load(
     needs.countsSpending ? loadSpendCounts(sql, walletIds) : NO_COUNTS,
     needs.countsOperations ? loadOperationCounts(sql, walletIds) : NO_COUNTS,
     needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
+    loadAllocations(sql, earmarks, { walletIds, lotsPerAllocation: limits.lotsPerBucket }),
   ]);
   loading.catch(() => undefined);
   // Where the transaction cannot begin, that is the fault; the statements behind it merely find it aborted.
@@ -209,6 +220,7 @@ async function load(
     spendCounts,
     operationCounts,
     tierCounts,
+    allocations,
   ] = await loading;
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
@@ -229,6 +241,7 @@ async function load(
     spendCounts: groupBy(spendCounts, (row) => row.wallet_id),
     operationCounts: groupBy(operationCounts, (row) => row.wallet_id),
     tierCounts: groupBy(tierCounts, (row) => row.wallet_id),
+    allocations: groupBy(allocations, (row) => row.walletId),
     topUpSpending: await topUpSpendingOf(sql, commands, wallets),
     limits,
   };
@@ -286,7 +299,7 @@ function loadWallets(sql: Queryable, walletIds: readonly string[]) {
 function loadBuckets(sql: Queryable, walletIds: readonly string[]) {
   return sql<BucketRow[]>`
     SELECT b.id, b.wallet_id, b.key, b.kind, b.burn_priority, b.available_micros, b.pinned_micros, b.frozen_micros,
-           a.interval, a.amount_micros, a.rollover_limit_micros, a.anchor_day, a.last_refreshed_at, a.next_refresh_at
+           b.earmarked_micros, a.interval, a.amount_micros, a.rollover_limit_micros, a.anchor_day, a.last_refreshed_at, a.next_refresh_at
     FROM bucket b
     LEFT JOIN allowance a ON a.bucket_id = b.id
     WHERE b.wallet_id = ANY(${walletIds}::uuid[])`;
@@ -303,7 +316,7 @@ function loadGrantedLots(sql: Queryable, walletIds: readonly string[]) {
     ORDER BY lot.id`;
 }
 
-/** The first spendable lots of every bucket in burn order; the index lot_burn_order answers it without a sort. */
+/** The first spendable lots of every bucket that are earmarked for nobody, in burn order; the index lot_burn_order answers it without a sort. */
 function loadLots(sql: Queryable, walletIds: readonly string[], perBucket: number) {
   return sql<LotRow[]>`
     SELECT l.*
@@ -311,7 +324,7 @@ function loadLots(sql: Queryable, walletIds: readonly string[], perBucket: numbe
     CROSS JOIN LATERAL (
       SELECT ${LOT_COLUMNS}
       FROM lot
-      WHERE bucket_id = b.id AND spendable
+      WHERE bucket_id = b.id AND spendable AND allocation_id IS NULL
       ORDER BY expires_at NULLS LAST, paid, effective_at, id
       LIMIT ${perBucket}
     ) l
@@ -389,13 +402,14 @@ interface Assembly {
   readonly spendCounts: ReadonlyMap<string, readonly SpendCount[]>;
   readonly operationCounts: ReadonlyMap<string, readonly OperationCount[]>;
   readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
+  readonly allocations: ReadonlyMap<string, readonly AllocationSnapshot[]>;
   readonly topUpSpending: ReadonlyMap<string, bigint>;
   readonly limits: LoadLimits;
 }
 
 function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
   const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts } = assembly;
-  const { topUpSpending, limits } = assembly;
+  const { allocations, topUpSpending, limits } = assembly;
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
   return {
@@ -415,6 +429,7 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     topUpSpentMinor: topUpSpending.get(row.id) ?? 0n,
     buckets: ofWallet.map((bucket) => bucketSnapshot(bucket, lots.get(bucket.id) ?? [], limits)),
     allowances: ofWallet.flatMap(allowanceSnapshot),
+    allocations: allocations.get(row.id) ?? [],
     grantedLots: (grantedLots.get(row.id) ?? []).map(lotSnapshot),
     dueLots: due.slice(0, limits.duePerWallet).map(lotSnapshot),
     moreDue: due.length > limits.duePerWallet,
@@ -473,6 +488,7 @@ function bucketSnapshot(row: BucketRow, lots: readonly LotRow[], limits: LoadLim
     available: micros(row.available_micros),
     pinned: micros(row.pinned_micros),
     frozen: micros(row.frozen_micros),
+    earmarked: micros(row.earmarked_micros),
     lots: lots.map(lotSnapshot),
     truncated: lots.length === limits.lotsPerBucket,
   };

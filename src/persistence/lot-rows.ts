@@ -20,13 +20,15 @@ export interface LotRow {
   frozen: boolean;
   revoked: boolean;
   purchase_id: string | null;
+  allocation_id: string | null;
+  origin_id: string | null;
 }
 
 /** A lot is closed once its expiry is posted: it is not in force, and no transition is due on it. */
 export const LOT_COLUMNS = fragment`lot.id, lot.wallet_id, lot.bucket_id, lot.source, lot.granted_micros,
   lot.remaining_micros, lot.pinned_micros, lot.paid, lot.effective_at, lot.expires_at, lot.in_force,
   NOT lot.in_force AND lot.next_transition_at IS NULL AS closed, lot.frozen, lot.revoked,
-  lot.purchase_id`;
+  lot.purchase_id, lot.allocation_id, lot.origin_id`;
 
 export function lotSnapshot(row: LotRow): LotSnapshot {
   return {
@@ -44,5 +46,7 @@ export function lotSnapshot(row: LotRow): LotSnapshot {
     frozen: row.frozen,
     revoked: row.revoked,
     purchaseId: row.purchase_id,
+    allocationId: row.allocation_id,
+    originId: row.origin_id,
   };
 }

@@ -4,7 +4,7 @@ import type { LotSnapshot } from '../domain/wallet/snapshot.ts';
 import type { Queryable } from './connection.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 
-/** Those of these lots that belong to one of the wallets. */
+/** Those of these lots that belong to one of the wallets, and the lots that were split from them. */
 export async function loadNamedLots(
   sql: Queryable,
   ids: readonly string[],
@@ -12,7 +12,8 @@ export async function loadNamedLots(
 ): Promise<LotSnapshot[]> {
   if (ids.length === 0) return [];
   const rows = await sql<LotRow[]>`
-    SELECT ${LOT_COLUMNS} FROM lot WHERE lot.id = ANY(${ids}::uuid[]) AND lot.wallet_id = ANY(${walletIds}::uuid[])`;
+    SELECT ${LOT_COLUMNS} FROM lot
+    WHERE (lot.id = ANY(${ids}::uuid[]) OR lot.origin_id = ANY(${ids}::uuid[])) AND lot.wallet_id = ANY(${walletIds}::uuid[])`;
   return rows.map(lotSnapshot);
 }
 

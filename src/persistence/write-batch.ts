@@ -13,6 +13,7 @@ import { fragment, type Queryable } from './connection.ts';
 import { encodeLimits, encodeLines } from './line-codec.ts';
 import { insertPurchases } from './purchases.ts';
 import { writeRedemptions } from './redemptions.ts';
+import { insertAllocations, updateAllocations } from './write-allocations.ts';
 import { writeCounters } from './write-counters.ts';
 import { writeHolds } from './write-holds.ts';
 import { addRollups } from './write-rollups.ts';
@@ -26,6 +27,7 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
       books.flatMap((book) => book.newPurchases),
     ),
     insertTransactions(sql, books),
+    insertAllocations(sql, books),
     insertLots(sql, books),
     updateLots(sql, books),
     restateLots(sql, books),
@@ -36,6 +38,7 @@ export async function writeAndCommit(sql: Queryable, decision: BatchDecision): P
     insertEntries(sql, books),
     insertChanges(sql, books),
     updateBuckets(sql, books),
+    updateAllocations(sql, books),
     writeAllowances(sql, books),
     ...writeRedemptions(sql, decision),
     // After the purchases that they name.
@@ -157,7 +160,8 @@ function insertLots(sql: Queryable, books: readonly WalletBook[]) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, pinned_micros, paid,
-      effective_at, expires_at, in_force, frozen, revoked, next_transition_at, purchase_id, created_at)
+      effective_at, expires_at, in_force, frozen, revoked, next_transition_at, purchase_id, allocation_id, origin_id,
+      created_at)
     SELECT * FROM unnest(
       ${rows.map(({ lot }) => lot.facts.id)}::uuid[],
       ${rows.map((row) => row.walletId)}::uuid[],
@@ -174,6 +178,8 @@ function insertLots(sql: Queryable, books: readonly WalletBook[]) {
       ${rows.map(({ lot }) => lot.revoked)}::boolean[],
       ${instants(rows.map(({ lot }) => nextTransition(lot)))}::timestamptz[],
       ${rows.map(({ lot }) => lot.facts.purchaseId)}::uuid[],
+      ${rows.map(({ lot }) => lot.facts.allocationId)}::uuid[],
+      ${rows.map(({ lot }) => lot.facts.originId)}::uuid[],
       ${instants(rows.map((row) => row.now))}::timestamptz[])`;
 }
 
@@ -219,19 +225,24 @@ function updateBuckets(sql: Queryable, books: readonly WalletBook[]) {
   const rows = books.flatMap((book) =>
     book.buckets.filter(
       ({ facts, ...now }) =>
-        now.available !== facts.available || now.pinned !== facts.pinned || now.frozen !== facts.frozen,
+        now.available !== facts.available ||
+        now.pinned !== facts.pinned ||
+        now.frozen !== facts.frozen ||
+        now.earmarked !== facts.earmarked,
     ),
   );
   if (rows.length === 0) return null;
   return sql`
     UPDATE bucket
-    SET available_micros = changed.available, pinned_micros = changed.pinned, frozen_micros = changed.frozen
+    SET available_micros = changed.available, pinned_micros = changed.pinned, frozen_micros = changed.frozen,
+        earmarked_micros = changed.earmarked
     FROM unnest(
       ${rows.map((bucket) => bucket.facts.id)}::uuid[],
       ${amounts(rows.map((bucket) => bucket.available))}::bigint[],
       ${amounts(rows.map((bucket) => bucket.pinned))}::bigint[],
-      ${amounts(rows.map((bucket) => bucket.frozen))}::bigint[]
-    ) AS changed (id, available, pinned, frozen)
+      ${amounts(rows.map((bucket) => bucket.frozen))}::bigint[],
+      ${amounts(rows.map((bucket) => bucket.earmarked))}::bigint[]
+    ) AS changed (id, available, pinned, frozen, earmarked)
     WHERE bucket.id = changed.id`;
 }
 

@@ -7,11 +7,10 @@
  * same key may be sent again, and `PostingFailed`, which is a defect.
  */
 import { type Command, weightOf } from '../domain/posting/commands.ts';
-import type { Estimate } from '../domain/posting/decide-estimate.ts';
+import type { Estimate, Estimated } from '../domain/posting/decide-estimate.ts';
 import type { Selection } from '../domain/posting/decide-subscribe.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
 import type { PlanChangePreview } from '../domain/posting/preview-plan-change.ts';
-import type { UsageQuantity } from '../domain/pricing/price.ts';
 import type { InvalidInput, NotFound, UnknownMeter } from '../domain/refusals.ts';
 import { isConnectionLoss, isUnavailable } from '../persistence/errors.ts';
 import { DatabaseUnavailable, EngineBusy, EngineStopped } from './errors.ts';
@@ -36,7 +35,7 @@ export interface Poster {
   /** Resolves with the command's outcome once it is committed (or refused). */
   execute(command: Command): Promise<Outcome>;
   /** What usage would cost the wallet now; null while it catches up with what is due. Posts and locks nothing. */
-  estimate(walletId: string, usage: readonly UsageQuantity[]): Promise<Estimate | UnknownMeter | InvalidInput | null>;
+  estimate(walletId: string, estimated: Estimated): Promise<Estimate | UnknownMeter | InvalidInput | null>;
   /** What selecting a plan would do now; null while the wallet catches up with what is due. Posts and locks nothing. */
   preview(walletId: string, selection: Selection): Promise<PlanChangePreview | NotFound | InvalidInput | null>;
 }
@@ -70,8 +69,8 @@ export class PostingEngine implements Poster {
     }
   }
 
-  async estimate(walletId: string, usage: readonly UsageQuantity[]) {
-    return this.#read(() => estimate(this.#options, walletId, usage));
+  async estimate(walletId: string, estimated: Estimated) {
+    return this.#read(() => estimate(this.#options, walletId, estimated));
   }
 
   async preview(walletId: string, selection: Selection) {

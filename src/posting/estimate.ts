@@ -1,10 +1,9 @@
 /** Reads a wallet in one snapshot of the database, without locking anything, and decides on it: estimates and previews. */
 
 import type { Policies } from '../domain/posting/decide-batch.ts';
-import { decideEstimate, type Estimate, type Undecided } from '../domain/posting/decide-estimate.ts';
+import { decideEstimate, type Estimate, type Estimated, type Undecided } from '../domain/posting/decide-estimate.ts';
 import type { Selection } from '../domain/posting/decide-subscribe.ts';
 import { type PlanChangePreview, previewPlanChange } from '../domain/posting/preview-plan-change.ts';
-import type { UsageQuantity } from '../domain/pricing/price.ts';
 import type { InvalidInput, NotFound, UnknownMeter } from '../domain/refusals.ts';
 import type { WalletSnapshot } from '../domain/wallet/snapshot.ts';
 import { beginAndRead, type Reading } from '../persistence/load-batch.ts';
@@ -15,10 +14,10 @@ import { type BatchRunner, FIRST_LIMITS, refreshPolicies, withMoreLots } from '.
 export const estimate = (
   runner: BatchRunner,
   walletId: string,
-  usage: readonly UsageQuantity[],
+  estimated: Estimated,
 ): Promise<Estimate | UnknownMeter | InvalidInput | null> =>
-  decideOnSnapshot(runner, { walletId, selectsPlan: false }, (snapshot, policies) =>
-    decideEstimate(snapshot, usage, policies, runner.newId),
+  decideOnSnapshot(runner, { walletId, selectsPlan: false, spender: estimated.spender }, (snapshot, policies) =>
+    decideEstimate(snapshot, estimated, policies, runner.newId),
   );
 
 /** Null where the wallet has more due than one batch posts. */
@@ -27,7 +26,7 @@ export const preview = (
   walletId: string,
   selection: Selection,
 ): Promise<PlanChangePreview | NotFound | InvalidInput | null> =>
-  decideOnSnapshot(runner, { walletId, selectsPlan: true }, (snapshot, policies) =>
+  decideOnSnapshot(runner, { walletId, selectsPlan: true, spender: null }, (snapshot, policies) =>
     previewPlanChange(snapshot, selection, policies, runner.newId),
   );
 

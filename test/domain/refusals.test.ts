@@ -33,6 +33,15 @@ const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readon
     },
     sticky: true,
   },
+  ALLOCATION_EXHAUSTED: {
+    refusal: {
+      code: 'ALLOCATION_EXHAUSTED',
+      allocationId: 'allocation',
+      required: credits('2'),
+      explanation: { walletId: 'wallet', rateCardVersion: null, lines: [], limits: [], lots: [] },
+    },
+    sticky: true,
+  },
   PLAN_LIMIT_REACHED: {
     refusal: {
       code: 'PLAN_LIMIT_REACHED',

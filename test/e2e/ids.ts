@@ -4,7 +4,7 @@ import type { TestClient } from '../support/gateway.ts';
 
 export type IdsByType = Readonly<Record<string, string>>;
 
-/** The organization must have credits, a hold, a subscription, a purchase, a project, a member and a key. */
+/** The organization must have credits, some of them earmarked, a hold, a subscription, a purchase, a project, a member and a key. */
 export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType> {
   const { data, errors } = await reader.raw(
     `query($slug: String!) {
@@ -22,6 +22,7 @@ export async function idsOf(reader: TestClient, slug: string): Promise<IdsByType
         members(first: 1) { edges { node { __typename id user { __typename id } } } }
         projects(first: 1) { edges { node { __typename id } } }
         apiKeys(first: 1) { edges { node { __typename id } } }
+        allocations { __typename id }
         auditTrail(first: 1) { edges { node { __typename id } } }
       }
     }`,

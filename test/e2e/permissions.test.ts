@@ -103,6 +103,11 @@ beforeAll(async () => {
   // So that there is a zone to come.
   await master.raw('mutation { updateOrganization(input: { timeZone: "Europe/Berlin" }) { __typename } }');
   await aHold('master key');
+  const { data } = await master.raw<{ organization: { projects: { edges: { node: { id: string } }[] } } }>(
+    '{ organization(slug: "demo") { projects(first: 1) { edges { node { id } } } } }',
+  );
+  const project = data?.organization.projects.edges[0]?.node.id;
+  await master.raw(`mutation { setAllocation(input: { projectId: "${project}", credits: "1" }) { __typename } }`);
   ids = await idsOf(master, 'demo');
   await answered('master key', (await sampleOf('Mutation.configureAutoTopUp')).document);
 });
@@ -204,6 +209,10 @@ const SAMPLES: Readonly<Record<string, () => Sample | Promise<Sample>>> = {
   'Mutation.configureAutoTopUp': () => ({
     document: `mutation { configureAutoTopUp(input: { ${here()}, enabled: false, threshold: "1", packageId: "${ids.Package}" }) { __typename } }`,
     payload: 'AutoTopUpPayload',
+  }),
+  'Mutation.setAllocation': () => ({
+    document: `mutation { setAllocation(input: { ${here()}, projectId: "${ids.Project}", credits: "1" }) { __typename } }`,
+    payload: 'AllocationPayload',
   }),
   'Mutation.createOrganization': () => ({
     document: `mutation { createOrganization(input: { slug: ${slug()}, name: "N" }) { __typename } }`,
@@ -604,6 +613,7 @@ async function rowCounts(): Promise<unknown> {
     'ledger_entry',
     'lot',
     'hold',
+    'allocation',
     'purchase',
     'idempotency_record',
     'audit_record',
@@ -619,6 +629,7 @@ describe('fields of an organization', () => {
     subscription: 'subscription { id }',
     limits: 'limits { key }',
     autoTopUp: 'autoTopUp { enabled }',
+    allocations: 'allocations { id }',
     usage: 'usage(from: "2026-11-01T00:00:00Z", to: "2026-12-01T00:00:00Z", groupBy: [METER]) { totalCredits }',
     spendSummary: 'spendSummary(taskId: "task") { credits }',
     ...Object.fromEntries(

@@ -6,7 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
-import { CreateProjectDocument, DebitDocument, PurchasePackageDocument } from '../generated/documents.ts';
+import {
+  CreateProjectDocument,
+  DebitDocument,
+  PurchasePackageDocument,
+  SetAllocationDocument,
+} from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
@@ -38,7 +43,8 @@ afterAll(() => gateway[Symbol.asyncDispose]());
 async function aFurnishedOrganization(): Promise<Given> {
   const organization = await anOrganization(gateway, { credits: { purchased: '100', promotional: '50' } });
   const { client, id } = organization;
-  await aProject(client);
+  const projectId = await aProject(client);
+  await client.run(SetAllocationDocument, { input: { projectId, credits: '5' } });
   await aMember(id, 'OWNER');
   await debit(client);
   await client.raw(`mutation { authorize(input: { idempotencyKey: "${aKey()}", amount: "1" }) { __typename } }`);
@@ -214,6 +220,14 @@ const NAMINGS: Readonly<Record<string, readonly ((ids: IdsByType) => string)[]>>
         `organizationId: "${Organization}", enabled: true, threshold: "1", packageId: "${encodeId('Package', 'starter')}"`,
     ),
   ],
+  'Mutation.setAllocation': [
+    inMutation(
+      'setAllocation',
+      ({ Organization, Project }) => `organizationId: "${Organization}", projectId: "${Project}", credits: "1"`,
+    ),
+    inMutation('setAllocation', ({ Project }) => `projectId: "${Project}", credits: "1"`),
+    inMutation('setAllocation', ({ User }) => `userId: "${User}", credits: "1"`),
+  ],
   'Mutation.createOrganization': [],
   'Mutation.createProject': [
     inMutation('createProject', ({ Organization }) => `organizationId: "${Organization}", key: "k", name: "N"`),
@@ -345,6 +359,7 @@ describe('what names something of another organization', () => {
       `purchasePackage(input: { organizationId: "${organizationId}", idempotencyKey: "k", packageId: "${packageId}" })`,
       `topUp(input: { organizationId: "${organizationId}", idempotencyKey: "k", credits: "10" })`,
       `configureAutoTopUp(input: { organizationId: "${organizationId}", enabled: true, threshold: "1", packageId: "${packageId}" })`,
+      `setAllocation(input: { organizationId: "${organizationId}", projectId: "${theirIds.Project}", credits: "1" })`,
       `createPortalSession(input: { organizationId: "${organizationId}" })`,
       `createProject(input: { organizationId: "${organizationId}", key: "k", name: "N" })`,
       `updateOrganization(input: { organizationId: "${organizationId}", name: "N" })`,

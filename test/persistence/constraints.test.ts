@@ -33,13 +33,15 @@ const ID = {
   key: 'a0000000-0000-4000-8000-000000000000',
   audit: 'b0000000-0000-4000-8000-000000000000',
   hold: 'c0000000-0000-4000-8000-000000000000',
+  allocation: 'd0000000-0000-4000-8000-000000000000',
+  allocationOfAnn: 'd0000000-0000-4000-8000-000000000001',
 } as const;
 
 const HASH = `decode(repeat('ab', 32), 'hex')`;
 
 /** A row of every table that has a rule, two organizations, and a wallet with one entry: a credit of 10 micros. */
 const ROWS = `
-  INSERT INTO user_account (id, name, email) VALUES ('ann', 'Ann', 'ann@example.org');
+  INSERT INTO user_account (id, name, email) VALUES ('ann', 'Ann', 'ann@example.org'), ('bob', 'Bob', 'bob@example.org');
   INSERT INTO organization (id, slug, name, time_zone) VALUES
     ('${ID.organization}', 'one', 'One', 'UTC'), ('${ID.otherOrganization}', 'other', 'Other', 'UTC'),
     ('${ID.emptyOrganization}', 'empty', 'Empty', 'UTC');
@@ -70,6 +72,9 @@ const ROWS = `
     VALUES ('token', '${ID.purchase}', 'Starter', 1000, 'USD');
   INSERT INTO sandbox_card (organization_id, card) VALUES ('${ID.organization}', 'success');
   INSERT INTO payment_customer (organization_id, provider, reference) VALUES ('${ID.organization}', 'stripe', 'cus_1');
+  INSERT INTO allocation (id, wallet_id, project_id, user_id, exclusive, created_at)
+    VALUES ('${ID.allocation}', '${ID.wallet}', '${ID.project}', NULL, false, now()),
+      ('${ID.allocationOfAnn}', '${ID.wallet}', NULL, 'ann', false, now());
   INSERT INTO lot (id, wallet_id, bucket_id, source, granted_micros, remaining_micros, paid, effective_at, in_force,
       purchase_id, created_at) VALUES
     ('${ID.lot}', '${ID.wallet}', '${ID.bucket}', 'PURCHASE', 10, 10, true, now(), true, '${ID.purchase}', now()),
@@ -182,6 +187,14 @@ describe('checks', () => {
     ['bucket_amounts', 'bucket', 'available_micros = -1'],
     ['bucket_amounts', 'bucket', 'pinned_micros = -1'],
     ['bucket_amounts', 'bucket', 'frozen_micros = -1'],
+    ['bucket_earmarked', 'bucket', 'earmarked_micros = -1'],
+    ['bucket_earmarked', 'bucket', 'earmarked_micros = available_micros + 1'],
+    ['allocation_amounts', 'allocation', 'available_micros = -1'],
+    ['allocation_amounts', 'allocation', 'pinned_micros = -1'],
+    ['allocation_amounts', 'allocation', 'frozen_micros = -1'],
+    ['allocation_amounts', 'allocation', 'used_micros = -1'],
+    ['allocation_target', 'allocation', 'project_id = NULL, user_id = NULL'],
+    ['allocation_target', 'allocation', `project_id = '${ID.project}', user_id = 'ann'`],
     ['wallet_counters', 'wallet', 'debt_micros = -1'],
     ['wallet_counters', 'wallet', 'sequence = -1'],
     ['wallet_counters', 'wallet', 'version = -1'],
@@ -416,6 +429,9 @@ describe('unique', () => {
     ['wallet_organization_id_key', 'wallet', 'true', fresh],
     ['bucket_wallet_id_key_key', 'bucket', 'true', fresh],
     ['lot_purchase_source', 'lot', 'purchase_id IS NOT NULL', fresh],
+    ['allocation_project', 'allocation', 'project_id IS NOT NULL', fresh],
+    ['allocation_user', 'allocation', 'user_id IS NOT NULL', fresh],
+    ['allocation_pkey', 'allocation', 'user_id IS NOT NULL', { user_id: `'bob'` }],
     ['plan_subscription_organization_id_key', 'plan_subscription', 'true', fresh],
     ['purchase_provider_provider_reference_key', 'purchase', 'true', { ...fresh, ...anotherReceipt }],
     [

@@ -77,6 +77,8 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
     expect(found).toEqual({
       missing: [],
       extra: [
+        'allocation_project',
+        'allocation_user',
         'hold_due',
         'hold_execution',
         'hold_task',
@@ -90,8 +92,10 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
         'ledger_transaction_refunded',
         'ledger_transaction_task',
         'ledger_transaction_used',
+        'lot_allocated',
         'lot_burn_order',
         'lot_granted',
+        'lot_origin',
         'lot_purchase_source',
         'membership_invitation',
         'membership_member',

@@ -72,6 +72,18 @@ const OFFENCES: Readonly<Record<string, string>> = {
   'what is pinned of a lot is pinned by holds': `
     SELECT l.id FROM lot l WHERE l.wallet_id = $1 AND l.pinned_micros <>
       (SELECT coalesce(sum(p.pinned_micros), 0) FROM hold_pin p WHERE p.lot_id = l.id)`,
+  'what is earmarked lies in lots': `
+    SELECT a.id FROM allocation a
+    CROSS JOIN LATERAL (
+      SELECT coalesce(sum(remaining_micros - pinned_micros) FILTER (WHERE in_force AND NOT frozen), 0) AS available,
+             coalesce(sum(pinned_micros), 0) AS pinned, coalesce(sum(remaining_micros) FILTER (WHERE frozen), 0) AS frozen
+      FROM lot WHERE allocation_id = a.id) l
+    WHERE a.wallet_id = $1 AND (a.available_micros, a.pinned_micros, a.frozen_micros)
+      IS DISTINCT FROM (l.available, l.pinned, l.frozen)`,
+  'a bucket knows what of it is earmarked': `
+    SELECT b.id FROM bucket b WHERE b.wallet_id = $1 AND b.earmarked_micros <>
+      (SELECT coalesce(sum(remaining_micros - pinned_micros), 0) FROM lot
+       WHERE bucket_id = b.id AND allocation_id IS NOT NULL AND in_force AND NOT frozen)`,
   'a hold has captured what its captures charged': `
     SELECT h.id FROM hold h WHERE h.wallet_id = $1 AND h.captured_micros <>
       (SELECT coalesce(-sum(t.amount_micros), 0) FROM ledger_transaction t WHERE t.hold_id = h.id)`,

@@ -64,8 +64,12 @@ function expectSoundLots(books: Books): void {
   const lots = [...books.lots.values()];
   expect(minus(sum(lots.map((lot) => lot.remaining)), books.debt)).toBe(books.balance);
   expect(books.debt).toBeGreaterThanOrEqual(0n);
-  for (const { id, available, pinned, frozen } of books.buckets) {
-    expect({ id, available, pinned, frozen }).toEqual({ id, ...books.sumsOf(id) });
+  for (const { id, available, pinned, frozen, earmarked } of books.buckets) {
+    expect({ id, available, pinned, frozen, earmarked }).toEqual({ id, ...books.sumsOf(id) });
+  }
+  for (const { id, available, pinned, frozen, used } of books.allocations.values()) {
+    expect({ id, available, pinned, frozen }).toEqual({ id, ...books.sumsOfAllocation(id) });
+    expect(used).toBeGreaterThanOrEqual(0n);
   }
   const outOfBounds = lots.filter(
     ({ pinned, remaining, granted }) => pinned < 0n || pinned > remaining || remaining > granted,

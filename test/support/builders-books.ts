@@ -4,12 +4,14 @@
  * batches without a database.
  */
 import type { Actor } from '../../src/domain/actor.ts';
-import { atLeastZero, type Micros, minus, sum, ZERO } from '../../src/domain/credits/micros.ts';
+import type { AllocationSnapshot } from '../../src/domain/allocations/allocation.ts';
+import { atLeastZero, type Micros, minus, plus, sum, ZERO } from '../../src/domain/credits/micros.ts';
 import type { HoldFacts, HoldSnapshot, HoldState } from '../../src/domain/holds/hold.ts';
 import { GENESIS_HASH } from '../../src/domain/ledger/hash-chain.ts';
 import { type CappedOffer, frequencyCapsOf, type OperationCount } from '../../src/domain/limits/frequency-cap.ts';
 import type { PlanLimit } from '../../src/domain/limits/plan-limit.ts';
 import type { SpendCount } from '../../src/domain/limits/spend-limit.ts';
+import { NO_AMOUNTS } from '../../src/domain/posting/allocation-drafts.ts';
 import type { Command } from '../../src/domain/posting/commands.ts';
 import { keyedCommands } from '../../src/domain/posting/commands.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
@@ -33,7 +35,7 @@ import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions
 import { calendarWindow } from '../../src/domain/time/calendar.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import type { Zone } from '../../src/domain/time/zone.ts';
-import { compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
+import { compareBuckets, compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import {
   type AllowanceSnapshot,
   type BucketKind,
@@ -116,7 +118,11 @@ interface StoredBucket {
   available: Micros;
   pinned: Micros;
   frozen: Micros;
+  earmarked: Micros;
 }
+
+/** What is earmarked, with the aggregates that its row keeps. */
+export type StoredAllocation = Omit<AllocationSnapshot, 'lots' | 'truncated'>;
 
 interface StoredLot extends LotSnapshot {
   readonly nextTransitionAt: Instant | null;
@@ -216,7 +222,8 @@ export class WalletBuilder {
   }
 
   withBucket(key: string, kind: BucketKind, burnPriority: number): this {
-    this.#buckets.push({ id: `bucket-${key}`, key, kind, burnPriority, available: ZERO, pinned: ZERO, frozen: ZERO });
+    const empty = { available: ZERO, pinned: ZERO, frozen: ZERO, earmarked: ZERO };
+    this.#buckets.push({ id: `bucket-${key}`, key, kind, burnPriority, ...empty });
     return this;
   }
 
@@ -238,6 +245,8 @@ export class WalletBuilder {
       frozen,
       revoked: false,
       purchaseId: null,
+      allocationId: null,
+      originId: null,
     };
     this.#lots.push({ ...lot, nextTransitionAt: lotTransitionAt(lot) });
     return this;
@@ -333,6 +342,7 @@ export class Books {
   readonly entries: PostedEntry[] = [];
   readonly changes: PostedChange[] = [];
   readonly audits: PostedAudit[] = [];
+  readonly allocations = new Map<string, StoredAllocation>();
   readonly redemptions: Redemption[] = [];
   /** Redemptions by other organizations, by code. */
   readonly redeemedElsewhere = new Map<string, number>();
@@ -412,14 +422,15 @@ export class Books {
   }
 
   /** What a bucket's aggregates must be by its lots. */
-  sumsOf(bucketId: string): { available: Micros; pinned: Micros; frozen: Micros } {
+  sumsOf(bucketId: string): { available: Micros; pinned: Micros; frozen: Micros; earmarked: Micros } {
     const lots = [...this.lots.values()].filter((lot) => lot.bucketId === bucketId);
-    const inForce = lots.filter((lot) => lot.inForce && !lot.frozen);
-    return {
-      available: sum(inForce.map(spendable)),
-      pinned: sum(lots.map((lot) => lot.pinned)),
-      frozen: sum(lots.filter((lot) => lot.frozen).map((lot) => lot.remaining)),
-    };
+    const earmarked = lots.filter(({ allocationId }) => allocationId !== null);
+    return { ...sumsOver(lots), earmarked: sumsOver(earmarked).available };
+  }
+
+  /** What an allocation's aggregates must be by its lots. */
+  sumsOfAllocation(id: string): { available: Micros; pinned: Micros; frozen: Micros } {
+    return sumsOver([...this.lots.values()].filter(({ allocationId }) => allocationId === id));
   }
 
   /** What is left in one bucket's lots, in burn order, empty lots left out. */
@@ -456,6 +467,10 @@ export class Books {
         return { ...bucket, lots: loaded, truncated: loaded.length === limits.lotsPerBucket };
       }),
       allowances: this.allowances,
+      allocations: [...this.allocations.values()].map((allocation) => {
+        const lots = this.#earmarkedBy(allocation.id).slice(0, limits.lotsPerBucket);
+        return { ...allocation, lots, truncated: lots.length === limits.lotsPerBucket };
+      }),
       grantedLots: [...this.lots.values()].filter(({ source }) => source === 'ALLOWANCE' || source === 'PLAN_GRANT'),
       dueLots: due.slice(0, limits.dueLots),
       moreDue: due.length > limits.dueLots,
@@ -473,6 +488,10 @@ export class Books {
     const lot = { ...this.#lot(id), frozen: true };
     this.lots.set(id, lot);
     for (const bucket of this.buckets) if (bucket.id === lot.bucketId) Object.assign(bucket, this.sumsOf(bucket.id));
+    const allocation = lot.allocationId === null ? null : this.allocationById(lot.allocationId);
+    if (allocation) {
+      this.allocations.set(allocation.id, { ...allocation, ...this.sumsOfAllocation(allocation.id) });
+    }
     this.version += 1n;
     this.changes.push({
       walletId: WALLET,
@@ -533,7 +552,7 @@ export class Books {
         return decision;
       }
       this.reloads += 1;
-      if (limits.lotsPerBucket > 1_000_000) throw new Error(`bucket ${decision.bucketId} never has enough lots`);
+      if (limits.lotsPerBucket > 1_000_000) throw new Error('there are never enough lots');
     }
   }
 
@@ -630,8 +649,16 @@ export class Books {
 
   #spendableIn(bucketId: string): StoredLot[] {
     return [...this.lots.values()]
-      .filter((lot) => lot.bucketId === bucketId && lot.inForce && !lot.frozen && lot.remaining > lot.pinned)
+      .filter((lot) => lot.bucketId === bucketId && lot.allocationId === null && isSpendable(lot))
       .sort(compareBurnOrder);
+  }
+
+  #earmarkedBy(allocationId: string): StoredLot[] {
+    const place = (lot: StoredLot) =>
+      this.buckets.find(({ id }) => id === lot.bucketId) ?? { burnPriority: 0, key: '' };
+    return [...this.lots.values()]
+      .filter((lot) => lot.allocationId === allocationId && isSpendable(lot))
+      .sort((a, b) => compareBuckets(place(a), place(b)) || compareBurnOrder(a, b));
   }
 
   #earliestTransition(): Instant | null {
@@ -669,9 +696,10 @@ export class Books {
       this.#writeLot(lot);
     }
     for (const bucket of this.buckets) {
-      const { available, pinned, frozen } = book.bucketById(bucket.id);
-      Object.assign(bucket, { available, pinned, frozen });
+      const { available, pinned, frozen, earmarked } = book.bucketById(bucket.id);
+      Object.assign(bucket, { available, pinned, frozen, earmarked });
     }
+    this.#writeAllocations(book);
     for (const hold of [...book.holds.opened, ...book.holds.changed]) {
       const { facts, status, captured, operations, expiresAt, pins } = hold;
       const stored = pins.map(({ lot, pinned }) => ({ lotId: lot.facts.id, pinned }));
@@ -702,6 +730,33 @@ export class Books {
     if (book.transitionsChanged) this.nextTransitionAt = this.#earliestTransition();
   }
 
+  #writeAllocations({ lots: { allocations } }: WalletBook): void {
+    for (const { id, projectId, userId, exclusive } of allocations.made) {
+      this.allocations.set(id, { id, projectId, userId, exclusive, ...NO_AMOUNTS });
+    }
+    for (const { id, exclusive } of allocations.restated) {
+      this.allocations.set(id, { ...this.allocationById(id), exclusive });
+    }
+    for (const { id, ...by } of allocations.differences) {
+      const before = this.allocationById(id);
+      const used = atLeastZero(plus(before.used, by.used));
+      const [available, pinned, frozen] = [before.available, before.pinned, before.frozen];
+      this.allocations.set(id, {
+        ...before,
+        available: plus(available, by.available),
+        pinned: plus(pinned, by.pinned),
+        frozen: plus(frozen, by.frozen),
+        used,
+      });
+    }
+  }
+
+  allocationById(id: string): StoredAllocation {
+    const allocation = this.allocations.get(id);
+    if (!allocation) throw new Error(`there is no allocation ${id}`);
+    return allocation;
+  }
+
   #writePurchase(begun: NewPurchase): void {
     const { id, credits: bought, bonusCredits: bonus, bucketKey, expiresAfterDays, plan, actor: buyer } = begun;
     const nothing = {
@@ -721,6 +776,16 @@ export class Books {
     const lot: LotSnapshot = { ...facts, remaining, pinned, inForce, closed, frozen, revoked };
     this.lots.set(lot.id, { ...lot, nextTransitionAt: closed ? null : lotTransitionAt(lot) });
   }
+}
+
+const isSpendable = (lot: LotSnapshot): boolean => lot.inForce && !lot.frozen && lot.remaining > lot.pinned;
+
+function sumsOver(lots: readonly LotSnapshot[]) {
+  return {
+    available: sum(lots.filter((lot) => lot.inForce && !lot.frozen).map(spendable)),
+    pinned: sum(lots.map((lot) => lot.pinned)),
+    frozen: sum(lots.filter((lot) => lot.frozen).map((lot) => lot.remaining)),
+  };
 }
 
 /** Rows with those of the same key replaced. */

@@ -26,6 +26,7 @@ import type {
   ResolvePurchaseCommand,
   ResumeSubscriptionCommand,
   RevokeGrantCommand,
+  SetAllocationCommand,
   SettleCommand,
   SubscribeCommand,
 } from '../../src/domain/posting/commands.ts';
@@ -303,6 +304,18 @@ export function aTopUpConfiguration(options: AutoTopUpOptions = {}): ConfigureAu
     choice: packageKey === undefined ? ofCredits : { packageKey, credits: null },
     monthlyCeilingMinor,
   };
+}
+
+export interface AllocationOptions {
+  readonly projectId?: string;
+  readonly userId?: string;
+  readonly exclusive?: boolean;
+}
+
+export function anAllocation(amount: string, options: AllocationOptions): SetAllocationCommand {
+  const { projectId = null, userId = null, exclusive = null } = options;
+  const whom = { projectId, userId, exclusive };
+  return { kind: 'set-allocation', ...target, actor: A_KEY, requestId: null, ...whom, credits: credits(amount) };
 }
 
 export function aCancellation(atPeriodEnd: boolean): CancelSubscriptionCommand {

@@ -8,6 +8,7 @@ import { type CheckedLimit, checkLimit, DAILY_CREDIT_CAP, type SpendLimit } from
 import { type CountedUnits, type PricedLine, priceUsage } from '../pricing/price.ts';
 import type { RateCard } from '../pricing/rate-card.ts';
 import {
+  type AllocationExhausted,
   type Explanation,
   type InsufficientCredits,
   type InvalidInput,
@@ -22,7 +23,8 @@ import { maySpend } from '../wallet/snapshot.ts';
 import type { Charge, OveragePolicy } from './commands.ts';
 import { findReachedCap } from './frequency.ts';
 import { spendable } from './lot-drafts.ts';
-import type { Movements, WalletBook } from './wallet-book.ts';
+import type { Spender } from './spender.ts';
+import type { Funds, Movements, WalletBook } from './wallet-book.ts';
 
 /** What a plan says about spending. */
 export interface PlanTerms {
@@ -63,6 +65,7 @@ export interface PricedCharge {
 
 /** Where the credits of a charge come from. */
 export interface Sources {
+  readonly funds: Funds;
   /** Out of what can be spent. */
   readonly spent: Micros;
   /** Beyond it, as debt. */
@@ -71,12 +74,19 @@ export interface Sources {
   readonly waived: Micros;
 }
 
+export type ChargeRefusal =
+  | SubscriptionRequired
+  | PlanLimitReached
+  | SpendLimitReached
+  | AllocationExhausted
+  | InsufficientCredits;
+
 export interface Assessment {
   readonly sources: Sources;
   /** The lines with what was waived of them. */
   readonly lines: readonly PricedLine[];
   readonly limits: readonly CheckedLimit[];
-  readonly refusal: SubscriptionRequired | PlanLimitReached | SpendLimitReached | InsufficientCredits | null;
+  readonly refusal: ChargeRefusal | null;
 }
 
 const NO_TERMS: PlanTerms = { dailyCreditCap: null, overdraft: ZERO, frequencyCaps: [] };
@@ -86,8 +96,8 @@ export function termsOf(book: WalletBook, { planTerms }: ChargingPolicies): Plan
   return (planKey === null ? undefined : planTerms.get(planKey)) ?? NO_TERMS;
 }
 
-/** The limits on credits that every charge of this wallet meets now. */
-export function limitsOf(book: WalletBook, policies: ChargingPolicies): readonly SpendLimit[] {
+/** The limits on credits that a charge of this spender meets now. */
+export function limitsOf(book: WalletBook, policies: ChargingPolicies, _spender: Spender): readonly SpendLimit[] {
   const { dailyCreditCap } = termsOf(book, policies);
   return dailyCreditCap === null
     ? []
@@ -113,19 +123,26 @@ export function priceCharge(
   return priced.total < ZERO ? invalidInput([charge.kind], 'must not be negative') : priced;
 }
 
+/** Who spends, and what happens where there is not enough. */
+export interface Spending {
+  readonly spender: Spender;
+  readonly overage: OveragePolicy;
+}
+
 /** Whether a priced charge may be made out of what can be spent, and from where its credits come. */
 export function assess(
   book: WalletBook,
   priced: PricedCharge,
-  overage: OveragePolicy,
+  { spender, overage }: Spending,
   policies: ChargingPolicies,
 ): Assessment {
-  const sources = sourcesOf(book, priced.total, overage, policies);
+  const funds = book.fundsOf(spender);
+  const sources = sourcesOf(book, priced.total, { funds, overage }, policies);
   const charged = sources === null ? priced.total : plus(sources.spent, sources.borrowed);
-  const limits = limitsOf(book, policies);
+  const limits = limitsOf(book, policies, spender);
   const checked = limits.map((limit) => checkLimit(limit, book.counters.spent(limit), charged));
   const blocking = checked.findIndex((limit) => limit.blocked);
-  const explanation = () => explain(book, priced, checked);
+  const explanation = () => explain(book, priced, { funds, limits: checked });
   const refusal = (): Assessment['refusal'] => {
     if (!maySpend(book.subscriptionStatus)) return { code: 'SUBSCRIPTION_REQUIRED', status: book.subscriptionStatus };
     const cap = findReachedCap(book, priced.lines, termsOf(book, policies).frequencyCaps, policies.cappedOffers);
@@ -137,48 +154,76 @@ export function assess(
       const reached = { limitCode, limit: limit.limit, used, resetsAt };
       return { code: 'SPEND_LIMIT_REACHED', ...reached, explanation: explanation() };
     }
-    return sources === null ? insufficient(book, priced.total, explanation()) : null;
+    return sources === null ? shortOf(book, funds, priced.total, explanation()) : null;
   };
   return {
-    sources: sources ?? { spent: priced.total, borrowed: ZERO, waived: ZERO },
+    sources: sources ?? { funds, spent: priced.total, borrowed: ZERO, waived: ZERO },
     lines: waive(priced.lines, sources?.waived ?? ZERO),
     limits: checked,
     refusal: refusal(),
   };
 }
 
-/** Null where the overage policy does not cover what is missing. */
+/** What may be spent, and what happens where it is not enough. */
+interface Means {
+  readonly funds: Funds;
+  readonly overage: OveragePolicy;
+}
+
+/** Null where the overage policy does not cover what is missing. Who may spend an earmark only goes into no debt. */
 export function sourcesOf(
   book: WalletBook,
   cost: Micros,
-  overage: OveragePolicy,
+  { funds, overage }: Means,
   policies: ChargingPolicies,
 ): Sources | null {
-  const spent = smaller(cost, book.available);
+  const spent = smaller(cost, book.availableIn(funds));
   const missing = minus(cost, spent);
-  if (missing === ZERO) return { spent, borrowed: ZERO, waived: ZERO };
-  if (overage === 'CAP') return { spent, borrowed: ZERO, waived: missing };
-  const mayOwe = overage === 'DEBT' && book.debt + missing <= termsOf(book, policies).overdraft;
-  return mayOwe ? { spent, borrowed: missing, waived: ZERO } : null;
+  if (missing === ZERO) return { funds, spent, borrowed: ZERO, waived: ZERO };
+  if (overage === 'CAP') return { funds, spent, borrowed: ZERO, waived: missing };
+  const mayOwe = overage === 'DEBT' && funds.pool && book.debt + missing <= termsOf(book, policies).overdraft;
+  return mayOwe ? { funds, spent, borrowed: missing, waived: ZERO } : null;
+}
+
+/** Why a charge cannot be paid for: its spender's earmark is too small, or what they may spend. */
+function shortOf(
+  book: WalletBook,
+  funds: Funds,
+  required: Micros,
+  explanation: Explanation,
+): AllocationExhausted | InsufficientCredits {
+  const [exhausted] = funds.own;
+  if (!funds.pool && exhausted) {
+    return { code: 'ALLOCATION_EXHAUSTED', allocationId: exhausted.id, required, explanation };
+  }
+  return insufficient(book, funds, required, explanation);
 }
 
 export function insufficient(
-  { available, held }: WalletBook,
+  book: WalletBook,
+  funds: Funds,
   required: Micros,
-  explanation: Explanation | null,
+  explanation: Explanation,
 ): InsufficientCredits {
-  return { code: 'INSUFFICIENT_CREDITS', required, available, held, explanation };
+  return { code: 'INSUFFICIENT_CREDITS', required, available: book.availableIn(funds), held: book.held, explanation };
 }
 
 /** Lots that an explanation names; more would not help a reader. */
 export const EXPLAINED_LOTS = 20;
 
+interface Found {
+  readonly funds: Funds;
+  readonly limits: readonly CheckedLimit[];
+}
+
 export function explain(
   book: WalletBook,
   { lines, rateCardVersion }: PricedCharge,
-  limits: readonly CheckedLimit[],
+  { funds, limits }: Found,
 ): Explanation {
-  const lots = book.firstSpendable(EXPLAINED_LOTS).map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }));
+  const lots = book
+    .firstSpendable(EXPLAINED_LOTS, funds)
+    .map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }));
   return { walletId: book.snapshot.id, rateCardVersion, lines, limits, lots };
 }
 
@@ -197,7 +242,7 @@ export function waive(lines: readonly PricedLine[], amount: Micros): readonly Pr
 }
 
 /** Takes the credits of a charge from where they come. */
-export function take({ spent, borrowed }: Sources, { spend, borrow }: Movements, reasonCode: string): void {
-  spend(spent, reasonCode);
+export function take({ funds, spent, borrowed }: Sources, { spend, borrow }: Movements, reasonCode: string): void {
+  spend(spent, reasonCode, funds);
   if (borrowed > ZERO) borrow(borrowed, reasonCode);
 }

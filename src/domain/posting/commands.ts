@@ -2,7 +2,9 @@
  * Commands: what callers ask the posting engine to do to one wallet. Everything in a command has been validated for form;
  * whether it may happen is decided under the wallet's lock.
  */
+
 import type { Actor } from '../actor.ts';
+import type { AllocationTarget } from '../allocations/allocation.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
@@ -193,6 +195,14 @@ export interface ConfigureAutoTopUpCommand extends OnWallet, Audited {
   readonly monthlyCeilingMinor: bigint | null;
 }
 
+/** Says how much is earmarked for a project or member. */
+export interface SetAllocationCommand extends OnWallet, Audited, AllocationTarget {
+  readonly kind: 'set-allocation';
+  readonly credits: Micros;
+  /** Null leaves it as it is; it is not at first. */
+  readonly exclusive: boolean | null;
+}
+
 /** Posts what is due on the wallet and nothing else. */
 export interface SettleCommand extends OnWallet {
   readonly kind: 'settle';
@@ -227,6 +237,7 @@ export type Command =
   | SubscriptionCommand
   | CollectCommand
   | ConfigureAutoTopUpCommand
+  | SetAllocationCommand
   | SettleCommand;
 
 export function isKeyed(command: Command): command is KeyedCommand {

@@ -16,6 +16,7 @@ import {
   isUndoable,
   type KeyedCommand,
   type ResolvePurchaseCommand,
+  type SetAllocationCommand,
   type SubscriptionCommand,
 } from './commands.ts';
 import { decideSubscriptionChange } from './decide-cancel.ts';
@@ -46,12 +47,14 @@ import {
   type RefundPolicies,
 } from './decide-refund.ts';
 import { decideCancelRefund, decideRefundPurchase, decideRevokeGrant } from './decide-revoke.ts';
+import { decideSetAllocation } from './decide-set-allocation.ts';
 import { checkPlan, decideSubscribe } from './decide-subscribe.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, type Recordable, recordOf } from './idempotency.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
 import type { PostedAudit } from './records.ts';
 import { type Redemption, type RedemptionCount, RedemptionDrafts } from './redemption-drafts.ts';
+import { type Spender, spenderOf } from './spender.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
 
@@ -94,10 +97,9 @@ export interface BatchDecision {
   readonly redemptions: readonly Redemption[];
 }
 
-/** The loaded lots of this bucket do not cover the batch's demand: load more of them and decide again. */
+/** The loaded lots do not cover the batch's demand: load more of them and decide again. */
 export interface NeedsLots {
   readonly kind: 'needs-lots';
-  readonly bucketId: string;
 }
 
 interface BatchState {
@@ -155,7 +157,7 @@ export function decideBatch(input: BatchInput): BatchDecision | NeedsLots {
     try {
       return decide({ ...input, newId: ids() }, blocked);
     } catch (error) {
-      if (error instanceof LotsNotLoaded) return { kind: 'needs-lots', bucketId: error.bucketId };
+      if (error instanceof LotsNotLoaded) return { kind: 'needs-lots' };
       if (!(error instanceof CallBlocked)) throw error;
       blocked.set(error.command, error.call);
     }
@@ -224,6 +226,8 @@ function decideCommand(state: BatchState, book: WalletBook, command: Command, in
       return decideCollect(book, command, state.policies, state.newId);
     case 'configure-auto-top-up':
       return configureAutoTopUp(state, book, command);
+    case 'set-allocation':
+      return setAllocation(state, book, command);
     case 'cancel-subscription':
     case 'resume-subscription':
       return changeSubscription(state, book, command);
@@ -255,6 +259,18 @@ function configureAutoTopUp(state: BatchState, book: WalletBook, command: Config
   return outcome;
 }
 
+function setAllocation(state: BatchState, book: WalletBook, command: SetAllocationCommand): Outcome {
+  if (book.snapshot.frozen) return refused({ code: 'WALLET_FROZEN' }, book.available);
+  const outcome = decideSetAllocation(book, command, state.newId);
+  if (outcome.status !== 'allocation-set') return outcome;
+  const { projectId, userId, exclusive, credits, requestId } = command;
+  const whom = projectId === null ? { userId } : { projectId };
+  const after = { ...whom, credits: formatCredits(credits), ...(exclusive === null ? {} : { exclusive }) };
+  state.audits.push(auditRecord(state, book, command, { action: 'setAllocation', after, requestId }));
+  book.active = true;
+  return outcome;
+}
+
 function changeSubscription(state: BatchState, book: WalletBook, command: SubscriptionCommand): Outcome {
   const outcome = decideSubscriptionChange(book, command);
   if (outcome.status !== 'subscription-changed') return outcome;
@@ -272,14 +288,41 @@ function changeSubscription(state: BatchState, book: WalletBook, command: Subscr
 /** The first command under a key is decided; the same again gets the same answer. */
 function decideOnce(state: BatchState, book: WalletBook, command: KeyedCommand): Outcome {
   const earlier = state.records.get(idempotencyId(command));
-  if (earlier) return answerAgain(earlier, command, book);
+  if (earlier) return toSpender(book, command, answerAgain(earlier, command, book));
   if (state.busy.has(command.walletId)) return { status: 'busy' };
-  const outcome = decideFirst(state, book, command);
+  const outcome = toSpender(book, command, decideFirst(state, book, command));
   record(state, book, command, outcome);
   const audited = auditOf(command, outcome);
   if (audited) state.audits.push(auditRecord(state, book, command, audited));
   if (outcome.status !== 'refused') book.active = true;
   return outcome;
+}
+
+/** An answer tells its spender what they can spend, which is not what all together can where something is earmarked. */
+function toSpender(book: WalletBook, command: KeyedCommand, outcome: Outcome): Outcome {
+  if (!book.hasEarmarks || !('availableNow' in outcome)) return outcome;
+  const spender = spenderOfCommand(book, command);
+  if (!spender) return outcome;
+  const availableNow = book.availableIn(book.fundsOf(spender));
+  const isGivenAgain = outcome.status === 'replayed' || (outcome.status === 'refused' && outcome.replayed);
+  return isGivenAgain ? { ...outcome, availableNow } : { ...outcome, available: availableNow, availableNow };
+}
+
+/** Who spends by a command, or would by its hold; null for commands that spend nothing. */
+function spenderOfCommand(book: WalletBook, command: KeyedCommand): Spender | null {
+  switch (command.kind) {
+    case 'debit':
+    case 'authorize':
+      return spenderOf(command);
+    case 'capture':
+    case 'release':
+    case 'extend': {
+      const hold = book.holds.find(command.holdId);
+      return hold ? spenderOf(hold.facts) : null;
+    }
+    default:
+      return null;
+  }
 }
 
 /** What is answered again: everything that was done, and refusals that stick. */
@@ -358,7 +401,7 @@ function decideKeyed(state: BatchState, book: WalletBook, command: KeyedCommand)
     case 'adjust':
       return decideAdjust(book, command, policies);
     case 'revoke-grant':
-      return decideRevokeGrant(book, command, state.lots.get(command.lotId));
+      return decideRevokeGrant(book, command, state.lots);
     case 'refund-purchase':
       return decideRefundPurchase(book, command, state.purchases.get(command.purchaseId), policies);
     default: {
@@ -396,18 +439,20 @@ function nothingOf(
   { events }: EventsCommand,
   { event: blocking, outcome }: BlockedCall,
 ): readonly EventOutcome[] {
-  const { available: availableNow } = book;
   return events.map((event, position) => {
-    if (position === blocking) {
-      if (outcome.replayed) return { ...outcome, availableNow };
-      // It was refused for what the events before it left; as they are undone, so is what they took.
-      const standing = { ...outcome, available: availableNow, availableNow };
-      if (!isRefusal(event)) record(state, book, event, standing);
-      return standing;
+    if (isRefusal(event)) {
+      return refused(position === blocking ? outcome.refusal : { code: 'NOT_ATTEMPTED' }, book.available);
     }
-    const known = isRefusal(event) ? undefined : state.records.get(idempotencyId(event));
-    if (known && !isRefusal(event)) return answerAgain(known, event, book);
-    return refused({ code: 'NOT_ATTEMPTED' }, book.available);
+    if (position === blocking) {
+      if (outcome.replayed) return eventOutcome(toSpender(book, event, { ...outcome, availableNow: book.available }));
+      // It was refused for what the events before it left; as they are undone, so is what they took.
+      const standing = toSpender(book, event, refused(outcome.refusal, book.available));
+      record(state, book, event, standing);
+      return eventOutcome(standing);
+    }
+    const known = state.records.get(idempotencyId(event));
+    const answer = known ? answerAgain(known, event, book) : refused({ code: 'NOT_ATTEMPTED' }, book.available);
+    return eventOutcome(toSpender(book, event, answer));
   });
 }
 

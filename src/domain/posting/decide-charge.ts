@@ -10,6 +10,7 @@ import type { DebitCommand } from './commands.ts';
 import { takeOperations } from './frequency.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
+import { spenderOf } from './spender.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** How far ahead of the organization's clock `occurredAt` may be. */
@@ -19,7 +20,8 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
   const card = rateCardAt(policies.rateCards, command.occurredAt ?? book.now);
   const priced = priceCharge(book, command.charge, card, policies);
   if (isRefusal(priced)) return refused(priced, book.available);
-  const { sources, lines, limits, refusal } = assess(book, priced, command.overage, policies);
+  const spender = spenderOf(command);
+  const { sources, lines, limits, refusal } = assess(book, priced, { spender, overage: command.overage }, policies);
   if (refusal) return refused(refusal, book.available);
   const { reasonCode, idempotencyKey, actor, attribution, description, metadata, occurredAt } = command;
   const transaction = book.post(
@@ -41,7 +43,7 @@ export function decideDebit(book: WalletBook, command: DebitCommand, policies: C
   );
   const charged = plus(sources.spent, sources.borrowed);
   if (transaction.amount !== negate(charged)) throw new Error('a debit must move exactly what was priced');
-  for (const limit of limitsOf(book, policies)) book.counters.spend(limit, charged);
+  for (const limit of limitsOf(book, policies, spender)) book.counters.spend(limit, charged);
   takeOperations(book, lines, termsOf(book, policies).frequencyCaps);
   book.countUnits(priced.counted);
   return posted(book, transaction);

@@ -9,6 +9,7 @@ import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import { type Assessment, assess, type ChargingPolicies, priceCharge } from './assess-charge.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
+import type { Spender } from './spender.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
 
@@ -23,14 +24,20 @@ export interface Estimate {
 /** What it comes to, where the wallet is not known well enough: load more lots, or wait until it has caught up. */
 export type Undecided = 'needs-lots' | 'busy';
 
+/** Usage that somebody may be charged for. */
+export interface Estimated {
+  readonly usage: readonly UsageQuantity[];
+  readonly spender: Spender;
+}
+
 export function decideEstimate(
   snapshot: WalletSnapshot,
-  usage: readonly UsageQuantity[],
+  estimated: Estimated,
   policies: ChargingPolicies & SubscriptionPolicies,
   newId: () => string,
 ): Estimate | UnknownMeter | InvalidInput | Undecided {
   try {
-    return decide(snapshot, usage, policies, newId);
+    return decide(snapshot, estimated, policies, newId);
   } catch (error) {
     if (error instanceof LotsNotLoaded) return 'needs-lots';
     throw error;
@@ -39,7 +46,7 @@ export function decideEstimate(
 
 function decide(
   snapshot: WalletSnapshot,
-  usage: readonly UsageQuantity[],
+  { usage, spender }: Estimated,
   policies: ChargingPolicies & SubscriptionPolicies,
   newId: () => string,
 ): Estimate | UnknownMeter | InvalidInput | Undecided {
@@ -47,9 +54,10 @@ function decide(
   if (!snapshot.frozen && !postDueTransitions(book, policies)) return 'busy';
   const priced = priceCharge(book, { kind: 'usage', usage }, rateCardAt(policies.rateCards, book.now), policies);
   if (isRefusal(priced)) return priced;
-  const { refusal } = assess(book, priced, 'REJECT', policies);
+  const available = book.availableIn(book.fundsOf(spender));
+  const { refusal } = assess(book, priced, { spender, overage: 'REJECT' }, policies);
   const blockedBy: Refusal | null = snapshot.frozen ? { code: 'WALLET_FROZEN' } : withoutNewLots(refusal, book);
-  return { credits: priced.total, lines: priced.lines, blockedBy, available: book.available };
+  return { credits: priced.total, lines: priced.lines, blockedBy, available };
 }
 
 /** Lots that are due but not posted have no rows that an explanation could name. */

@@ -4,7 +4,7 @@ import { type InvalidInput, invalidInput } from '../refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AdjustCommand, GrantCommand } from './commands.ts';
-import type { DraftBucket, DraftLot, NewLot } from './lot-drafts.ts';
+import { type DraftBucket, type DraftLot, type NewLot, unallocatedIn } from './lot-drafts.ts';
 import { type Outcome, type Posted, posted, refused } from './outcomes.ts';
 import { type TransactionDetails, type TransactionKind, transactionDetails } from './records.ts';
 import type { WalletBook } from './wallet-book.ts';
@@ -60,8 +60,9 @@ export function decideAdjust(book: WalletBook, command: AdjustCommand, policies:
     });
   }
   const required = negate(command.credits);
-  if (required > bucket.available) {
-    const { available, pinned: held } = bucket;
+  const available = unallocatedIn(bucket);
+  if (required > available) {
+    const { pinned: held } = bucket;
     const insufficient = { code: 'INSUFFICIENT_CREDITS' as const, required, available, held, explanation: null };
     return refused(insufficient, book.available);
   }

@@ -29,6 +29,7 @@ import { capturableOf, type DraftHold, remainingOf } from './hold-drafts.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import { held, type Outcome, posted, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
+import { spenderOf } from './spender.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 export interface HoldingPolicies extends ChargingPolicies {
@@ -38,12 +39,13 @@ export interface HoldingPolicies extends ChargingPolicies {
 const REASON_CODE = 'USAGE';
 
 export function decideAuthorize(book: WalletBook, command: AuthorizeCommand, policies: HoldingPolicies): Outcome {
+  const spender = spenderOf(command);
   const card = rateCardAt(policies.rateCards, book.now);
   const priced = priceCharge(book, command.charge, card, policies);
   if (isRefusal(priced)) return refused(priced, book.available);
-  const { refusal } = assess(book, priced, 'REJECT', policies);
+  const { refusal } = assess(book, priced, { spender, overage: 'REJECT' }, policies);
   if (refusal) return refused(refusal, book.available);
-  const limits = limitsOf(book, policies);
+  const limits = limitsOf(book, policies, spender);
   const hold = book.hold(
     {
       walletId: book.snapshot.id,
@@ -93,7 +95,7 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   const reserved = remainingOf(hold);
   const rest = capturableOf(hold);
   const fromHold = smaller(priced.total, rest);
-  const beyond = overageOf(book, priced, minus(priced.total, fromHold), { command, rest, policies });
+  const beyond = overageOf(book, priced, minus(priced.total, fromHold), { command, hold, rest, policies });
   if (isRefusal(beyond)) return refused(beyond, book.available);
   const { facts } = hold;
   const transaction = book.post(
@@ -119,7 +121,7 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   if (transaction.amount !== negate(plus(fromHold, overage))) throw new Error('a capture must move what it charges');
   book.holds.capture(hold, negate(transaction.amount));
   // What comes beyond the hold counts in the window of now and is not refused by it.
-  for (const limit of limitsOf(book, policies)) book.counters.spend(limit, overage);
+  for (const limit of limitsOf(book, policies, spenderOf(facts))) book.counters.spend(limit, overage);
   captureOperations(book, hold, priced.lines, termsOf(book, policies).frequencyCaps);
   book.countUnits(priced.counted);
   if (isFinal) {
@@ -153,6 +155,7 @@ function cardOf({ facts }: DraftHold, { rateCards }: HoldingPolicies): RateCard 
 
 interface Overage {
   readonly command: CaptureCommand;
+  readonly hold: DraftHold;
   /** What is left of the hold. */
   readonly rest: Micros;
   readonly policies: HoldingPolicies;
@@ -163,9 +166,10 @@ function overageOf(
   book: WalletBook,
   priced: PricedCharge,
   missing: Micros,
-  { command, rest, policies }: Overage,
+  { command, hold, rest, policies }: Overage,
 ): Sources | Refusal {
-  const none = { spent: ZERO, borrowed: ZERO, waived: ZERO };
+  const funds = book.fundsOf(spenderOf(hold.facts));
+  const none = { funds, spent: ZERO, borrowed: ZERO, waived: ZERO };
   if (missing === ZERO) return none;
   switch (command.overage) {
     case 'REJECT':
@@ -173,7 +177,10 @@ function overageOf(
     case 'CAP':
       return { ...none, waived: missing };
     case 'DEBT':
-      return sourcesOf(book, missing, 'DEBT', policies) ?? insufficient(book, priced.total, explain(book, priced, []));
+      return (
+        sourcesOf(book, missing, { funds, overage: 'DEBT' }, policies) ??
+        insufficient(book, funds, priced.total, explain(book, priced, { funds, limits: [] }))
+      );
     default: {
       const never: never = command.overage;
       throw new Error(`unknown overage policy ${never}`);

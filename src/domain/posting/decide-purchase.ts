@@ -18,6 +18,7 @@ import { type Instant, later } from '../time/instant.ts';
 import { undoChange } from './change-plan.ts';
 import type { ResolvePurchaseCommand } from './commands.ts';
 import { takeFromHolds } from './decide-hold.ts';
+import { ALLOCATION } from './decide-set-allocation.ts';
 import { EXPIRY, expireLeftovers, REVOKE } from './expire-lot.ts';
 import { fulfilPlan } from './fulfil-plan.ts';
 import type { DraftLot } from './lot-drafts.ts';
@@ -245,7 +246,7 @@ export const revocation = (
   transactionDetails({ ...details, kind: 'REVERSAL', reasonCode: REVOKE, effectiveAt: book.now });
 
 /** The reason codes by which credits leave a lot unspent. */
-export const UNSPENT: ReadonlySet<string> = new Set([EXPIRY, ROLLOVER, PLAN_CHANGE]);
+export const UNSPENT: ReadonlySet<string> = new Set([EXPIRY, ROLLOVER, PLAN_CHANGE, ALLOCATION]);
 
 /** What of a lot was spent, held credits not counted. */
 export function spentOf(book: WalletBook, { facts }: DraftPurchase, lot: DraftLot): Micros {

@@ -79,8 +79,11 @@ export function decideRefund(
     (movements) => {
       const giving = { book, movements, policies, forfeited };
       for (const part of lastTaken(facts, refunded, amount)) {
-        if (part.lot) giveBackTo(giving, book.lot(part.lot), part.amount);
-        else giveBackBorrowed(giving, facts, part.amount);
+        if (part.lot) {
+          const lot = book.lot(part.lot);
+          giveBackTo(giving, lot, part.amount);
+          book.lots.allocations.giveBack(lot, part.amount);
+        } else giveBackBorrowed(giving, facts, part.amount);
       }
     },
   );
@@ -140,10 +143,10 @@ function giveBackTo(giving: Giving, lot: DraftLot, amount: Micros): void {
 }
 
 function refundLot({ book }: Giving, { facts }: DraftLot, amount: Micros, expiresAt: Instant | null): NewLot {
-  const { bucketId, paid } = facts;
+  const { bucketId, paid, allocationId } = facts;
   const life = { effectiveAt: book.now, expiresAt };
   const bucket = book.bucketById(bucketId);
-  return { bucket, source: 'REFUND', amount, paid, ...life, purchaseId: null, repaysDebt: false };
+  return { bucket, source: 'REFUND', amount, paid, ...life, purchaseId: null, allocationId, repaysDebt: false };
 }
 
 /** What was borrowed first reduces what is owed; the rest goes to the lots that have paid it back. */

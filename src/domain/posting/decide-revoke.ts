@@ -2,7 +2,7 @@
  * Taking credits back by an operator's hand: a grant, as far as nobody has spent or held it, and the first half of a money
  * refund, which keeps what was bought from being spent until the payment provider has answered.
  */
-import { minus, ZERO } from '../credits/micros.ts';
+import { minus, sum, ZERO } from '../credits/micros.ts';
 import { invalidInput, notFound } from '../refusals.ts';
 import type { LotSnapshot, LotSource } from '../wallet/snapshot.ts';
 import type { RefundPurchaseCommand, RevokeGrantCommand } from './commands.ts';
@@ -16,6 +16,7 @@ import {
   spentOf,
 } from './decide-purchase.ts';
 import { REVOKE } from './expire-lot.ts';
+import type { DraftLot } from './lot-drafts.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import type { WalletBook } from './wallet-book.ts';
 
@@ -23,32 +24,43 @@ import type { WalletBook } from './wallet-book.ts';
 const GRANTED: ReadonlySet<LotSource> = new Set<LotSource>(['PROMOTION', 'ADJUSTMENT']);
 
 /**
- * Takes what is left of a granted lot. What was spent stays spent; what holds have pinned stays with them, and what they give
- * back of it is taken then.
+ * Takes what is left of a granted lot, earmarked or not. What was spent stays spent; what holds have pinned stays with them, and
+ * what they give back of it is taken then.
  */
 export function decideRevokeGrant(
   book: WalletBook,
   command: RevokeGrantCommand,
-  facts: LotSnapshot | undefined,
+  loaded: ReadonlyMap<string, LotSnapshot>,
 ): Outcome {
+  const facts = loaded.get(command.lotId);
   if (!facts) return refused(notFound('lot'), book.available);
-  const lot = book.lot(facts);
+  const lots = grantedLots(book, facts, loaded);
   if (!GRANTED.has(facts.source)) {
     return refused(invalidInput(['lotId'], 'names a lot that no operator has granted'), book.available);
   }
-  const rest = minus(lot.remaining, lot.pinned);
-  if (rest === ZERO) {
-    const { remaining, pinned: held } = lot;
+  const remaining = sum(lots.map((lot) => lot.remaining));
+  const held = sum(lots.map((lot) => lot.pinned));
+  if (remaining === held) {
     const required = remaining === ZERO ? facts.granted : remaining;
     const refusal = { code: 'INSUFFICIENT_CREDITS' as const, required, available: ZERO, held, explanation: null };
     return refused(refusal, book.available);
   }
   const { actor, idempotencyKey, description } = command;
-  const transaction = book.post(revocation(book, { actor, idempotencyKey, description }), ({ debitLot }) =>
-    debitLot(lot, rest, REVOKE),
-  );
-  book.revoke(lot);
+  const transaction = book.post(revocation(book, { actor, idempotencyKey, description }), ({ debitLot }) => {
+    for (const lot of lots) {
+      const rest = minus(lot.remaining, lot.pinned);
+      if (rest > ZERO) debitLot(lot, rest, REVOKE);
+    }
+  });
+  for (const lot of lots) book.revoke(lot);
   return posted(book, transaction, { lotId: facts.id });
+}
+
+/** The lot, and those that were split from it when its credits were earmarked or given back, in this batch too. */
+function grantedLots(book: WalletBook, { id }: LotSnapshot, loaded: ReadonlyMap<string, LotSnapshot>): DraftLot[] {
+  const known = [...loaded.values()].filter((facts) => facts.id === id || facts.originId === id);
+  const made = book.newLots.filter((lot) => lot.facts.originId === id);
+  return [...new Set([...known.map((facts) => book.lot(facts)), ...made])];
 }
 
 /** Freezes what a purchase has made, for the provider is asked next; what forbids that is refused. */

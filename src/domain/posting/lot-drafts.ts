@@ -2,10 +2,12 @@
  * The lots of one wallet within a batch, with the aggregates of their buckets. Every change of a lot goes through here, so
  * that a bucket's aggregates equal the sums over its lots and the loaded lots stay in burn order.
  */
+import type { AllocationSnapshot } from '../allocations/allocation.ts';
 import { type Micros, minus, plus, ZERO } from '../credits/micros.ts';
 import type { Instant } from '../time/instant.ts';
 import { compareBuckets, compareBurnOrder } from '../wallet/burn-order.ts';
 import type { BucketSnapshot, LotSnapshot, LotSource } from '../wallet/snapshot.ts';
+import { AllocationDrafts, NO_AMOUNTS } from './allocation-drafts.ts';
 
 /** A lot being changed. What is not listed here stays in `facts`, which are replaced only where a lot lives longer. */
 export interface DraftLot {
@@ -25,7 +27,17 @@ export interface DraftBucket {
   available: Micros;
   pinned: Micros;
   frozen: Micros;
-  /** Loaded spendable lots in burn order; those that run empty stay. */
+  earmarked: Micros;
+  /** Loaded spendable lots that are earmarked for nobody, in burn order; those that run empty stay. */
+  readonly lots: DraftLot[];
+  readonly truncated: boolean;
+}
+
+/** What of a bucket can be spent and is earmarked for nobody. */
+export const unallocatedIn = ({ available, earmarked }: DraftBucket): Micros => minus(available, earmarked);
+
+/** A part of the lots in burn order, from its first on: the rest of them was not loaded where it is truncated. */
+interface LoadedLots {
   readonly lots: DraftLot[];
   readonly truncated: boolean;
 }
@@ -38,19 +50,21 @@ export interface NewLot {
   readonly effectiveAt: Instant;
   readonly expiresAt: Instant | null;
   readonly purchaseId: string | null;
+  /** Whom it is earmarked for. */
+  readonly allocationId?: string | null;
+  /** The granted lot that its credits are split from. */
+  readonly originId?: string | null;
   /** New credits pay back what the wallet owes; daily allowances do not. */
   readonly repaysDebt: boolean;
 }
 
 /**
- * Thrown when a decision needs lots of a bucket beyond the loaded prefix. The batch is then decided anew with more of
- * them; it never leaves `decideBatch`.
+ * Thrown when a decision needs lots beyond a loaded prefix. The batch is then decided anew with more of them; it never leaves
+ * `decideBatch`.
  */
 export class LotsNotLoaded extends Error {
-  readonly bucketId: string;
-  constructor(bucketId: string) {
+  constructor() {
     super('the loaded lots do not cover the demand');
-    this.bucketId = bucketId;
   }
 }
 
@@ -69,17 +83,20 @@ export class LotDrafts {
   readonly restatedLots = new Set<DraftLot>();
   readonly #byId = new Map<string, DraftLot>();
   readonly #bucketsById: ReadonlyMap<string, DraftBucket>;
+  readonly allocations: AllocationDrafts;
 
-  constructor(buckets: readonly BucketSnapshot[]) {
+  constructor(buckets: readonly BucketSnapshot[], allocations: readonly AllocationSnapshot[]) {
     this.buckets = buckets.toSorted(compareBuckets).map((facts) => ({
       facts,
       available: facts.available,
       pinned: facts.pinned,
       frozen: facts.frozen,
+      earmarked: facts.earmarked,
       lots: facts.lots.map((lot) => this.draft(lot)),
       truncated: facts.truncated,
     }));
     this.#bucketsById = new Map(this.buckets.map((bucket) => [bucket.facts.id, bucket]));
+    this.allocations = new AllocationDrafts(allocations, (lot) => this.draft(lot));
   }
 
   bucketById(id: string): DraftBucket {
@@ -101,14 +118,20 @@ export class LotDrafts {
   add(id: string, { bucket, amount, repaysDebt: _, ...spec }: NewLot, now: Instant): DraftLot {
     const inForce = spec.effectiveAt <= now;
     const state = { remaining: amount, pinned: ZERO, inForce, closed: false, frozen: false, revoked: false };
-    const facts: LotSnapshot = { id, bucketId: bucket.facts.id, granted: amount, ...state, ...spec };
+    const facts: LotSnapshot = {
+      id,
+      bucketId: bucket.facts.id,
+      granted: amount,
+      allocationId: null,
+      originId: null,
+      ...state,
+      ...spec,
+    };
     const lot: DraftLot = { facts, isNew: true, ...state };
     this.#byId.set(id, lot);
     this.newLots.push(lot);
-    if (inForce) {
-      bucket.available = plus(bucket.available, amount);
-      insertInBurnOrder(bucket, lot);
-    }
+    if (inForce) this.#carry(lot, { spendable: amount, pinned: ZERO, frozen: ZERO });
+    if (inForce) this.#insert(lot);
     return lot;
   }
 
@@ -172,25 +195,56 @@ export class LotDrafts {
 
   /** Makes one change and carries its difference over to the bucket. */
   #change(lot: DraftLot, make: () => void): void {
-    const bucket = this.bucketById(lot.facts.bucketId);
     const before = { spendable: spendable(lot), pinned: lot.pinned, frozen: frozenPart(lot) };
     make();
     const after = spendable(lot);
-    bucket.available = plus(bucket.available, minus(after, before.spendable));
-    bucket.pinned = plus(bucket.pinned, minus(lot.pinned, before.pinned));
-    bucket.frozen = plus(bucket.frozen, minus(frozenPart(lot), before.frozen));
+    this.#carry(lot, {
+      spendable: minus(after, before.spendable),
+      pinned: minus(lot.pinned, before.pinned),
+      frozen: minus(frozenPart(lot), before.frozen),
+    });
     if (!lot.isNew) this.changedLots.add(lot);
     // A lot that could not be spent before may be missing from the loaded prefix.
-    if (after > ZERO && before.spendable === ZERO && !bucket.lots.includes(lot)) insertInBurnOrder(bucket, lot);
+    if (after > ZERO && before.spendable === ZERO) this.#insert(lot);
+  }
+
+  /** Adds what has become of a lot to its bucket, and to the allocation that it is earmarked for. */
+  #carry({ facts: { bucketId, allocationId } }: DraftLot, change: LotChange): void {
+    const bucket = this.bucketById(bucketId);
+    bucket.available = plus(bucket.available, change.spendable);
+    bucket.pinned = plus(bucket.pinned, change.pinned);
+    bucket.frozen = plus(bucket.frozen, change.frozen);
+    if (allocationId === null) return;
+    bucket.earmarked = plus(bucket.earmarked, change.spendable);
+    this.allocations.change(allocationId, { ...NO_AMOUNTS, ...change, available: change.spendable });
+  }
+
+  /**
+   * Keeps the loaded lots in burn order. In a truncated list a lot that sorts behind the whole prefix is left out: lots that
+   * were not loaded may come before it.
+   */
+  #insert(lot: DraftLot): void {
+    const list = this.#listOf(lot);
+    if (!list || list.lots.includes(lot)) return;
+    const position = list.lots.findIndex((other) => this.compare(lot, other) < 0);
+    if (position >= 0) list.lots.splice(position, 0, lot);
+    else if (!list.truncated) list.lots.push(lot);
+  }
+
+  /** Undefined for an allocation that was not loaded. */
+  #listOf({ facts: { bucketId, allocationId } }: DraftLot): LoadedLots | undefined {
+    return allocationId === null ? this.bucketById(bucketId) : this.allocations.find(allocationId);
+  }
+
+  /** The burn order over all buckets. */
+  compare(a: DraftLot, b: DraftLot): number {
+    const [inA, inB] = [this.bucketById(a.facts.bucketId), this.bucketById(b.facts.bucketId)];
+    return (inA === inB ? 0 : compareBuckets(inA.facts, inB.facts)) || compareBurnOrder(a.facts, b.facts);
   }
 }
 
-/**
- * Keeps the loaded lots in burn order. In a truncated bucket a lot that sorts behind the whole prefix is left out: lots
- * that were not loaded may come before it.
- */
-function insertInBurnOrder(bucket: DraftBucket, lot: DraftLot): void {
-  const position = bucket.lots.findIndex((other) => compareBurnOrder(lot.facts, other.facts) < 0);
-  if (position >= 0) bucket.lots.splice(position, 0, lot);
-  else if (!bucket.truncated) bucket.lots.push(lot);
+interface LotChange {
+  readonly spendable: Micros;
+  readonly pinned: Micros;
+  readonly frozen: Micros;
 }

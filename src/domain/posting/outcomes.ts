@@ -107,6 +107,12 @@ export interface AutoTopUpConfigured {
   readonly status: 'auto-top-up-configured';
 }
 
+/** What is earmarked was set. */
+export interface AllocationSet {
+  readonly status: 'allocation-set';
+  readonly allocationId: string;
+}
+
 export interface Settled {
   readonly status: 'settled';
 }
@@ -129,6 +135,7 @@ export type Outcome =
   | PurchaseResolved
   | Collecting
   | AutoTopUpConfigured
+  | AllocationSet
   | Settled
   | Busy;
 

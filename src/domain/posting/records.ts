@@ -138,6 +138,7 @@ export interface PostedAudit {
     | 'refundPurchase'
     | 'cancelSubscription'
     | 'configureAutoTopUp'
+    | 'setAllocation'
     | 'resumeSubscription';
   readonly actor: Actor;
   readonly after: JsonObject;

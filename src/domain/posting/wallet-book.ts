@@ -3,7 +3,7 @@
  * order, and ends as the rows to write. It keeps the invariants of the wallet (balance equals lots less debt, every change
  * of what can be spent has a version without gaps); it does not know why credits move.
  */
-import { atLeastZero, type Micros, micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
+import { atLeastZero, type Micros, micros, minus, plus, smaller, sum, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
 import type { LimitWindow } from '../limits/plan-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
@@ -13,22 +13,52 @@ import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calend
 import type { Instant } from '../time/instant.ts';
 import type { Zone } from '../time/zone.ts';
 import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
+import type { DraftAllocation } from './allocation-drafts.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
 import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
-import { type DraftBucket, type DraftLot, LotDrafts, LotsNotLoaded, type NewLot, spendable } from './lot-drafts.ts';
+import {
+  type DraftBucket,
+  type DraftLot,
+  LotDrafts,
+  LotsNotLoaded,
+  type NewLot,
+  spendable,
+  unallocatedIn,
+} from './lot-drafts.ts';
 import type { NewPurchase } from './new-purchase.ts';
 import { OperationDrafts } from './operation-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails } from './records.ts';
+import { type Spender, spenderOf } from './spender.ts';
 
 /** The reason code of what new credits pay back of a debt. */
 export const DEBT_REPAYMENT = 'DEBT_REPAYMENT';
 
+/** What somebody may spend of a wallet. */
+export interface Funds {
+  /** What is earmarked for them. */
+  readonly own: readonly DraftAllocation[];
+  /** False where they may spend nothing else. */
+  readonly pool: boolean;
+}
+
+/** What is earmarked for nobody. */
+const POOL: Funds = { own: [], pool: true };
+
+/** A part of what can be spent of a lot. */
+export interface LotPart {
+  readonly lot: DraftLot;
+  readonly amount: Micros;
+}
+
 /** Makes the movements of one transaction; exists only while that transaction is being posted. */
 export interface Movements {
-  /** Takes `amount` out of the wallet in burn order. The caller has checked that it is available. */
-  spend(amount: Micros, reasonCode: string): void;
-  /** Takes `amount` out of one bucket in burn order. */
+  /**
+   * Takes `amount` of what somebody may spend, in burn order; without them, of what is for nobody in particular. The caller has
+   * checked that it is available.
+   */
+  spend(amount: Micros, reasonCode: string, funds?: Funds): void;
+  /** Takes `amount` of what one bucket has for nobody in particular, in burn order. */
   spendFrom(bucket: DraftBucket, amount: Micros, reasonCode: string): void;
   /** Takes `amount` of what a hold has pinned, in the order of its pins. */
   spendHeld(hold: DraftHold, amount: Micros, reasonCode: string): void;
@@ -117,7 +147,7 @@ export class WalletBook {
     this.#newId = newId;
     this.debt = snapshot.debt;
     this.version = snapshot.version;
-    this.lots = new LotDrafts(snapshot.buckets);
+    this.lots = new LotDrafts(snapshot.buckets, snapshot.allocations);
     this.allowances = this.#inBurnOrder(snapshot.allowances);
     this.holds = new HoldDrafts(snapshot.holds, this.lots);
     this.counters = new CounterDrafts(snapshot);
@@ -170,17 +200,48 @@ export class WalletBook {
     return this.lots.changedLots;
   }
 
-  /** What can be spent now. */
+  /** What can be spent now, by all together. */
   get available(): Micros {
     let inBuckets = 0n;
     for (const bucket of this.buckets) inBuckets += bucket.available;
     return atLeastZero(micros(inBuckets - this.debt));
   }
 
+  /** What can be spent now and is earmarked for nobody. */
+  get unallocated(): Micros {
+    return atLeastZero(minus(this.#pool, this.debt));
+  }
+
+  /** What this spender may spend. */
+  fundsOf(spender: Pick<Spender, 'userId' | 'projectId'>): Funds {
+    if (this.lots.allocations.isEmpty) return POOL;
+    const own = this.lots.allocations.of(spender);
+    const exclusive = own.filter((allocation) => allocation.exclusive);
+    return exclusive.length > 0 ? { own: exclusive, pool: false } : { own, pool: true };
+  }
+
+  /** What there is of it. What the wallet owes is owed by the pool first. */
+  availableIn({ own, pool }: Funds): Micros {
+    const earmarked = sum(own.map((allocation) => allocation.available));
+    const together = atLeastZero(minus(plus(this.#pool, earmarked), this.debt));
+    return pool ? together : smaller(earmarked, together);
+  }
+
+  get #pool(): Micros {
+    let unallocated = 0n;
+    for (const bucket of this.buckets) unallocated += unallocatedIn(bucket);
+    return micros(unallocated);
+  }
+
   get held(): Micros {
     let pinned = 0n;
     for (const bucket of this.buckets) pinned += bucket.pinned;
     return micros(pinned);
+  }
+
+  /** True where something may be earmarked: not everybody can spend what all together can. */
+  get hasEarmarks(): boolean {
+    return !this.lots.allocations.isEmpty || this.buckets.some(({ earmarked }) => earmarked > ZERO);
   }
 
   bucketByKey(key: string): DraftBucket | undefined {
@@ -203,11 +264,12 @@ export class WalletBook {
     return this.lots.draft(facts);
   }
 
-  /** The first lots of the burn order that have something to spend. */
-  firstSpendable(count: number): readonly DraftLot[] {
-    const first: DraftLot[] = [];
-    for (const bucket of this.buckets) {
-      let unseen = bucket.available;
+  /** The first lots in burn order that have something for somebody to spend. */
+  firstSpendable(count: number, { own, pool }: Funds): readonly DraftLot[] {
+    const earmarked = this.#earmarked(own).lots.filter((lot) => spendable(lot) > ZERO);
+    const first = earmarked.slice(0, count);
+    for (const bucket of pool ? this.buckets : []) {
+      let unseen = unallocatedIn(bucket);
       for (const lot of bucket.lots) {
         if (first.length === count) return first;
         const available = spendable(lot);
@@ -216,9 +278,27 @@ export class WalletBook {
         unseen = minus(unseen, available);
       }
       // What a loaded prefix leaves out burns before the lots of the next bucket.
-      if (unseen > ZERO && first.length < count && bucket.truncated) throw new LotsNotLoaded(bucket.facts.id);
+      if (unseen > ZERO && first.length < count && bucket.truncated) throw new LotsNotLoaded();
     }
     return first;
+  }
+
+  /** The lots that have `amount` for nobody in particular, from the buckets that burn last; no more than one beyond `most`. */
+  partsOfPool(amount: Micros, most: number): readonly LotPart[] {
+    const parts: LotPart[] = [];
+    let rest = amount;
+    for (const bucket of this.buckets.toReversed()) {
+      const taken = smaller(rest, unallocatedIn(bucket));
+      if (taken > ZERO) parts.push(...partsOf(bucket, taken, most - parts.length));
+      rest = minus(rest, taken);
+      if (parts.length > most) break;
+    }
+    return parts;
+  }
+
+  /** The lots that have `amount` of what is earmarked, in burn order; no more than one beyond `most`. */
+  partsOf(allocation: DraftAllocation, amount: Micros, most: number): readonly LotPart[] {
+    return partsOf(allocation, amount, most);
   }
 
   /** Posts one transaction: what `move` moves, chained and numbered, and one version if it changed what can be spent. */
@@ -242,7 +322,8 @@ export class WalletBook {
   /** Opens a hold that pins its amount in burn order. The caller has checked that it is available. */
   hold(facts: Omit<HoldFacts, 'id'>, expiresAt: Instant): DraftHold {
     const hold = this.holds.open({ id: this.#newId(), ...facts }, expiresAt);
-    this.#takeInBurnOrder(facts.amount, (lot, amount) => this.holds.pin(hold, lot, amount));
+    const funds = this.fundsOf(spenderOf(facts));
+    this.#takeInBurnOrder(facts.amount, funds, (lot, amount) => this.holds.pin(hold, lot, amount));
     this.transitionsChanged = true;
     this.#announce('HOLD', null, this.now);
     return hold;
@@ -357,9 +438,13 @@ export class WalletBook {
     return {
       debitLot,
       repay,
-      spend: (amount, reasonCode) => this.#takeInBurnOrder(amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
+      spend: (amount, reasonCode, funds = POOL) =>
+        this.#takeInBurnOrder(amount, funds, (lot, taken) => {
+          debitLot(lot, taken, reasonCode);
+          this.lots.allocations.use(lot, taken);
+        }),
       spendFrom: (bucket, amount, reasonCode) =>
-        this.#takeFrom(bucket, amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
+        takeFrom(bucket, amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
       spendHeld: (hold, amount, reasonCode) => {
         let rest = amount;
         for (const pin of hold.pins) {
@@ -367,6 +452,7 @@ export class WalletBook {
           if (taken === ZERO) continue;
           this.holds.changePin(hold, pin, micros(-taken));
           debitLot(pin.lot, taken, reasonCode);
+          this.lots.allocations.use(pin.lot, taken);
           rest = minus(rest, taken);
         }
         if (rest !== ZERO) throw new Error('more was captured than is held');
@@ -402,28 +488,68 @@ export class WalletBook {
     this.transitionsChanged = true;
   }
 
-  /** Takes `amount` from the buckets in burn order; what is available in each is known from its aggregate. */
-  #takeInBurnOrder(amount: Micros, take: (lot: DraftLot, amount: Micros) => void): void {
+  /**
+   * Takes `amount` in burn order: of what is earmarked, then from the buckets. What is available in each is known from its
+   * aggregate.
+   */
+  #takeInBurnOrder(amount: Micros, { own, pool }: Funds, take: TakeFromLot): void {
     let rest = amount;
-    for (const bucket of this.buckets) {
-      const taken = smaller(rest, bucket.available);
-      if (taken > ZERO) this.#takeFrom(bucket, taken, take);
+    if (own.length > 0) {
+      const earmarked = smaller(rest, sum(own.map((allocation) => allocation.available)));
+      takeFrom(this.#earmarked(own), earmarked, take);
+      rest = minus(rest, earmarked);
+    }
+    for (const bucket of pool ? this.buckets : []) {
+      const taken = smaller(rest, unallocatedIn(bucket));
+      if (taken > ZERO) takeFrom(bucket, taken, take);
       rest = minus(rest, taken);
     }
     if (rest !== ZERO) throw new Error('more was taken than is available');
   }
 
-  #takeFrom(bucket: DraftBucket, amount: Micros, take: (lot: DraftLot, amount: Micros) => void): void {
-    let rest = amount;
-    for (const lot of bucket.lots) {
-      if (rest === ZERO) return;
-      const taken = smaller(rest, spendable(lot));
-      if (taken === ZERO) continue;
-      take(lot, taken);
-      rest = minus(rest, taken);
-    }
-    if (rest === ZERO) return;
-    if (bucket.truncated) throw new LotsNotLoaded(bucket.facts.id);
-    throw new Error(`bucket ${bucket.facts.id} holds less in its lots than its aggregate says`);
+  /** The loaded lots of several allocations in burn order, as far as none that was not loaded can come between. */
+  #earmarked(own: readonly DraftAllocation[]): LotPrefix {
+    const [first, ...others] = own;
+    if (!first) return NO_LOTS;
+    if (others.length === 0) return first;
+    const compare = (a: DraftLot, b: DraftLot) => this.lots.compare(a, b);
+    const ends = own.flatMap(({ truncated, lots }) => (truncated ? lots.slice(-1) : [])).toSorted(compare);
+    const [end] = ends;
+    const lots = own.flatMap((allocation) => allocation.lots).toSorted(compare);
+    return { lots: end ? lots.filter((lot) => compare(lot, end) <= 0) : lots, truncated: end !== undefined };
   }
+}
+
+/** Lots in burn order from the first on; where it is truncated there are more, which were not loaded. */
+interface LotPrefix {
+  readonly lots: readonly DraftLot[];
+  readonly truncated: boolean;
+}
+
+const NO_LOTS: LotPrefix = { lots: [], truncated: false };
+
+function partsOf({ lots, truncated }: LotPrefix, amount: Micros, most: number): LotPart[] {
+  const first = lots.filter((lot) => spendable(lot) > ZERO).slice(0, most + 1);
+  const parts: LotPart[] = [];
+  const take: TakeFromLot = (lot, taken) => parts.push({ lot, amount: taken });
+  const within = smaller(amount, sum(first.map(spendable)));
+  takeFrom({ lots: first, truncated: false }, within, take);
+  if (within < amount && first.length <= most && truncated) throw new LotsNotLoaded();
+  return parts;
+}
+
+type TakeFromLot = (lot: DraftLot, amount: Micros) => void;
+
+function takeFrom({ lots, truncated }: LotPrefix, amount: Micros, take: TakeFromLot): void {
+  let rest = amount;
+  for (const lot of lots) {
+    if (rest === ZERO) return;
+    const taken = smaller(rest, spendable(lot));
+    if (taken === ZERO) continue;
+    take(lot, taken);
+    rest = minus(rest, taken);
+  }
+  if (rest === ZERO) return;
+  if (truncated) throw new LotsNotLoaded();
+  throw new Error('there is less in its lots than the aggregate says');
 }

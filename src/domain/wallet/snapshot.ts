@@ -3,6 +3,7 @@
  * prefix of its spendable lots in burn order, and what is due. For a batch it is read under the wallet's
  * lock and is true until that lock is given up; for an estimate it is true of one moment.
  */
+import type { AllocationSnapshot } from '../allocations/allocation.ts';
 import type { Decimal } from '../credits/decimal.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { HoldSnapshot } from '../holds/hold.ts';
@@ -44,6 +45,10 @@ export interface LotSnapshot {
   /** True once it was taken back: nothing that comes back to it stays. */
   readonly revoked: boolean;
   readonly purchaseId: string | null;
+  /** Whom it is earmarked for; null for nobody. */
+  readonly allocationId: string | null;
+  /** The granted lot that it was split from; null for that lot itself. */
+  readonly originId: string | null;
 }
 
 export interface BucketSnapshot {
@@ -55,7 +60,9 @@ export interface BucketSnapshot {
   readonly available: Micros;
   readonly pinned: Micros;
   readonly frozen: Micros;
-  /** Spendable lots in burn order: all of them, or a prefix where `truncated`. */
+  /** The part of what is available that is earmarked. */
+  readonly earmarked: Micros;
+  /** Spendable lots that are earmarked for nobody, in burn order: all of them, or a prefix where `truncated`. */
   readonly lots: readonly LotSnapshot[];
   readonly truncated: boolean;
 }
@@ -101,6 +108,8 @@ export interface WalletSnapshot {
   readonly topUpSpentMinor: bigint;
   readonly buckets: readonly BucketSnapshot[];
   readonly allowances: readonly AllowanceSnapshot[];
+  /** Those of the batch's spenders, and those that its commands set. */
+  readonly allocations: readonly AllocationSnapshot[];
   /** What allowances have granted for periods that may still run; loaded where a plan is selected. */
   readonly grantedLots: readonly LotSnapshot[];
   /** Lots whose start or expiry may be due; at most the batch's bound of them, earliest first. */

@@ -57,6 +57,7 @@ const DebitResult = resultUnion('DebitResult', DebitPayloadRef, [
   'SubscriptionRequired',
   'PlanLimitReached',
   'SpendLimitReached',
+  'AllocationExhausted',
   'IdempotencyKeyReused',
   'UnknownMeter',
   'WalletFrozen',

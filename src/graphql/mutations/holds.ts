@@ -118,6 +118,7 @@ const AuthorizeResult = resultUnion('AuthorizeResult', HoldPayloadRef, [
   'SubscriptionRequired',
   'PlanLimitReached',
   'SpendLimitReached',
+  'AllocationExhausted',
   'IdempotencyKeyReused',
   'UnknownMeter',
   'WalletFrozen',

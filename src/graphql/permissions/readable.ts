@@ -1,5 +1,5 @@
 /** Who may read the objects of guarded types (semantics: Who may do what). Given to types as `readableBy`. */
-import { type Caller, may, mayOnWallet } from '../../domain/identity/caller.ts';
+import { type Caller, may, mayOnWallet, organizationOfWallet } from '../../domain/identity/caller.ts';
 
 /** Objects that belong to an organization: its wallet, purchases, subscription. */
 export function mayReadBilling({ organizationId }: { readonly organizationId: string }, caller: Caller): boolean {
@@ -29,6 +29,20 @@ export function mayReadCall(call: ReadableCall, caller: Caller): boolean {
   if (mayOnWallet(caller, 'billing:read', walletId)) return true;
   const isOwn = caller.kind === 'API_KEY' && actorKind === 'API_KEY' && actorId === caller.keyId;
   return (isOwn || isAnswer) && mayOnWallet(caller, 'usage:write', walletId);
+}
+
+interface ReadableAllocation {
+  readonly walletId: string;
+  readonly projectId: string | null;
+  readonly userId: string | null;
+}
+
+/** Earmarks: with billing:read all, else what is for oneself, or for the project that a key is bound to. */
+export function mayReadAllocation({ walletId, projectId, userId }: ReadableAllocation, caller: Caller): boolean {
+  if (mayOnWallet(caller, 'billing:read', walletId)) return true;
+  if (organizationOfWallet(caller, walletId) === undefined) return false;
+  if (caller.kind === 'USER') return caller.userId === userId;
+  return caller.kind === 'API_KEY' && caller.projectId !== null && caller.projectId === projectId;
 }
 
 /** Audit records; those of the platform itself are the operators'. */

@@ -68,6 +68,7 @@ export const ruleTree = {
     purchasePackage: writesBilling,
     topUp: writesBilling,
     configureAutoTopUp: writesBilling,
+    setAllocation: writesBilling,
     selectPlan: writesBilling,
     cancelSubscription: writesBilling,
     resumeSubscription: writesBilling,

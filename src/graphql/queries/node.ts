@@ -7,6 +7,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { groupBy } from '../../domain/group-by.ts';
 import { type Caller, may } from '../../domain/identity/caller.ts';
 import type {
+  Allocation,
   ApiKey,
   AuditRecord,
   Bucket,
@@ -29,7 +30,13 @@ import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
 import { isUuid, parseId } from '../ids.ts';
 import type { NodeQuery } from '../loading/connections.ts';
-import { mayReadAudit, mayReadBilling, mayReadCall, mayReadWallet } from '../permissions/readable.ts';
+import {
+  mayReadAllocation,
+  mayReadAudit,
+  mayReadBilling,
+  mayReadCall,
+  mayReadWallet,
+} from '../permissions/readable.ts';
 import { NodeRef } from '../types/node.ts';
 import { ownOrganizations } from './organizations.ts';
 
@@ -122,6 +129,12 @@ const LOADERS: Readonly<Record<string, NodeLoader>> = {
     'Transaction',
     (prisma, ids, query) => prisma.transaction.findMany({ ...query, where: { id: { in: ids } } }),
     mayReadCall,
+    byId,
+  ),
+  Allocation: bookRows<Allocation>(
+    'Allocation',
+    (prisma, ids, query) => prisma.allocation.findMany({ ...query, where: { id: { in: ids } } }),
+    mayReadAllocation,
     byId,
   ),
   Hold: bookRows<Hold>(

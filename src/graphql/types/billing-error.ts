@@ -4,6 +4,7 @@
  */
 import { formatCredits, ZERO } from '../../domain/credits/micros.ts';
 import type {
+  AllocationExhausted,
   CaptureExceedsHold,
   Conflict,
   HoldNotOpen,
@@ -25,6 +26,8 @@ import type {
 } from '../../domain/refusals.ts';
 import { formatInstant } from '../../domain/time/instant.ts';
 import { builder } from '../builder.ts';
+import { loadRow } from '../loading/rows.ts';
+import { AllocationRef } from './allocation.ts';
 import { ErrorCodeEnum, HoldStatusEnum, SubscriptionStatusEnum } from './enums.ts';
 import { ExplanationRef, refusalExplained } from './explanation.ts';
 import { PlanRef } from './plan.ts';
@@ -33,6 +36,7 @@ const HTTP_STATUS: Readonly<Record<RefusalCode, number>> = {
   INSUFFICIENT_CREDITS: 402,
   SUBSCRIPTION_REQUIRED: 403,
   SPEND_LIMIT_REACHED: 429,
+  ALLOCATION_EXHAUSTED: 402,
   PLAN_LIMIT_REACHED: 403,
   HOLD_NOT_OPEN: 409,
   CAPTURE_EXCEEDS_HOLD: 402,
@@ -51,6 +55,7 @@ const HTTP_STATUS: Readonly<Record<RefusalCode, number>> = {
 const TYPE_NAME: Readonly<Record<RefusalCode, string>> = {
   INSUFFICIENT_CREDITS: 'InsufficientCredits',
   SPEND_LIMIT_REACHED: 'SpendLimitReached',
+  ALLOCATION_EXHAUSTED: 'AllocationExhausted',
   PLAN_LIMIT_REACHED: 'PlanLimitReached',
   HOLD_NOT_OPEN: 'HoldNotOpen',
   CAPTURE_EXCEEDS_HOLD: 'CaptureExceedsHold',
@@ -83,6 +88,8 @@ function describe(refusal: Refusal): string {
       return `${formatCredits(refusal.required)} credits are required and ${formatCredits(refusal.available)} are available.`;
     case 'SPEND_LIMIT_REACHED':
       return `This would exceed the limit of ${formatCredits(refusal.limit)} credits, of which ${formatCredits(refusal.used)} are used; it resets at ${formatInstant(refusal.resetsAt)}.`;
+    case 'ALLOCATION_EXHAUSTED':
+      return `${formatCredits(refusal.required)} credits are required, which is more than is left of what is earmarked.`;
     case 'PLAN_LIMIT_REACHED':
       return `The plan’s limit for ${refusal.key} is ${refusal.limit}, and ${refusal.current} are in use${refusal.resetsAt === null ? '' : `; it resets at ${formatInstant(refusal.resetsAt)}`}.`;
     case 'HOLD_NOT_OPEN':
@@ -192,6 +199,34 @@ export const SpendLimitReachedRef = builder.objectRef<SpendLimitReached>('SpendL
       type: ExplanationRef,
       nullable: true,
       description: 'How the charge was priced and which limits it met; null without billing:read.',
+      resolve: ({ explanation }, _args, { caller }) => refusalExplained(explanation, caller),
+    }),
+  }),
+});
+
+export const AllocationExhaustedRef = builder.objectRef<AllocationExhausted>('AllocationExhausted').implement({
+  interfaces,
+  description:
+    'Returned when a project or member that spends an earmark and nothing else has not enough of it. HTTP equivalent 402.',
+  fields: (t) => ({
+    allocation: t.field({
+      type: AllocationRef,
+      nullable: true,
+      description: 'The earmark as it is now; null to those who may not read it.',
+      resolve: ({ allocationId }, _args, context, info) =>
+        loadRow(context, info, allocationId, (ids, query) =>
+          context.services.prisma.allocation.findMany({ ...query, where: { id: { in: ids } } }),
+        ),
+    }),
+    requiredCredits: t.field({
+      type: 'Credits',
+      description: 'What the command costs.',
+      resolve: (refusal) => refusal.required,
+    }),
+    explanation: t.field({
+      type: ExplanationRef,
+      nullable: true,
+      description: 'How it was priced and what there was to spend; null without billing:read.',
       resolve: ({ explanation }, _args, { caller }) => refusalExplained(explanation, caller),
     }),
   }),
@@ -356,6 +391,7 @@ export const InvalidInputRef = builder.objectRef<InvalidInput>('InvalidInput').i
 const TYPE_OF_MEMBER = {
   InsufficientCredits: InsufficientCreditsRef,
   SpendLimitReached: SpendLimitReachedRef,
+  AllocationExhausted: AllocationExhaustedRef,
   PlanLimitReached: PlanLimitReachedRef,
   HoldNotOpen: HoldNotOpenRef,
   CaptureExceedsHold: CaptureExceedsHoldRef,

@@ -76,9 +76,10 @@ async function lotWithBucket(lotId: string, context: GraphQLContext, info: Graph
   return lot;
 }
 
-function describe({ bucket, expiresAt, paid }: LotWithBucket, available: Micros | null): string {
+function describe({ bucket, allocationId, expiresAt, paid }: LotWithBucket, available: Micros | null): string {
   const expiry = expiresAt === null ? 'never expires' : `expires ${expiresAt.toISOString()}`;
-  const place = `${bucket.key} burns at priority ${bucket.burnPriority}; the lot ${expiry} and is ${paid ? 'paid' : 'free'}`;
+  const earmark = allocationId === null ? '' : 'earmarked for the project or member, which burns first; ';
+  const place = `${earmark}${bucket.key} burns at priority ${bucket.burnPriority}; the lot ${expiry} and is ${paid ? 'paid' : 'free'}`;
   return available === null ? place : `${place}; ${formatCredits(available)} of it could be spent`;
 }
 

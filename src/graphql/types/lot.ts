@@ -41,6 +41,10 @@ export const LotRef = builder.prismaObject('Lot', {
       nullable: true,
       description: 'The purchase that paid for it, with its price; null for credits that were not bought.',
     }),
+    allocation: t.relation('allocation', {
+      nullable: true,
+      description: 'The earmark that it belongs to; null where it is for nobody in particular.',
+    }),
     frozen: t.exposeBoolean('frozen', {
       description: 'True while its purchase is disputed or being refunded; it cannot be spent then.',
     }),

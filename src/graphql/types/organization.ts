@@ -10,6 +10,7 @@ import { type BuilderTypes, builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';
+import { loadAllocations } from '../loading/allocations.ts';
 import { loadAutoTopUp } from '../loading/auto-top-ups.ts';
 import { nestedConnection } from '../loading/connections.ts';
 import { loadPlanLimits } from '../loading/plan-limits.ts';
@@ -18,6 +19,7 @@ import { loadSpendSummary, loadUsageReport } from '../loading/usage.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { type Connection, type Page, readPage } from '../pages.ts';
 import { readSpendOf, readUsageQuery } from '../usage-arguments.ts';
+import { AllocationRef } from './allocation.ts';
 import { ApiKeyConnection } from './api-key.ts';
 import { AuditConnection } from './audit-record.ts';
 import { AutoTopUpRef } from './auto-top-up.ts';
@@ -267,6 +269,13 @@ export const OrganizationRef = builder.prismaObject('Organization', {
         description:
           'Its top-ups by themselves; null where it never configured them and to those without billing:read.',
         resolve: ({ id }, _args, context, info) => loadAutoTopUp(context, info, id),
+      }),
+      allocations: t.field({
+        type: [AllocationRef],
+        nullable: true,
+        description:
+          'What is earmarked for its projects and members, oldest first. Members without billing:read see what is for them, keys bound to a project what is for that; null to other callers.',
+        resolve: ({ id }, _args, context, info) => loadAllocations(context, info, id),
       }),
       apiKeys: list({
         type: ApiKeyConnection,

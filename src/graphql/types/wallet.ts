@@ -24,6 +24,7 @@ interface BucketAmounts {
   readonly availableMicros: bigint;
   readonly pinnedMicros: bigint;
   readonly frozenMicros: bigint;
+  readonly earmarkedMicros: bigint;
 }
 
 /** Asked for alike by every field, so that they are read once, in the statement that reads the wallet: at one instant. */
@@ -81,6 +82,15 @@ export const WalletRef = builder.prismaObject('Wallet', {
       description: 'What lies in lots under dispute and cannot be spent.',
       select: { buckets: IN_BURN_ORDER },
       resolve: ({ buckets }) => total(buckets, 'frozenMicros'),
+    }),
+    unallocated: t.field({
+      type: 'Credits',
+      description: 'What can be spent now and is earmarked for nobody, less debt; never negative.',
+      select: { buckets: IN_BURN_ORDER },
+      resolve: ({ buckets, debtMicros }) => {
+        const pool = minus(total(buckets, 'availableMicros'), total(buckets, 'earmarkedMicros'));
+        return atLeastZero(minus(pool, micros(debtMicros)));
+      },
     }),
     frozenAt: t.expose('frozenAt', {
       type: 'DateTime',

@@ -19,6 +19,7 @@ import {
 import { aHold, eventsOf, heldBy, postedBy, refusedBy } from '../../support/builders-outcomes.ts';
 import { after, aRate, at, credits, usageOf } from '../../support/builders-values.ts';
 
+const NOBODY = { userId: null, projectId: null, apiKeyId: null };
 const NOW = at('2026-03-10T12:30:00');
 const MIDNIGHT = at('2026-03-11T00:00:00');
 const HOUR = 3_600_000;
@@ -198,7 +199,8 @@ describe('a frequency cap', () => {
   it('blocks an estimate as it would the charge', () => {
     const books = wallet(cap(2)).books();
     postedBy(books, aDebitOf([run()]));
-    const estimated = (count: number) => decideEstimate(books.snapshot(), runs(count), rules([cap(2)]), () => 'id');
+    const estimated = (count: number) =>
+      decideEstimate(books.snapshot(), { usage: runs(count), spender: NOBODY }, rules([cap(2)]), () => 'id');
     expect(estimated(1)).toMatchObject({ blockedBy: null });
     expect(estimated(2)).toMatchObject({
       credits: credits('2'),

@@ -36,6 +36,8 @@ describe('lotTransitionAt', () => {
     frozen: false,
     revoked: false,
     purchaseId: null,
+    allocationId: null,
+    originId: null,
     ...change,
   });
 

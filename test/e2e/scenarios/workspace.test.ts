@@ -5,10 +5,14 @@ import { decodeId, encodeId } from '../../../src/graphql/ids.ts';
 import {
   AcceptInvitationDocument,
   AddProjectDocument,
+  AllocationsDocument,
+  ChangePlanDocument,
   FoundOrganizationDocument,
   InviteMemberDocument,
   PlanLimitsDocument,
   PurchasesDocument,
+  SetAllocationDocument,
+  SpendForDocument,
   TopUpDocument,
   TopUpTermsDocument,
   type UsageInput,
@@ -134,6 +138,39 @@ describe('the roles of a workspace', () => {
         purchases: { edges: [{ node: { status: 'PENDING' } }, { node: { status: 'PENDING' } }] },
       });
     }
+  });
+});
+
+describe('pools that are earmarked to operators of tools', () => {
+  it('are spent by them alone, run by run, and show them no balance', async () => {
+    const founded = await aFoundation(gateway);
+    const { id: organizationId, slug, owner } = founded;
+    const free = { organizationId, planId: encodeId('Plan', 'free'), idempotencyKey: aKey() };
+    as('SelectPlanPayload', (await owner.client.run(ChangePlanDocument, { input: free })).selectPlan);
+    const person = await aPerson(gateway);
+    const { token } = await anInvitation(founded, { role: 'EDITOR', balanceAccess: 'EARMARK_ONLY' });
+    await person.client.run(AcceptInvitationDocument, { token });
+    const userId = encodeId('User', person.email.replace(/@.*/, ''));
+    const { setAllocation } = await owner.client.run(SetAllocationDocument, {
+      input: { organizationId, userId, credits: '20', exclusive: true },
+    });
+    expect(setAllocation).toMatchObject({ wallet: { totalAvailable: '220', unallocated: '200' } });
+    const runOf = (tool: string, count: number) =>
+      owner.client.run(SpendForDocument, {
+        input: { organizationId, userId, usage: runs(tool, count), idempotencyKey: aKey() },
+      });
+    expect((await runOf('research', 1)).debit).toMatchObject({ availableCredits: '7.5' });
+    expect((await runOf('research', 1)).debit).toMatchObject({
+      __typename: 'AllocationExhausted',
+      requiredCredits: '12.5',
+      allocation: { credits: '20', used: '12.5', remaining: '7.5' },
+    });
+    const { organization } = await person.client.run(AllocationsDocument, { slug });
+    expect(organization).toMatchObject({
+      wallet: null,
+      allocations: [{ user: { id: userId }, credits: '20', used: '12.5', held: '0', remaining: '7.5' }],
+    });
+    await expectSoundBooks(gateway.database, organizationId);
   });
 });
 

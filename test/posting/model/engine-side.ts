@@ -199,6 +199,7 @@ export function toReply(outcome: Outcome, ids: Ids): Reply | { readonly status: 
     case 'collecting':
     case 'plan-purchase-begun':
     case 'auto-top-up-configured':
+    case 'allocation-set':
       throw new Error('the model charges nobody');
     case 'events':
       return { status: 'events', outcomes: outcome.outcomes.map((event) => toReply(event, ids)) as never };
@@ -218,6 +219,7 @@ type Told = Exclude<
       | 'collecting'
       | 'plan-purchase-begun'
       | 'auto-top-up-configured'
+      | 'allocation-set'
       | 'events';
   }
 >;
@@ -305,6 +307,8 @@ function refusalSeen(refusal: Refusal): RefusalSeen {
       return { code: refusal.code, meter: refusal.meter };
     case 'IDEMPOTENCY_KEY_REUSED':
       return { code: refusal.code };
+    case 'ALLOCATION_EXHAUSTED':
+      throw new Error('nothing of the model is earmarked');
     case 'PAYMENT_FAILED':
     case 'INVALID_INCREMENT':
       throw new Error('no command of the model is paid for');
