@@ -121,6 +121,8 @@ export class Reader<Row> implements AsyncIterableIterator<Row>, Attached<Row> {
   #open(): void {
     this.#state = 'open';
     this.#context.live.enter(this);
+    // The gateway may be stopping.
+    if (!this.#isOpen()) return;
     this.#credential = this.#context.watchCredential((caller) => this.#allow(caller));
   }
 
