@@ -74,7 +74,6 @@ const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: reado
   { packages: /^@pothos\/|^graphql-(middleware|shield)$/, units: ['graphql'] },
   { packages: /^graphql$/, units: ['graphql', 'http'] },
   { packages: /^dataloader$/, units: ['graphql', 'http', 'operations'] },
-  { packages: /^@repeaterjs\/repeater$/, units: ['graphql'] },
   { packages: /^(graphql-yoga|graphql-ws|ws|@graphql-yoga\/(?!redis-).*|@escape\.tech\/.*)$/, units: ['http'] },
   { packages: /^(ioredis|@graphql-yoga\/redis-event-target)$/, units: ['persistence'] },
   { packages: /^graphile-worker$/, units: ['jobs'] },

@@ -72,6 +72,34 @@ describe('streams of one wallet', () => {
     expect(checks.length).toBeLessThanOrEqual(10 + seconds * 7);
   });
 
+  it('share what is nested below an event, too', async () => {
+    const organization = await anOrganization(gateway, { credits: { purchased: '100' } });
+    const document = `subscription { balanceChanged(organizationId: "${organization.id}") {
+      version wallet { totalAvailable buckets { key available } } transaction { amount }
+    } }`;
+    interface Event {
+      readonly balanceChanged: { readonly version: number; readonly wallet: { readonly totalAvailable: string } };
+    }
+    const open = (secret: string, count: number) =>
+      all(Array.from({ length: count }, () => subscribe<Event, object>('sse', gateway, secret, document)));
+    await using many = open(organization.secret, 50);
+    await using one = open(await anApiKey(gateway, organization.id, 'BILLING_READ'), 1);
+    const streams = [...many.streams, ...one.streams];
+    await Promise.all(streams.map((live) => live.next()));
+    gateway.statements.length = 0;
+    await debit(organization.client);
+    for (const { balanceChanged } of await Promise.all(streams.map((live) => live.next()))) {
+      expect(balanceChanged).toMatchObject({
+        version: 2,
+        wallet: { totalAvailable: '99' },
+        transaction: { amount: '-1' },
+      });
+    }
+    const read = gateway.statements.filter((sql) => /FROM "public"\."ledger_transaction"/.test(sql));
+    expect(read.length).toBeGreaterThanOrEqual(1);
+    expect(read.length).toBeLessThanOrEqual(10);
+  });
+
   it('leave nothing behind: what /metrics counts of them is 0 again', async () => {
     const metric = async (name: string) => {
       const text = await (await fetch(gateway.gateway.endpoint.replace('/graphql', '/metrics'))).text();
