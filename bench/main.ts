@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: what charging costs, as ratios within one run. Everything runs on this machine: the gateway in one
  * process, PostgreSQL in its own, the callers in this one. Workloads take turns, and medians are compared, so that what else
- * the machine does falls on all of them alike. BENCH_ONLY names one part: debits, engine or batches.
+ * the machine does falls on all of them alike. BENCH_ONLY names one part: debits, engine, batches or live.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { batches } from './batches.ts';
 import { BenchServer, median, NODE_FLAGS } from './bench-server.ts';
 import { debits, type Result, type Workload } from './http-debits.ts';
+import { live } from './live.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 4);
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
@@ -69,6 +70,7 @@ const PARTS: Readonly<Record<string, () => Promise<void>>> = {
   debits: () => withServer(singleDebits),
   engine: engineAlone,
   batches: () => withServer((server) => batches(server, SECONDS, ROUNDS)),
+  live: () => withServer((server) => live(server, ROUNDS)),
 };
 
 for (const [part, run] of Object.entries(PARTS)) if (ONLY === undefined || ONLY === part) await run();

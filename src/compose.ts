@@ -4,11 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type Logger, pino } from 'pino';
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import { type Database, openDatabase, StartupError } from './database.ts';
 import { type Demo, seedDemo } from './demo/seed.ts';
+import { LiveSources } from './graphql/live/live-sources.ts';
 import { Authenticator } from './http/authenticate.ts';
+import { CredentialWatch } from './http/credential-watch.ts';
 import { HttpServer } from './http/server.ts';
 import { closeMonths } from './jobs/close-months.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
@@ -28,7 +30,9 @@ import { followCatalogs } from './persistence/catalogs.ts';
 import { databaseNow } from './persistence/clock.ts';
 import { createSql, type Sql } from './persistence/connection.ts';
 import { installationSecret } from './persistence/installation-secrets.ts';
+import { postgresSignals } from './persistence/postgres-signals.ts';
 import { createPrisma, type Prisma } from './persistence/prisma.ts';
+import { redisSignals } from './persistence/redis-signals.ts';
 import { WalletSignals } from './persistence/wallet-signals.ts';
 import { type Poster, PostingEngine } from './posting/engine.ts';
 import { projectPath } from './project-path.ts';
@@ -121,8 +125,11 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     const catalogs = await CatalogStore.load(sql);
     await applyCatalog(catalogs, sql, config);
     const secrets = await loadSecrets(sql, config);
-    const signals = new WalletSignals(sql, logger);
-    await signals.listen(databaseUrl);
+    const { redisUrl } = config;
+    const signals = new WalletSignals(logger);
+    await signals.connect((hear) =>
+      redisUrl === undefined ? postgresSignals(sql, databaseUrl, hear) : redisSignals(redisUrl, logger, hear),
+    );
     const catalogsFollowed = await followCatalogs(databaseUrl, () => {
       catalogs.refresh(sql).catch((error: unknown) => {
         logger.error({ err: error }, 'a new catalog could not be read; nothing is posted by this gateway until it can');
@@ -163,10 +170,15 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     const stopping = new AbortController();
     // Every open stream listens to it.
     setMaxListeners(0, stopping.signal);
+    const authenticator = new Authenticator({ ...config, sql, jwtSecret: secrets.jwt });
+    const live = new LiveSources({ services, signals, logger, shutdown: stopping.signal });
+    const credentials = new CredentialWatch(authenticator);
+    countStreams(metrics, live, credentials);
     server.serve({
       services,
-      signals,
-      authenticator: new Authenticator({ ...config, sql, jwtSecret: secrets.jwt }),
+      live,
+      authenticator,
+      credentials,
       publicUrl,
       shutdown: stopping.signal,
       logger,
@@ -235,6 +247,25 @@ async function applyCatalog(catalogs: CatalogStore, sql: Sql, { catalogPath }: C
   });
   if (!('problems' in outcome)) return;
   throw new StartupError(outcome.problems.map((problem) => `${path}: ${problem}`).join('\n'));
+}
+
+/** What is open now, as Prometheus reads it. */
+function countStreams(registry: Registry, live: LiveSources, credentials: CredentialWatch): void {
+  const gauges: Readonly<Record<string, readonly [help: string, count: () => number]>> = {
+    purser_live_streams: ['Streams that are open', () => live.size.streams],
+    purser_live_wallets: ['Wallets that streams watch', () => live.size.wallets],
+    purser_live_credentials: ['Credentials that streams were opened with', () => credentials.size],
+  };
+  for (const [name, [help, count]] of Object.entries(gauges)) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(count());
+      },
+    });
+  }
 }
 
 interface StripeParts {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 const flag = z.enum(['0', '1', 'true', 'false', '']).transform((text) => text === '1' || text === 'true');
 const url = z.url({ protocol: /^https?$/ }).transform((text) => text.replace(/\/+$/, ''));
 const databaseUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
+const redisUrl = z.url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL' });
 const port = z
   .string()
   .regex(/^\d{1,5}$/, 'must be a port number')
@@ -17,6 +18,7 @@ const environment = z.object({
   PURSER_DATA_DIR: z.string().min(1).default('.purser'),
   DATABASE_URL: databaseUrl.optional(),
   DATABASE_ADMIN_URL: databaseUrl.optional(),
+  REDIS_URL: redisUrl.optional(),
   PURSER_CATALOG: z.string().min(1).optional(),
   PURSER_PUBLIC_URL: url.optional(),
   PURSER_JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
@@ -60,6 +62,8 @@ export interface Config {
   /** Absent for the embedded PostgreSQL. */
   readonly databaseUrl: string | undefined;
   readonly databaseAdminUrl: string | undefined;
+  /** Absent where PostgreSQL tells gateways of each other's changes. */
+  readonly redisUrl: string | undefined;
   /** Absent for the demo catalog on a database that has none yet. */
   readonly catalogPath: string | undefined;
   readonly publicUrl: string | undefined;
@@ -100,6 +104,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     dataDirectory: values.PURSER_DATA_DIR,
     databaseUrl: values.DATABASE_URL,
     databaseAdminUrl: values.DATABASE_ADMIN_URL,
+    redisUrl: values.REDIS_URL,
     catalogPath: values.PURSER_CATALOG,
     publicUrl: values.PURSER_PUBLIC_URL,
     jwtSecret: values.PURSER_JWT_SECRET,

@@ -9,6 +9,7 @@ export type TopLevelCode =
   | 'FORBIDDEN'
   | 'BAD_USER_INPUT'
   | 'RATE_LIMITED'
+  | 'TOO_SLOW'
   | 'INTERNAL_SERVER_ERROR';
 
 const RETRY_AFTER_SECONDS = '1';
@@ -26,6 +27,10 @@ export const unauthenticated = (): GraphQLError =>
   codedError('UNAUTHENTICATED', 'Sign in with a valid API key or token.', { status: 401 });
 
 export const forbidden = (): GraphQLError => codedError('FORBIDDEN', 'You may not do this.');
+
+/** How a stream ends that its client does not read. */
+export const tooSlow = (): GraphQLError =>
+  codedError('TOO_SLOW', 'You read too slowly. Subscribe again after the last cursor that you have.');
 
 /** The message names the field. `nodes` locates literals in the document. */
 export const badUserInput = (message: string, options?: GraphQLErrorOptions): GraphQLError =>

@@ -1,22 +1,28 @@
 /** The GraphQL endpoint over HTTP and SSE: Yoga with the guarded schema, limits, authentication and masked errors. */
 import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { type GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import { createYoga, type FetchAPI, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { ANONYMOUS, type Caller } from '../domain/identity/caller.ts';
 import type { GraphQLContext } from '../graphql/context.ts';
+import type { StreamConnection } from '../graphql/live/connection.ts';
+import type { LiveSources } from '../graphql/live/live-sources.ts';
+import { subscribeShared } from '../graphql/live/subscribe-shared.ts';
 import { RequestLoaders } from '../graphql/loading/request-loaders.ts';
 import { buildGuardedSchema } from '../graphql/schema.ts';
 import type { Services } from '../operations/services.ts';
-import type { WalletSignals } from '../persistence/wallet-signals.ts';
 import { type Authenticator, REJECTED } from './authenticate.ts';
+import type { CredentialWatch } from './credential-watch.ts';
 import { documentLimits } from './limits.ts';
 import { maskError, withoutHttp } from './mask-error.ts';
+import { responseConnection } from './stream-connections.ts';
 
 export interface EndpointOptions {
   readonly services: Services;
-  readonly signals: WalletSignals;
+  readonly live: LiveSources;
   readonly authenticator: Authenticator;
+  readonly credentials: CredentialWatch;
   readonly publicUrl: string;
   readonly shutdown: AbortSignal;
   readonly logger: Logger;
@@ -62,19 +68,24 @@ query Balance {
 export interface Credential {
   readonly caller: Caller;
   readonly authorization: string | null | undefined;
+  readonly connection: StreamConnection | null;
 }
 
 /** What every request of one caller works with, over HTTP and WebSocket alike. */
 export function contextFor(
   options: EndpointOptions,
-  { caller, authorization }: Credential,
+  { caller, authorization, connection }: Credential,
   requestId: string,
 ): GraphQLContext {
-  const { services, signals, publicUrl, shutdown, authenticator } = options;
+  const { services, live, publicUrl, shutdown, authenticator, credentials } = options;
+  const credential = authorization ?? '';
   return {
     caller,
     services: { ...services, requestId },
-    signals,
+    live,
+    credential,
+    connection,
+    watchCredential: (told) => credentials.watch(credential, told),
     loaders: new RequestLoaders(services),
     publicUrl,
     shutdown,
@@ -104,6 +115,7 @@ export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
       ...documentLimits(),
       ...introspectionRule(options),
       documentErrors(options),
+      sharedSubscriptions(),
     ],
   });
 }
@@ -131,10 +143,11 @@ function authentication(options: EndpointOptions): Plugin {
     onContextBuilding({ context, extendContext }) {
       // Contexts of WebSocket operations are made with their caller.
       if ('caller' in context) return;
-      const { request } = context as { request: Request };
+      const { request, res } = context as { request: Request; res?: ServerResponse };
       const credential = {
         caller: callers.get(request) ?? ANONYMOUS,
         authorization: request.headers.get('authorization'),
+        connection: res ? responseConnection(res) : null,
       };
       extendContext(contextFor(options, credential, requestIdFrom(request.headers.get('x-request-id'))) as never);
     },
@@ -174,6 +187,11 @@ function documentErrors(options: EndpointOptions): Plugin {
         if (!valid) setResult(result.map((error) => maskError(error, options)));
       },
   };
+}
+
+/** Streams run side by side share what they have in common. */
+function sharedSubscriptions(): Plugin {
+  return { onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribeShared) };
 }
 
 /** Introspection is for development. */

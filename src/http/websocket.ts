@@ -9,9 +9,12 @@ import { busy, unauthenticated } from '../graphql/errors.ts';
 import { REJECTED } from './authenticate.ts';
 import { contextFor, type EndpointOptions, type GraphQLEndpoint } from './graphql-endpoint.ts';
 import { maskError, maskSocketError, withoutHttp } from './mask-error.ts';
+import { socketConnection } from './stream-connections.ts';
 
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 const MAX_OPERATIONS_PER_SOCKET = 100;
+/** Between pings. A client that answers none for as long is gone; one that was told that it is too slow has that long to hear it. */
+const KEEP_ALIVE_MILLISECONDS = 30_000;
 /** Of RFC 6455: the server is terminating the connection because of a temporary condition. */
 const TRY_AGAIN_LATER = 1013;
 const INIT_TIMEOUT_MILLISECONDS = 5_000;
@@ -37,7 +40,11 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
       extra.socket.close(CloseCode.Forbidden, 'Forbidden');
       return [withoutHttp(unauthenticated())];
     }
-    const initial = contextFor(options, { caller, authorization: extra.authorization }, randomUUID());
+    const initial = contextFor(
+      options,
+      { caller, authorization: extra.authorization, connection: socketConnection(extra.socket) },
+      randomUUID(),
+    );
     const { schema, parse, validate, contextFactory, execute, subscribe } = endpoint.getEnveloped(initial);
     const document = parse(payload.query);
     const errors = validate(schema, document);
@@ -84,6 +91,7 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
       subscribe: (args) => (args as unknown as EnvelopedArgs).rootValue.subscribe(args),
     },
     sockets,
+    KEEP_ALIVE_MILLISECONDS,
   );
   return { close: async () => open.dispose() };
 }

@@ -7,9 +7,10 @@ import { NO_WORK } from '../domain/activity/activity.ts';
 import { activityOfAudit } from '../domain/activity/activity-of-audit.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
-import { wakeFollowers, writeActivities } from '../persistence/activities.ts';
+import { writeActivities } from '../persistence/activities.ts';
 import { insertAudit } from '../persistence/audit.ts';
 import type { Queryable } from '../persistence/connection.ts';
+import { wakeFollowers } from '../persistence/postgres-signals.ts';
 import type { Services } from './services.ts';
 
 export interface Audited {

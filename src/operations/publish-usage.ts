@@ -6,8 +6,9 @@
 import { activityOfUsage, groupKey, groupUsage, hasWork, type UsageGroup } from '../domain/activity/usage-groups.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { Instant } from '../domain/time/instant.ts';
-import { wakeFollowers, writeActivities } from '../persistence/activities.ts';
+import { writeActivities } from '../persistence/activities.ts';
 import type { Queryable } from '../persistence/connection.ts';
+import { wakeFollowers } from '../persistence/postgres-signals.ts';
 import {
   deleteGroups,
   ensureWatermark,

@@ -10,7 +10,6 @@ import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import { amountsOrNull, instants } from './columns.ts';
 import type { Queryable } from './connection.ts';
-import { WALLET_CHANNEL } from './wallet-signals.ts';
 
 /** Appends to the feeds of the organizations, in the order given. What occurred now does so by the organization's clock. */
 export async function writeActivities(sql: Queryable, rows: readonly NewActivity[]): Promise<void> {
@@ -45,14 +44,6 @@ export async function writeActivities(sql: Queryable, rows: readonly NewActivity
         (SELECT test_clock_offset_ms FROM organization WHERE id = added.organization_id), 0))
     FROM added JOIN feed ON feed.organization_id = added.organization_id
     ORDER BY added.organization_id, added.position`;
-}
-
-/**
- * Wakes those who watch the organization, in every process, once the transaction has committed. For transactions that hold
- * no wallet: a notification makes commits wait for one another.
- */
-export async function wakeFollowers(sql: Queryable, organizationId: string): Promise<void> {
-  await sql`SELECT pg_notify(${WALLET_CHANNEL}, id::text) FROM wallet WHERE organization_id = ${organizationId}`;
 }
 
 /** An activity as it was written; the organization is the reader's. */

@@ -57,6 +57,36 @@ export interface WalletState {
   readonly now: Instant;
 }
 
+/** How far a watched wallet is. */
+export interface WatchedWallet {
+  readonly walletId: string;
+  readonly organizationId: string;
+  readonly version: bigint;
+  readonly sequence: bigint;
+  /** True where a transition has come and nobody has posted it yet. */
+  readonly due: boolean;
+}
+
+/** All wallets that a process watches, in one statement. */
+export async function watchedWallets(sql: Sql, walletIds: readonly string[]): Promise<WatchedWallet[]> {
+  const rows = await sql<
+    { id: string; organization_id: string; version: bigint; sequence: bigint; due: boolean | null }[]
+  >`
+    SELECT w.id, w.organization_id, w.version, w.sequence,
+           w.frozen_at IS NULL AND w.next_transition_at <= greatest(w.last_posted_at,
+             clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond') AS due
+    FROM wallet w
+    JOIN organization o ON o.id = w.organization_id
+    WHERE w.id = ANY(${walletIds}::uuid[])`;
+  return rows.map((row) => ({
+    walletId: row.id,
+    organizationId: row.organization_id,
+    version: row.version,
+    sequence: row.sequence,
+    due: row.due === true,
+  }));
+}
+
 /** The wallet as it stands, read in one statement. */
 export async function walletState(sql: Sql, walletId: string): Promise<WalletState> {
   const [row] = await sql<

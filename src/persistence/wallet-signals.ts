@@ -1,45 +1,48 @@
 /**
- * Wakes those who wait for a wallet to change: at once within the process, by NOTIFY after commit across processes. A
+ * Wakes those who wait for a wallet to change: at once within the process, through a channel after commit across processes. A
  * signal carries no data and may get lost; whoever waits reads the books and looks again after a while.
  */
+import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type Listener, listen, type Sql } from './connection.ts';
+import type { HearWallets, SignalChannel } from './signal-channel.ts';
 
-/** A payload is the ids of wallets, separated by commas. */
-export const WALLET_CHANNEL = 'purser_wallet';
 /** A NOTIFY payload holds 8,000 bytes; a uuid and its comma take 37. */
-const WALLETS_PER_NOTIFY = 200;
+const WALLETS_PER_SIGNAL = 200;
 
 export class WalletSignals {
-  readonly #sql: Sql;
   readonly #logger: Logger;
   readonly #waiting = new Map<string, Set<() => void>>();
-  readonly #toNotify = new Set<string>();
-  #notifying: Promise<void> | null = null;
-  #listening: Listener | null = null;
+  readonly #toTell = new Set<string>();
+  /** Leads what this process tells, which it need not hear again. */
+  readonly #origin = randomUUID();
+  #telling: Promise<void> | null = null;
+  #channel: SignalChannel | null = null;
+  #isQuiet = false;
 
-  constructor(sql: Sql, logger: Logger) {
-    this.#sql = sql;
+  constructor(logger: Logger) {
     this.#logger = logger;
   }
 
-  /** Starts to hear the other processes. */
-  async listen(databaseUrl: string): Promise<void> {
-    this.#listening = await listen(databaseUrl, WALLET_CHANNEL, (payload) => {
-      for (const walletId of payload.split(',')) this.#wake(walletId);
+  /** Starts to tell and to hear the other processes. */
+  async connect(open: (hear: HearWallets) => SignalChannel | Promise<SignalChannel>): Promise<void> {
+    this.#channel = await open(([origin, ...walletIds]) => {
+      if (origin !== this.#origin) for (const walletId of walletIds) this.#wake(walletId);
     });
   }
 
   async stop(): Promise<void> {
-    await this.#notifying;
-    await this.#listening?.stop();
+    await this.#telling;
+    await this.#channel?.stop();
   }
 
   /** Called after the changes were committed. */
   published(changes: readonly { readonly walletId: string }[]): void {
-    for (const { walletId } of changes) this.#toNotify.add(walletId);
-    for (const walletId of new Set(changes.map((change) => change.walletId))) this.#wake(walletId);
-    if (this.#toNotify.size > 0) this.#notifying ??= this.#notify();
+    const walletIds = new Set(changes.map((change) => change.walletId));
+    for (const walletId of walletIds) {
+      this.#toTell.add(walletId);
+      this.#wake(walletId);
+    }
+    if (this.#toTell.size > 0) this.#telling ??= this.#tell();
   }
 
   /** Calls `wake` on every change until the returned function is called. */
@@ -56,18 +59,22 @@ export class WalletSignals {
     for (const wake of this.#waiting.get(walletId) ?? []) wake();
   }
 
-  /** One statement at a time: what changes meanwhile is told by the next. */
-  async #notify(): Promise<void> {
+  /** One message at a time: what changes meanwhile is told by the next. */
+  async #tell(): Promise<void> {
     try {
-      while (this.#toNotify.size > 0) {
-        const walletIds = [...this.#toNotify].slice(0, WALLETS_PER_NOTIFY);
-        for (const walletId of walletIds) this.#toNotify.delete(walletId);
-        await this.#sql`SELECT pg_notify(${WALLET_CHANNEL}, ${walletIds.join(',')})`;
+      while (this.#toTell.size > 0) {
+        const walletIds = [...this.#toTell].slice(0, WALLETS_PER_SIGNAL);
+        for (const walletId of walletIds) this.#toTell.delete(walletId);
+        await this.#channel?.publish([this.#origin, ...walletIds]);
+        this.#isQuiet = false;
       }
     } catch (error) {
-      this.#logger.warn({ err: error }, 'other processes were not told of a change; they will notice by polling');
+      if (!this.#isQuiet) {
+        this.#logger.warn({ err: error }, 'other processes were not told of a change; they notice by polling');
+      }
+      this.#isQuiet = true;
     } finally {
-      this.#notifying = null;
+      this.#telling = null;
     }
   }
 }

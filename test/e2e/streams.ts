@@ -6,7 +6,7 @@ import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import { type GraphQLFormattedError, print } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import type { TestGateway } from '../support/gateway.ts';
+import type { Gateway } from '../../src/compose.ts';
 
 export type Transport = 'websocket' | 'sse';
 export const TRANSPORTS: readonly Transport[] = ['websocket', 'sse'];
@@ -55,10 +55,15 @@ export class Live<Data> implements AsyncDisposable {
   }
 }
 
+/** A gateway of this process or of another. */
+export interface Reachable {
+  readonly gateway: Pick<Gateway, 'endpoint' | 'wsEndpoint'>;
+}
+
 /** Subscribes; anonymously without a token. */
 export function subscribe<Data, Variables extends object>(
   transport: Transport,
-  { gateway }: TestGateway,
+  { gateway }: Reachable,
   token: string | undefined,
   document: TypedDocumentNode<Data, Variables> | string,
   variables?: Variables,
@@ -165,7 +170,7 @@ export class BareSocket implements AsyncDisposable {
     });
   }
 
-  static async open({ gateway }: TestGateway, headers: Record<string, string> = {}): Promise<BareSocket> {
+  static async open({ gateway }: Reachable, headers: Record<string, string> = {}): Promise<BareSocket> {
     const socket = new WebSocket(gateway.wsEndpoint, 'graphql-transport-ws', { headers });
     const bare = new BareSocket(socket);
     await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
@@ -173,7 +178,7 @@ export class BareSocket implements AsyncDisposable {
   }
 
   /** Opened and acknowledged. */
-  static async initialized(gateway: TestGateway, token?: string): Promise<BareSocket> {
+  static async initialized(gateway: Reachable, token?: string): Promise<BareSocket> {
     const socket = await BareSocket.open(gateway);
     socket.send({ type: 'connection_init', payload: bearer(token) });
     await socket.messageOf('connection_ack');

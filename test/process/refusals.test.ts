@@ -178,6 +178,7 @@ describe('the environment', () => {
     ['PORT', ' 80'],
     ['DATABASE_URL', 'mysql://localhost/purser'],
     ['DATABASE_ADMIN_URL', 'localhost:5432'],
+    ['REDIS_URL', 'http://localhost:6379'],
     ['PURSER_JWT_SECRET', 'too short'],
     ['PURSER_JWKS_URL', 'not a url'],
     ['PURSER_PUBLIC_URL', 'ftp://example.org'],

@@ -43,6 +43,7 @@ async function addedActivities(
   const newest = await newestActivity(sql, organizationId);
   if (after !== null && after > newest) throw badUserInput('after is not a cursor of this organization.');
   return follow<ActivityEvent>(context, {
+    stream: 'activityAdded',
     tenant,
     opening: [],
     after: after ?? newest,

@@ -1,4 +1,4 @@
-import { ZERO } from '../../domain/credits/micros.ts';
+import { micros, ZERO } from '../../domain/credits/micros.ts';
 import type { Tenant } from '../../domain/identity/caller.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import { type ChangeRow, changesAfter, walletState } from '../../persistence/live-rows.ts';
@@ -18,7 +18,7 @@ interface BalanceChange extends ChangeRow {
 
 const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').implement({
   description:
-    'One change of what a wallet can spend: exactly one per version, in order. All fields but `wallet` are as of that version.',
+    'One change of what a wallet can spend: exactly one per version, in order, unless the stream coalesces. All fields but `wallet` are as of that version.',
   fields: (t) => ({
     cursor: t.string({
       description: 'Subscribe `after` it to go on behind this event.',
@@ -28,7 +28,8 @@ const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').imple
     sequence: t.expose('sequence', { type: 'Long', description: 'The newest ledger entry then.' }),
     change: t.expose('change', {
       type: 'Credits',
-      description: 'By how much totalAvailable changed; signed, may be 0.',
+      description:
+        'By how much totalAvailable changed, since the event before where the stream coalesces; signed, may be 0.',
     }),
     reasonCode: t.exposeString('reasonCode', {
       description: 'Why: the leading reason code of the transaction, LOT_STARTED, or SNAPSHOT for the opening state.',
@@ -56,10 +57,16 @@ const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').imple
   }),
 });
 
+interface Asked {
+  /** The version that was seen last; null for a stream that begins with the state now. */
+  readonly after: bigint | null;
+  readonly coalesce: boolean;
+}
+
 async function balanceChanges(
   context: GraphQLContext,
   tenant: Tenant,
-  after: bigint | null,
+  { after, coalesce }: Asked,
 ): Promise<AsyncIterable<BalanceChange>> {
   const { walletId } = tenant;
   const { sql } = context.services;
@@ -67,33 +74,60 @@ async function balanceChanges(
   const { now: occurredAt, due: _due, ...state } = await walletState(sql, walletId);
   if (after !== null && after > state.version) throw badUserInput('after is not a cursor of this wallet.');
   const snapshot = { ...state, occurredAt, walletId, transactionId: null, change: ZERO, reasonCode: 'SNAPSHOT' };
+  const load = async (version: bigint, limit: number): Promise<BalanceChange[]> => {
+    const rows = await changesAfter(sql, walletId, version, limit);
+    return rows.map((row) => ({ ...row, walletId }));
+  };
+  const missed = coalesce && after !== null ? await netChange(load, after, state.version) : [];
   return follow<BalanceChange>(context, {
+    stream: 'balanceChanged',
     tenant,
-    opening: after === null ? [snapshot] : [],
-    after: after ?? state.version,
+    opening: after === null ? [snapshot] : missed,
+    after: coalesce ? state.version : (after ?? state.version),
     numberOf: (change) => change.version,
-    load: async (version, limit) => {
-      const rows = await changesAfter(sql, walletId, version, limit);
-      return rows.map((row) => ({ ...row, walletId }));
-    },
+    comesWithVersion: true,
+    load,
+    ...(coalesce ? { coalesce: { from: snapshot, merge: merged } } : {}),
   });
+}
+
+/** The newest state as it looks to who has seen `last`: everything is as of it, and the change is what both differ by. */
+const merged = (last: Pick<BalanceChange, 'totalAvailable'>, newest: BalanceChange): BalanceChange => ({
+  ...newest,
+  change: micros(newest.totalAvailable - last.totalAvailable),
+});
+
+/** What happened between two versions as one change; nothing where they are the same. */
+async function netChange(
+  load: (version: bigint, limit: number) => Promise<BalanceChange[]>,
+  after: bigint,
+  version: bigint,
+): Promise<BalanceChange[]> {
+  if (after === version) return [];
+  const [[last], [newest]] = await Promise.all([after > 0n ? load(after - 1n, 1) : [], load(version - 1n, 1)]);
+  return newest ? [merged(last ?? { totalAvailable: ZERO }, newest)] : [];
 }
 
 builder.subscriptionField('balanceChanged', (t) =>
   t.field({
     type: BalanceChangeRef,
-    description: 'Every change of what an organization can spend, each once and in order. Needs billing:read.',
+    description:
+      'Every change of what an organization can spend, each once and in order. Needs billing:read. A client that is more than 1,000 events behind and does not read is closed with 4429 (over SSE: an error TOO_SLOW) and can resume; one whose credential ends is closed with 4403.',
     args: {
       organizationId: t.arg.id({ required: true, description: 'Whose wallet.' }),
       after: t.arg.string({
         description:
-          'A cursor of this stream or a wallet’s liveCursor: events since then come first. Without it the stream opens with the state now (SNAPSHOT).',
+          'A cursor of this stream or a wallet’s liveCursor: events since then come first. Without it the stream opens with the state now (SNAPSHOT). Cursors do not expire.',
+      }),
+      coalesce: t.arg.boolean({
+        description:
+          'True asks for the newest state only: while the client reads, changes are merged into one event, whose `change` is the net change since the event before and whose other fields are of the newest version. Such a stream is never closed for being slow. False by default.',
       }),
     },
-    subscribe: async (_root, { organizationId, after }, context) => {
+    subscribe: async (_root, { organizationId, after, coalesce }, context) => {
       const tenant = await liveTenant(context, organizationId);
       const version = after === null || after === undefined ? null : versionOf(tenant.walletId, after);
-      return balanceChanges(context, tenant, version);
+      return balanceChanges(context, tenant, { after: version, coalesce: coalesce === true });
     },
     resolve: (change) => change,
   }),

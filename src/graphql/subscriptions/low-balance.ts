@@ -68,6 +68,7 @@ async function alertEvents(
   // What this brings up to date comes first: it happens while the stream is open.
   await settleAlerts(services, [tenant.organizationId]);
   return follow<LowBalanceEvent>(context, {
+    stream: 'lowBalance',
     tenant,
     opening: [],
     after: after ?? newest,
