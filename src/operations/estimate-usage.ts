@@ -6,8 +6,8 @@
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import type { Estimate } from '../domain/posting/decide-estimate.ts';
-import { spenderOf } from '../domain/posting/spender.ts';
 import { type InvalidInput, isRefusal, type NotFound, type UnknownMeter } from '../domain/refusals.ts';
+import { spenderOf } from '../domain/spender.ts';
 import { AttributionResolver } from './attribution.ts';
 import { tenantFor } from './authorize.ts';
 import { WalletBusy } from './outcome.ts';

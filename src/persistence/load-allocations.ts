@@ -6,7 +6,7 @@ import type { AllocationSnapshot } from '../domain/allocations/allocation.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import { type Command, keyedCommands } from '../domain/posting/commands.ts';
-import type { Spender } from '../domain/posting/spender.ts';
+import type { Spender } from '../domain/spender.ts';
 import type { Queryable } from './connection.ts';
 import { fragment } from './connection.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';

@@ -13,7 +13,7 @@ import type { SpendCount } from '../domain/limits/spend-limit.ts';
 import { type Command, type KeyedCommand, keyedCommands } from '../domain/posting/commands.ts';
 import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
-import { type Spender, spenderOf } from '../domain/posting/spender.ts';
+import { type Spender, spenderOf } from '../domain/spender.ts';
 import type { PaymentDue, Subscription } from '../domain/subscriptions/subscription.ts';
 import { calendarWindow } from '../domain/time/calendar.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';

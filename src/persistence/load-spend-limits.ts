@@ -2,7 +2,7 @@
 import { micros } from '../domain/credits/micros.ts';
 import type { LimitWindow } from '../domain/limits/plan-limit.ts';
 import type { SpendCount, SpendLimit, SpendLimitScope } from '../domain/limits/spend-limit.ts';
-import type { Spender } from '../domain/posting/spender.ts';
+import type { Spender } from '../domain/spender.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { Queryable } from './connection.ts';
 

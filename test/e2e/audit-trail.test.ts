@@ -12,6 +12,7 @@ import { aKey, anOrganization, type Given, grant } from '../support/given.ts';
 import { aPerson, JWT_SECRET, type Person } from '../support/people.ts';
 import { begun } from '../support/purchases.ts';
 import { aProject, authorize, charge } from '../support/usage.ts';
+import { collect } from '../support/webhook-receiver.ts';
 import { fieldsOf } from './ids.ts';
 
 let gateway: TestGateway;
@@ -63,6 +64,10 @@ const FIELDS: Readonly<Record<string, string>> = {
   createApiKey: '... on CreateApiKeyPayload { secret apiKey { id } }',
   inviteMember: '... on InviteMemberPayload { invitationToken membership { id } }',
   createPortalSession: '... on PortalSessionPayload { url }',
+  createWebhookEndpoint: '... on CreateWebhookEndpointPayload { secret webhookEndpoint { id } }',
+  rotateWebhookSecret: '... on CreateWebhookEndpointPayload { secret }',
+  setSpendLimit: '... on SpendLimitPayload { spendLimit { id } }',
+  setAlert: '... on AlertPayload { alert { id } }',
 };
 
 /** One call, and its record. */
@@ -109,6 +114,15 @@ async function aGrantedLot(given: Given): Promise<string> {
     [decodeId('Organization', given.id)],
   );
   return encodeId('Lot', row?.id ?? '');
+}
+
+async function anEndpoint({ secret }: Given): Promise<{ id: string; webhookEndpointId: string }> {
+  const { answer } = await send(secret, 'createWebhookEndpoint', {
+    url: 'https://example.com/hook',
+    events: ['balance.changed'],
+  });
+  const { id } = answer.webhookEndpoint as { id: string };
+  return { id, webhookEndpointId: raw('WebhookEndpoint', id) };
 }
 
 /** Each mutation that is no usage charge. */
@@ -207,6 +221,71 @@ const CASES: Readonly<Record<string, (given: Given) => Promise<Case> | Case>> = 
       input: { projectId, credits: '8', exclusive: true },
       before: { ...whom, credits: '5', exclusive: false },
       after: { ...whom, credits: '8', exclusive: true },
+    };
+  },
+  setSpendLimit: async ({ secret }) => {
+    await send(secret, 'setSpendLimit', { scope: 'ORGANIZATION', window: 'DAY', credits: '5' });
+    const limit = { spendLimitId: expect.any(String), scope: 'ORGANIZATION', window: 'DAY' };
+    return {
+      input: { scope: 'ORGANIZATION', window: 'DAY', credits: '8' },
+      before: { ...limit, credits: '5' },
+      after: { ...limit, credits: '8' },
+    };
+  },
+  removeSpendLimit: async ({ secret }) => {
+    const { answer } = await send(secret, 'setSpendLimit', { scope: 'ORGANIZATION', window: 'DAY', credits: '5' });
+    const { id } = answer.spendLimit as { id: string };
+    return {
+      input: { spendLimitId: id },
+      before: { spendLimitId: raw('SpendLimit', id), scope: 'ORGANIZATION', credits: '5' },
+      after: null,
+    };
+  },
+  setAlert: () => ({ input: { percent: 7 }, before: null, after: { alertId: expect.any(String), percent: 7 } }),
+  removeAlert: async ({ secret }) => {
+    const { answer } = await send(secret, 'setAlert', { threshold: '5' });
+    const { id } = answer.alert as { id: string };
+    const alertId = raw('Alert', id);
+    return { input: { alertId: id }, before: { alertId, threshold: '5' }, after: { alertId, removed: true } };
+  },
+  createWebhookEndpoint: () => ({
+    input: { url: 'https://example.com/hook', events: ['balance.low'] },
+    before: null,
+    after: { webhookEndpointId: expect.any(String), url: 'https://example.com/hook', events: ['balance.low'] },
+  }),
+  updateWebhookEndpoint: async (given) => {
+    const { id, webhookEndpointId } = await anEndpoint(given);
+    return {
+      input: { webhookEndpointId: id, enabled: false },
+      before: { webhookEndpointId, enabled: true },
+      after: { webhookEndpointId, enabled: false },
+    };
+  },
+  deleteWebhookEndpoint: async (given) => {
+    const { id, webhookEndpointId } = await anEndpoint(given);
+    return {
+      input: { webhookEndpointId: id },
+      before: { webhookEndpointId, url: 'https://example.com/hook' },
+      after: null,
+    };
+  },
+  rotateWebhookSecret: async (given) => {
+    const { id, webhookEndpointId } = await anEndpoint(given);
+    return { input: { webhookEndpointId: id }, before: null, after: { webhookEndpointId } };
+  },
+  redeliverWebhook: async (given) => {
+    const { webhookEndpointId } = await anEndpoint(given);
+    await charge(given.client, { amount: '1' });
+    await collect(gateway.gateway.services);
+    const [row] = await query<{ id: string }>(
+      gateway.database,
+      'SELECT id FROM webhook_delivery WHERE endpoint_id = $1',
+      [webhookEndpointId],
+    );
+    return {
+      input: { webhookDeliveryId: encodeId('WebhookDelivery', row?.id ?? '') },
+      before: null,
+      after: { webhookDeliveryId: row?.id, webhookEndpointId },
     };
   },
   selectPlan: () => ({

@@ -31,13 +31,13 @@ import type {
   PostedTransaction,
 } from '../../src/domain/posting/records.ts';
 import type { Redemption, RedemptionCount } from '../../src/domain/posting/redemption-drafts.ts';
-import { spenderOf } from '../../src/domain/posting/spender.ts';
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
 import type { AutoTopUp } from '../../src/domain/purchases/auto-top-up.ts';
 import type { TopUpSales } from '../../src/domain/purchases/auto-top-up-offer.ts';
 import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
+import { spenderOf } from '../../src/domain/spender.ts';
 import type { PlanOffer, RenewalPolicies } from '../../src/domain/subscriptions/plan-offer.ts';
 import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions/subscription.ts';
 import { calendarWindow } from '../../src/domain/time/calendar.ts';

@@ -5,7 +5,7 @@
  */
 import { type Micros, ZERO } from '../credits/micros.ts';
 import { groupBy } from '../group-by.ts';
-import type { Spender } from '../posting/spender.ts';
+import type { Spender } from '../spender.ts';
 import type { Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { LimitWindow } from './plan-limit.ts';

@@ -25,11 +25,11 @@ import {
   type SubscriptionRequired,
   type UnknownMeter,
 } from '../refusals.ts';
+import type { Spender } from '../spender.ts';
 import { maySpend } from '../wallet/snapshot.ts';
 import type { Charge, OveragePolicy } from './commands.ts';
 import { findReachedCap } from './frequency.ts';
 import { spendable } from './lot-drafts.ts';
-import type { Spender } from './spender.ts';
 import type { Funds, Movements, WalletBook } from './wallet-book.ts';
 
 /** What a plan says about spending. */

@@ -5,12 +5,12 @@
 import { negate, plus } from '../credits/micros.ts';
 import { rateCardAt } from '../pricing/price.ts';
 import { type InvalidInput, invalidInput, isRefusal } from '../refusals.ts';
+import { spenderOf } from '../spender.ts';
 import { assess, type ChargingPolicies, priceCharge, take, termsOf } from './assess-charge.ts';
 import type { DebitCommand } from './commands.ts';
 import { takeOperations } from './frequency.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
-import { spenderOf } from './spender.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** How far ahead of the organization's clock `occurredAt` may be. */

@@ -7,6 +7,7 @@ import type { HoldPolicies } from '../holds/hold.ts';
 import { countUnits, rateCardAt } from '../pricing/price.ts';
 import type { RateCard } from '../pricing/rate-card.ts';
 import { type InvalidInput, invalidInput, isRefusal, notFound, type Refusal, type UnknownMeter } from '../refusals.ts';
+import { spenderOf } from '../spender.ts';
 import { formatInstant, type Instant, instant } from '../time/instant.ts';
 import {
   assess,
@@ -29,7 +30,6 @@ import { capturableOf, type DraftHold, remainingOf } from './hold-drafts.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import { held, type Outcome, posted, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
-import { spenderOf } from './spender.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 export interface HoldingPolicies extends ChargingPolicies {

@@ -4,6 +4,7 @@
  */
 import { type Micros, minus, negate, plus, smaller, ZERO } from '../credits/micros.ts';
 import { notFound } from '../refusals.ts';
+import type { Spender } from '../spender.ts';
 import { addDays } from '../time/calendar.ts';
 import { type Instant, instant } from '../time/instant.ts';
 import type { LotSnapshot } from '../wallet/snapshot.ts';
@@ -12,7 +13,6 @@ import { expireLot } from './expire-lot.ts';
 import type { DraftLot, NewLot } from './lot-drafts.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import { type TransactionKind, transactionDetails } from './records.ts';
-import type { Spender } from './spender.ts';
 import type { Movements, WalletBook } from './wallet-book.ts';
 
 /** What happens to a refund whose lot has expired: a new lot that lives for the days of grace, or nothing is left of it. */

@@ -10,6 +10,7 @@ import type { LimitWindow } from '../limits/plan-limit.ts';
 import { SpendLimits } from '../limits/spend-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
 import type { AutoTopUp } from '../purchases/auto-top-up.ts';
+import { type Spender, spenderOf } from '../spender.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
@@ -33,7 +34,6 @@ import {
 import type { NewPurchase } from './new-purchase.ts';
 import { OperationDrafts } from './operation-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails, TransactionKind } from './records.ts';
-import { type Spender, spenderOf } from './spender.ts';
 
 /** The reason code of what new credits pay back of a debt. */
 export const DEBT_REPAYMENT = 'DEBT_REPAYMENT';

@@ -1,6 +1,5 @@
 /** Who spends, as limits and earmarks ask: the member and project that a charge is attributed to, and the key that makes it. */
-import type { Actor } from '../actor.ts';
-import type { Attribution } from './commands.ts';
+import type { Actor } from './actor.ts';
 
 export interface Spender {
   readonly userId: string | null;
@@ -10,7 +9,7 @@ export interface Spender {
 
 interface Charged {
   readonly actor: Actor;
-  readonly attribution: Pick<Attribution, 'userId' | 'projectId'>;
+  readonly attribution: Pick<Spender, 'userId' | 'projectId'>;
 }
 
 /** Of a charge, or of the hold that it captures. */
