@@ -243,8 +243,8 @@ describe('a debit', () => {
     for (const { client } of [plain, watched]) await debit(client, '1');
     const usual = await statementsOf(plain, '1');
     expect(await statementsOf(watched, '1')).toBe(usual);
-    // Both alerts, their events, and how many there are.
-    expect(await statementsOf(watched, '60')).toBe(usual + 3);
+    // Both alerts, their events, how many there are, and what the feed tells of them.
+    expect(await statementsOf(watched, '60')).toBe(usual + 4);
   });
 });
 

@@ -11,6 +11,7 @@ import { CreateProjectDocument, LedgerDocument, PurchasePackageDocument } from '
 import { expectSoundBooks, query } from '../support/books.ts';
 import { type GraphQLAnswer, startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anOrganization, type Given } from '../support/given.ts';
+import { anEndpoint, collect } from '../support/webhook-receiver.ts';
 import { forgeCursor } from './cursors.ts';
 
 let gateway: TestGateway;
@@ -629,6 +630,7 @@ describe('pages', () => {
     await client.run(CreateProjectDocument, { input: { key: 'p', name: 'P' } });
     const input = { idempotencyKey: aKey(), packageId: encodeId('Package', 'starter') };
     await client.run(PurchasePackageDocument, { input });
+    await anEndpoint(client, 'https://example.com/hook', ['balance.changed']);
     for (const amount of ['1', '2', '3']) {
       const held = `mutation { authorize(input: { idempotencyKey: "${aKey()}", amount: "${amount}" }) { __typename } }`;
       expect((await client.raw(held)).data).toEqual({ authorize: { __typename: 'HoldPayload' } });
@@ -638,6 +640,7 @@ describe('pages', () => {
       `INSERT INTO membership (id, organization_id, user_id, role) SELECT gen_random_uuid(), id, 'demo-viewer', 'VIEWER' FROM organization WHERE slug = $1`,
       [organization.slug],
     );
+    await collect(gateway.gateway.services);
   });
 
   /** Every connection, as the path to it. */
@@ -652,6 +655,7 @@ describe('pages', () => {
     auditTrail: (list, slug) => `{ organization(slug: "${slug}") { ${list('auditTrail')} } }`,
     members: (list, slug) => `{ organization(slug: "${slug}") { ${list('members')} } }`,
     projects: (list, slug) => `{ organization(slug: "${slug}") { ${list('projects')} } }`,
+    deliveries: (list, slug) => `{ organization(slug: "${slug}") { webhookEndpoints { ${list('deliveries')} } } }`,
     apiKeys: (list, slug) => `{ organization(slug: "${slug}") { ${list('apiKeys')} } }`,
   };
 

@@ -88,9 +88,10 @@ describe('an event', () => {
         }),
       ]);
       const told = events.filter(({ type }) => type === 'activity.added').map(({ data }) => data);
-      expect(told).toHaveLength(2);
+      expect(told).toHaveLength(3);
       expect(told).toEqual(
         expect.arrayContaining([
+          expect.objectContaining({ kind: 'SETTINGS', summary: 'Added a webhook endpoint' }),
           expect.objectContaining({ kind: 'ALERT', summary: 'Less than 3000 credits can be spent: 2000 credits' }),
           expect.objectContaining({ kind: 'SETTINGS', summary: 'Set an alert at 3000 credits', credits: null }),
         ]),

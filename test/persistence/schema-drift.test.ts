@@ -77,10 +77,10 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
     expect(found).toEqual({
       missing: [],
       extra: [
-        'alert_in_force',
-        'alert_one_a_threshold',
         'activity_execution',
         'activity_task',
+        'alert_in_force',
+        'alert_one_a_threshold',
         'allocation_project',
         'allocation_user',
         'hold_due',
@@ -146,8 +146,8 @@ describe('the migrations make what prisma/schema.prisma declares', () => {
     expect(await differences('triggers')).toMatchObject({
       compared: 0,
       extra: [
-        'alert_event_append_only',
         'activity_append_only',
+        'alert_event_append_only',
         'audit_record_append_only',
         'idempotency_record_append_only',
         'ledger_entry_append_only',

@@ -102,6 +102,8 @@ describe('kill −9 after the provider has taken the money and before the books 
     const { id, checkoutUrl } = await begin();
     const held = await holdWallet(database, manifest.organization.id);
     const paying = press(checkoutUrl, 'pay');
+    // Jobs wait for the wallet too: what tells is that the provider has the money.
+    await eventually(async () => (await standingOf(id)).outcome === 'PAID', 'the money is taken');
     await held.awaitWaiting(1);
     expect(await standingOf(id)).toEqual({ ...UNPAID, outcome: 'PAID' });
     await kill();
