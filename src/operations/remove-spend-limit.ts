@@ -9,8 +9,9 @@ import { isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
 import { lockClock, retireSpendLimit, spendLimitById } from '../persistence/spend-limits.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
+import { checkBinding } from './project-binding.ts';
 import type { Services } from './services.ts';
-import { checkBinding, describeLimit } from './set-spend-limit.ts';
+import { describeLimit, limitedProject } from './set-spend-limit.ts';
 
 export async function removeSpendLimit(
   services: Services,
@@ -21,7 +22,7 @@ export async function removeSpendLimit(
   if (found === null) return notFound('spend limit');
   const { organizationId, walletId, limit } = found;
   const tenant = await tenantFor(services, caller, 'billing:write', organizationId);
-  if (isRefusal(tenant) || checkBinding(caller, limit)) return notFound('spend limit');
+  if (isRefusal(tenant) || checkBinding(caller, limitedProject(limit))) return notFound('spend limit');
   return services.sql.begin(async (tx) => {
     const { now } = await lockClock(tx, walletId);
     // Read again under the lock: it may have been changed or removed meanwhile.

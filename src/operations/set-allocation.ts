@@ -21,6 +21,7 @@ import { membersExist, projectsExist } from '../persistence/organizations.ts';
 import { tenantFor } from './authorize.ts';
 import { checkCeiling, firstProblem } from './input-rules.ts';
 import { refusalOf } from './outcome.ts';
+import { checkBinding } from './project-binding.ts';
 import type { Services } from './services.ts';
 
 export interface SetAllocationInput {
@@ -46,7 +47,7 @@ export async function setAllocation(
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
-  const unknown = await checkTarget(services, tenant, { projectId, userId });
+  const unknown = checkBinding(caller, projectId) ?? (await checkTarget(services, tenant, { projectId, userId }));
   if (unknown) return unknown;
   const outcome = await services.engine.execute({
     kind: 'set-allocation',

@@ -30,8 +30,9 @@ import {
   spentBetween,
 } from '../persistence/spend-limits.ts';
 import { audit } from './audit.ts';
-import { Forbidden, tenantFor } from './authorize.ts';
+import { tenantFor } from './authorize.ts';
 import { firstProblem } from './input-rules.ts';
+import { checkBinding } from './project-binding.ts';
 import type { Services } from './services.ts';
 
 export interface SetSpendLimitInput {
@@ -57,7 +58,7 @@ export async function setSpendLimit(
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
   const target = targetOf(input);
-  const missing = checkBinding(caller, target) ?? (await findMissing(services, tenant, target));
+  const missing = checkBinding(caller, limitedProject(target)) ?? (await findMissing(services, tenant, target));
   if (missing) return missing;
   const { window, credits } = input;
   const wanted = { ...target, window, credits };
@@ -90,12 +91,9 @@ function targetOf(input: SetSpendLimitInput): LimitTarget {
   return { scope, targetId: (field && input[field]) ?? null };
 }
 
-/** A key that is bound to a project sets and removes limits of that project and no others. Throws Forbidden. */
-export function checkBinding(caller: SignedInCaller, { scope, targetId }: LimitTarget): NotFound | null {
-  if (caller.kind !== 'API_KEY' || caller.projectId === null) return null;
-  if (scope !== 'PROJECT') throw new Forbidden();
-  return targetId === caller.projectId ? null : notFound('project');
-}
+/** The project that is limited; null where something else is. */
+export const limitedProject = ({ scope, targetId }: LimitTarget): string | null =>
+  scope === 'PROJECT' ? targetId : null;
 
 async function findMissing(
   { sql }: Pick<Services, 'sql'>,

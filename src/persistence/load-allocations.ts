@@ -2,7 +2,7 @@
  * Loads the allocations that a batch's spenders draw on, and those that its commands set, with their first lots in burn order.
  * Where nobody is named by project or member nothing is asked.
  */
-import type { AllocationSnapshot } from '../domain/allocations/allocation.ts';
+import type { AllocationSnapshot, AllocationStanding } from '../domain/allocations/allocation.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import { type Command, keyedCommands } from '../domain/posting/commands.ts';
@@ -65,28 +65,35 @@ export async function loadAllocations(
   { walletIds, lotsPerAllocation }: Bounds,
 ): Promise<readonly LoadedAllocation[]> {
   if (projectIds.length + userIds.length + holdIds.length === 0) return [];
-  const wanted = fragment`a.wallet_id = ANY(${walletIds}::uuid[]) AND (
-      a.project_id = ANY(${projectIds}::uuid[]) OR a.user_id = ANY(${userIds}::text[]) OR EXISTS (
-        SELECT 1 FROM hold
-        WHERE hold.id = ANY(${holdIds}::uuid[]) AND (hold.project_id = a.project_id OR hold.user_id = a.user_id)))`;
+  // One arm for each index; a condition that joins them by OR would be served by none.
+  const wanted = fragment`(
+        SELECT id FROM allocation WHERE wallet_id = ANY(${walletIds}::uuid[]) AND project_id = ANY(${projectIds}::uuid[])
+        UNION
+        SELECT id FROM allocation WHERE wallet_id = ANY(${walletIds}::uuid[]) AND user_id = ANY(${userIds}::text[])
+        UNION
+        SELECT a.id FROM hold JOIN allocation a ON a.wallet_id = hold.wallet_id AND a.project_id = hold.project_id
+        WHERE hold.id = ANY(${holdIds}::uuid[]) AND hold.wallet_id = ANY(${walletIds}::uuid[])
+        UNION
+        SELECT a.id FROM hold JOIN allocation a ON a.wallet_id = hold.wallet_id AND a.user_id = hold.user_id
+        WHERE hold.id = ANY(${holdIds}::uuid[]) AND hold.wallet_id = ANY(${walletIds}::uuid[])
+      )`;
   const [allocations, lots] = await Promise.all([
     sql<AllocationRow[]>`
       SELECT a.id, a.wallet_id, a.project_id, a.user_id, a.exclusive, a.available_micros, a.pinned_micros,
              a.frozen_micros, a.used_micros
-      FROM allocation a
-      WHERE ${wanted}`,
+      FROM ${wanted} AS wanted
+      JOIN allocation a ON a.id = wanted.id`,
     sql<(LotRow & { allocation_id: string })[]>`
       SELECT l.*
-      FROM allocation a
+      FROM ${wanted} AS wanted
       CROSS JOIN LATERAL (
         SELECT ${LOT_COLUMNS}
         FROM lot
         JOIN bucket b ON b.id = lot.bucket_id
-        WHERE lot.allocation_id = a.id AND lot.spendable
+        WHERE lot.allocation_id = wanted.id AND lot.spendable
         ORDER BY b.burn_priority, b.key COLLATE "C", lot.expires_at NULLS LAST, lot.paid, lot.effective_at, lot.id
         LIMIT ${lotsPerAllocation}
-      ) l
-      WHERE ${wanted}`,
+      ) l`,
   ]);
   const lotsOf = groupBy(lots, (row) => row.allocation_id);
   return allocations.map((row) => {
@@ -105,4 +112,41 @@ export async function loadAllocations(
       truncated: prefix.length === lotsPerAllocation,
     };
   });
+}
+
+/** What bounds the allocations of a wallet; asked where they are set. */
+export interface AllocationBounds {
+  readonly walletId: string;
+  readonly standing: AllocationStanding;
+}
+
+/** Of the wallets on which allocations are set. */
+export async function loadAllocationBounds(
+  sql: Queryable,
+  commands: readonly Command[],
+): Promise<readonly AllocationBounds[]> {
+  const setting = commands.flatMap(({ kind, walletId }) => (kind === 'set-allocation' ? [walletId] : []));
+  if (setting.length === 0) return [];
+  const [counts, origins] = await Promise.all([
+    sql<{ wallet_id: string; allocations: number; expiring_splits: number }[]>`
+      SELECT w.id AS wallet_id,
+             (SELECT count(*)::int FROM allocation WHERE allocation.wallet_id = w.id) AS allocations,
+             (SELECT count(*)::int FROM lot
+              WHERE lot.wallet_id = w.id AND lot.next_transition_at IS NOT NULL AND lot.origin_id IS NOT NULL) AS expiring_splits
+      FROM wallet w
+      WHERE w.id = ANY(${setting}::uuid[])`,
+    sql<LotRow[]>`
+      SELECT ${LOT_COLUMNS}
+      FROM lot
+      WHERE lot.id IN (
+        SELECT split.origin_id
+        FROM allocation a
+        JOIN lot split ON split.allocation_id = a.id AND split.spendable
+        WHERE a.wallet_id = ANY(${setting}::uuid[]))`,
+  ]);
+  const originsOf = groupBy(origins, (row) => row.wallet_id);
+  return counts.map(({ wallet_id: walletId, allocations, expiring_splits: expiringSplits }) => ({
+    walletId,
+    standing: { allocations, expiringSplits, origins: (originsOf.get(walletId) ?? []).map(lotSnapshot) },
+  }));
 }

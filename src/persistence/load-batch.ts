@@ -3,7 +3,7 @@
  * that no two batches wait for each other in a circle; the clock is read after the locks. All statements are sent at once and
  * cost one round trip; wallets with something due cost another, and one more where holds have lapsed.
  */
-import type { AllocationSnapshot } from '../domain/allocations/allocation.ts';
+import { type AllocationSnapshot, type AllocationStanding, NO_STANDING } from '../domain/allocations/allocation.ts';
 import type { Money } from '../domain/catalog/catalog.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
@@ -31,7 +31,7 @@ import { decodeAnswer } from './answer-codec.ts';
 import { AUTO_TOP_UP_COLUMNS, type AutoTopUpRow, autoTopUpOf, loadTopUpSpending } from './auto-top-ups.ts';
 import { holdCatalogs } from './catalogs.ts';
 import type { Queryable } from './connection.ts';
-import { earmarksWanted, loadAllocations } from './load-allocations.ts';
+import { earmarksWanted, loadAllocationBounds, loadAllocations } from './load-allocations.ts';
 import { loadOperationCounts, loadSpendCounts, loadTierCounts } from './load-counters.ts';
 import { loadHolds } from './load-holds.ts';
 import { findPinningHolds, loadPurchases } from './load-purchases.ts';
@@ -204,6 +204,7 @@ async function load(
     needs.countsOperations ? loadOperationCounts(sql, walletIds) : NO_COUNTS,
     needs.countsUnits ? loadTierCounts(sql, walletIds) : NO_COUNTS,
     loadAllocations(sql, earmarks, { walletIds, lotsPerAllocation: limits.lotsPerBucket }),
+    loadAllocationBounds(sql, commands),
   ]);
   loading.catch(() => undefined);
   // Where the transaction cannot begin, that is the fault; the statements behind it merely find it aborted.
@@ -224,6 +225,7 @@ async function load(
     operationCounts,
     tierCounts,
     allocations,
+    allocationBounds,
   ] = await loading;
   // Nothing is due on most wallets most of the time: those where something is pay for another round trip or two.
   const due = wallets.filter(isDue);
@@ -252,6 +254,7 @@ async function load(
     operationCounts: groupBy(operationCounts, (row) => row.wallet_id),
     tierCounts: groupBy(tierCounts, (row) => row.wallet_id),
     allocations: groupBy(allocations, (row) => row.walletId),
+    allocationStandings: new Map(allocationBounds.map(({ walletId, standing }) => [walletId, standing])),
     topUpSpending: await topUpSpendingOf(sql, commands, wallets),
     limits,
   };
@@ -427,13 +430,14 @@ interface Assembly {
   readonly operationCounts: ReadonlyMap<string, readonly OperationCount[]>;
   readonly tierCounts: ReadonlyMap<string, readonly TierCount[]>;
   readonly allocations: ReadonlyMap<string, readonly AllocationSnapshot[]>;
+  readonly allocationStandings: ReadonlyMap<string, AllocationStanding>;
   readonly topUpSpending: ReadonlyMap<string, bigint>;
   readonly limits: LoadLimits;
 }
 
 function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
   const { buckets, lots, grantedLots, dueLots, holds, lapsed, spendCounts, operationCounts, tierCounts } = assembly;
-  const { allocations, topUpSpending, limits } = assembly;
+  const { allocations, allocationStandings, topUpSpending, limits } = assembly;
   const spendLimits = assembly.spendLimits.get(row.id) ?? [];
   const ofWallet = buckets.get(row.id) ?? [];
   const due = dueLots.get(row.id) ?? [];
@@ -457,6 +461,7 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     buckets: ofWallet.map((bucket) => bucketSnapshot(bucket, lots.get(bucket.id) ?? [], limits)),
     allowances: ofWallet.flatMap(allowanceSnapshot),
     allocations: allocations.get(row.id) ?? [],
+    allocationStanding: allocationStandings.get(row.id) ?? NO_STANDING,
     grantedLots: (grantedLots.get(row.id) ?? []).map(lotSnapshot),
     dueLots: due.slice(0, limits.duePerWallet).map(lotSnapshot),
     moreDue: due.length > limits.duePerWallet,

@@ -3,6 +3,7 @@ import type { ActorKind } from '../domain/actor.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import { type LoadedPurchase, UNSPENT } from '../domain/posting/decide-purchase.ts';
+import { ALLOCATION } from '../domain/posting/decide-set-allocation.ts';
 import type { PlanSale, PurchaseLot, PurchaseStatus } from '../domain/purchases/purchase.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { Queryable } from './connection.ts';
@@ -58,9 +59,11 @@ export async function loadPurchases(
     // Few entries are expiries, and the index of reasons leaves those of usage out.
     sql<PurchaseLotRow[]>`
       SELECT ${LOT_COLUMNS}, (
-        SELECT coalesce(sum(e.amount_micros), 0) FROM ledger_entry e
+        SELECT coalesce(sum(CASE e.direction WHEN 'DEBIT' THEN e.amount_micros ELSE -e.amount_micros END), 0)
+        FROM ledger_entry e
         WHERE e.wallet_id = lot.wallet_id AND e.reason_code = ANY(${[...UNSPENT]}::text[]) AND e.reason_code <> 'USAGE'
-          AND e.lot_id = lot.id AND e.direction = 'DEBIT')::bigint AS expired_micros
+          AND e.lot_id = lot.id
+          AND (e.direction = 'DEBIT' OR (e.reason_code = ${ALLOCATION} AND lot.origin_id IS NULL)))::bigint AS expired_micros
       FROM lot
       WHERE lot.purchase_id = ANY(${ids}::uuid[]) AND lot.wallet_id = ANY(${walletIds}::uuid[])
       ORDER BY lot.id`,

@@ -255,6 +255,26 @@ describe('who sees it', () => {
   });
 });
 
+describe('a key bound to a project', () => {
+  it('sets what is earmarked for it, and for nobody else', async () => {
+    const { client, projectId, slug } = await aCustomer();
+    const other = await aProject(client);
+    await set(client, { projectId: other, credits: '20' });
+    const { createApiKey } = await client.run(CreateApiKeyDocument, {
+      input: { name: 'team', scopes: ['BILLING_WRITE'], projectId },
+    });
+    if (createApiKey.__typename !== 'CreateApiKeyPayload') throw new Error(JSON.stringify(createApiKey));
+    const key = createClient(gateway.gateway.endpoint, createApiKey.secret);
+    expect(await set(key, { projectId, credits: '5' })).toMatchObject({ allocation: { credits: '5' } });
+    expect(await set(key, { projectId: other, credits: '0' })).toMatchObject({ __typename: 'NotFound' });
+    const ofMember =
+      'mutation($userId: ID!) { setAllocation(input: { userId: $userId, credits: "1" }) { __typename } }';
+    const { errors } = await key.raw(ofMember, { userId: encodeId('User', 'demo-viewer') });
+    expect(errors[0]?.extensions.code).toBe('FORBIDDEN');
+    expect((await seen(client, { slug }))?.allocations).toMatchObject([{ credits: '20' }, { credits: '5' }]);
+  });
+});
+
 describe('in parallel, over two gateways', () => {
   it('neither the project nor the others take a credit too many, while the earmark changes', async () => {
     const { client, projectId, id, slug, secret } = await aCustomer();

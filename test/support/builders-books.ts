@@ -5,7 +5,7 @@
  */
 import type { Actor } from '../../src/domain/actor.ts';
 import type { Alert, AlertCriterion } from '../../src/domain/alerts/alert.ts';
-import type { AllocationSnapshot } from '../../src/domain/allocations/allocation.ts';
+import type { AllocationSnapshot, AllocationStanding } from '../../src/domain/allocations/allocation.ts';
 import { atLeastZero, type Micros, minus, plus, sum, ZERO } from '../../src/domain/credits/micros.ts';
 import type { HoldFacts, HoldSnapshot, HoldState } from '../../src/domain/holds/hold.ts';
 import { GENESIS_HASH } from '../../src/domain/ledger/hash-chain.ts';
@@ -18,6 +18,7 @@ import { keyedCommands } from '../../src/domain/posting/commands.ts';
 import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
 import { UNSPENT } from '../../src/domain/posting/decide-purchase.ts';
 import type { ExpiredLotRefund, RefundableTransaction } from '../../src/domain/posting/decide-refund.ts';
+import { ALLOCATION } from '../../src/domain/posting/decide-set-allocation.ts';
 import { remainingOf } from '../../src/domain/posting/hold-drafts.ts';
 import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/idempotency.ts';
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
@@ -490,6 +491,7 @@ export class Books {
         const lots = this.#earmarkedBy(allocation.id).slice(0, limits.lotsPerBucket);
         return { ...allocation, lots, truncated: lots.length === limits.lotsPerBucket };
       }),
+      allocationStanding: this.#standing(),
       grantedLots: [...this.lots.values()].filter(({ source }) => source === 'ALLOWANCE' || source === 'PLAN_GRANT'),
       dueLots: due.slice(0, limits.dueLots),
       moreDue: due.length > limits.dueLots,
@@ -616,10 +618,12 @@ export class Books {
     return [...this.lots.values()]
       .filter((lot) => lot.purchaseId === id)
       .map((lot) => {
-        const unspent = this.entries.filter(
-          (entry) => entry.lotId === lot.id && entry.direction === 'DEBIT' && UNSPENT.has(entry.reasonCode),
-        );
-        return { lot, expired: sum(unspent.map((entry) => entry.amount)) };
+        const ofLot = this.entries.filter((entry) => entry.lotId === lot.id && UNSPENT.has(entry.reasonCode));
+        const left = ofLot.filter(({ direction }) => direction === 'DEBIT');
+        const isBack = ({ direction, reasonCode }: PostedEntry) =>
+          lot.originId === null && direction === 'CREDIT' && reasonCode === ALLOCATION;
+        const amountOf = ({ amount }: PostedEntry) => amount;
+        return { lot, expired: minus(sum(left.map(amountOf)), sum(ofLot.filter(isBack).map(amountOf))) };
       });
   }
 
@@ -753,6 +757,17 @@ export class Books {
     this.version = book.version;
     this.headHash = book.headHash;
     if (book.transitionsChanged) this.nextTransitionAt = this.#earliestTransition();
+  }
+
+  #standing(): AllocationStanding {
+    const lots = [...this.lots.values()];
+    const split = lots.filter(({ originId, nextTransitionAt }) => originId !== null && nextTransitionAt !== null);
+    const origins = new Set(lots.flatMap(({ allocationId, originId }) => (allocationId === null ? [] : [originId])));
+    return {
+      allocations: this.allocations.size,
+      expiringSplits: split.length,
+      origins: lots.filter(({ id }) => origins.has(id)),
+    };
   }
 
   #writeAllocations({ lots: { allocations } }: WalletBook): void {

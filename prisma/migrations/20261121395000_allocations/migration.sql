@@ -22,6 +22,7 @@ CREATE TABLE "allocation" (
   CONSTRAINT "allocation_amounts" CHECK (
     "available_micros" >= 0 AND "pinned_micros" >= 0 AND "frozen_micros" >= 0 AND "used_micros" >= 0)
 );
+CREATE INDEX "allocation_wallet_id_idx" ON "allocation" ("wallet_id");
 -- One for each project and member of an organization.
 CREATE UNIQUE INDEX "allocation_project" ON "allocation" ("wallet_id", "project_id") WHERE "project_id" IS NOT NULL;
 CREATE UNIQUE INDEX "allocation_user" ON "allocation" ("wallet_id", "user_id") WHERE "user_id" IS NOT NULL;

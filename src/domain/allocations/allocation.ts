@@ -31,6 +31,18 @@ export interface AllocationSnapshot extends AllocationTarget, AllocationAmounts 
   readonly truncated: boolean;
 }
 
+/** What a wallet has of them in all; known where they are set. */
+export interface AllocationStanding {
+  /** How many there are, empty ones included. */
+  readonly allocations: number;
+  /** Lots that were split off and expire. */
+  readonly expiringSplits: number;
+  /** The granted lots that spendable ones were split from: what is given back goes to them. */
+  readonly origins: readonly LotSnapshot[];
+}
+
+export const NO_STANDING: AllocationStanding = { allocations: 0, expiringSplits: 0, origins: [] };
+
 /** What was earmarked: what is left of it, what holds have of it, and what was used. Expiry makes it less. */
 export const creditsOf = ({ available, pinned, frozen, used }: AllocationAmounts): Micros =>
   plus(plus(available, pinned), plus(frozen, used));

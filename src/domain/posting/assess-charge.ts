@@ -224,7 +224,8 @@ export function insufficient(
   required: Micros,
   explanation: Explanation,
 ): InsufficientCredits {
-  return { code: 'INSUFFICIENT_CREDITS', required, available: book.availableIn(funds), held: book.held, explanation };
+  const available = book.availableIn(funds);
+  return { code: 'INSUFFICIENT_CREDITS', required, available, held: book.heldIn(funds), explanation };
 }
 
 /** Lots that an explanation names; more would not help a reader. */

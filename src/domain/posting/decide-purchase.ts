@@ -257,7 +257,13 @@ export const UNSPENT: ReadonlySet<string> = new Set([EXPIRY, ROLLOVER, PLAN_CHAN
 /** What of a lot was spent, held credits not counted. */
 export function spentOf(book: WalletBook, { facts }: DraftPurchase, lot: DraftLot): Micros {
   const before = facts.lots.find((loaded) => loaded.lot.id === lot.facts.id)?.expired ?? ZERO;
-  const now = book.entries.filter(({ lotId, reasonCode }) => lotId === lot.facts.id && UNSPENT.has(reasonCode));
-  const expired = plus(before, sum(now.map((entry) => entry.amount)));
-  return minus(minus(lot.facts.granted, lot.remaining), expired);
+  const { id, originId, granted } = lot.facts;
+  const now = book.entries.filter(({ lotId, reasonCode }) => lotId === id && UNSPENT.has(reasonCode));
+  const left = sum(now.filter(({ direction }) => direction === 'DEBIT').map((entry) => entry.amount));
+  // What was earmarked comes back to the lot that it was split from; every other credit of these reasons makes a lot.
+  const back = now.filter(
+    (entry) => originId === null && entry.direction === 'CREDIT' && entry.reasonCode === ALLOCATION,
+  );
+  const expired = minus(plus(before, left), sum(back.map((entry) => entry.amount)));
+  return minus(minus(granted, lot.remaining), expired);
 }

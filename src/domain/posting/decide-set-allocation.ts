@@ -7,7 +7,7 @@ import { formatCredits, type Micros, minus, negate, plus, ZERO } from '../credit
 import type { Conflict, Refusal } from '../refusals.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
 import type { SetAllocationCommand } from './commands.ts';
-import type { NewLot } from './lot-drafts.ts';
+import type { DraftLot, LotDrafts, NewLot } from './lot-drafts.ts';
 import { type Outcome, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
 import type { LotPart, WalletBook } from './wallet-book.ts';
@@ -16,6 +16,10 @@ import type { LotPart, WalletBook } from './wallet-book.ts';
 export const ALLOCATION = 'ALLOCATION';
 /** Lots that one command moves credits of. */
 const MAX_PARTS = 500;
+/** Lots that expire and were split off: fewer than a batch posts of what is due, so that what rolls over is seen as a whole. */
+const MAX_EXPIRING_SPLITS = 400;
+/** Allocations of a wallet. */
+const MAX_ALLOCATIONS = 1_000;
 
 export function decideSetAllocation(book: WalletBook, command: SetAllocationCommand, newId: () => string): Outcome {
   const { allocations } = book.lots;
@@ -26,6 +30,8 @@ export function decideSetAllocation(book: WalletBook, command: SetAllocationComm
   if (refusal) return refused(refusal, book.available);
   const parts = partsToMove(book, present, change);
   if (parts.length > MAX_PARTS) return refused(IN_TOO_MANY_LOTS, book.available);
+  const crowded = checkRoom(book, present, parts);
+  if (crowded) return refused(crowded, book.available);
   const allocation = present ?? allocations.add(newId(), command, false);
   if (parts.length > 0) move(book, parts, change > ZERO ? allocation.id : null, command);
   if (command.credits === ZERO) allocations.forgetUse(allocation);
@@ -57,6 +63,36 @@ function partsToMove(book: WalletBook, present: DraftAllocation | undefined, cha
   return present ? book.partsOf(present, negate(change), MAX_PARTS) : [];
 }
 
+/** What there is of allocations and their lots, those of the batch included. */
+function checkRoom(
+  { lots, newLots, snapshot }: WalletBook,
+  present: DraftAllocation | undefined,
+  parts: readonly LotPart[],
+): Conflict | null {
+  const { allocations, expiringSplits } = snapshot.allocationStanding;
+  if (!present && allocations + lots.allocations.made.length >= MAX_ALLOCATIONS) {
+    return tooMany('ALLOCATIONS', `a wallet has at most ${MAX_ALLOCATIONS} allocations`);
+  }
+  const splits = parts.filter(({ lot }) => lot.facts.expiresAt !== null && originOf(lots, lot) === undefined);
+  const made = newLots.filter(({ facts }) => facts.originId !== null && facts.expiresAt !== null);
+  return expiringSplits + made.length + splits.length > MAX_EXPIRING_SPLITS
+    ? tooMany('LOTS', 'these credits expire and lie in too many parts already: wait until they have expired')
+    : null;
+}
+
+const tooMany = (what: string, reason: string): Conflict => ({
+  code: 'CONFLICT',
+  currentState: `TOO_MANY_${what}`,
+  reason,
+});
+
+/** The granted lot that what is given back goes to; undefined where it has ended. */
+function originOf(lots: LotDrafts, { facts: { allocationId, originId } }: DraftLot): DraftLot | undefined {
+  if (allocationId === null || originId === null) return undefined;
+  const origin = lots.find(originId);
+  return origin?.inForce && !origin.frozen ? origin : undefined;
+}
+
 const IN_TOO_MANY_LOTS: Conflict = {
   code: 'CONFLICT',
   currentState: 'TOO_MANY_LOTS',
@@ -77,10 +113,13 @@ function move(
     attribution,
     effectiveAt: book.now,
   });
-  book.post(details, ({ debitLot, grant }) => {
+  book.post(details, ({ debitLot, creditLot, grant }) => {
     for (const part of parts) {
       debitLot(part.lot, part.amount, ALLOCATION);
-      grant({ ...split(book, part), allocationId }, ALLOCATION);
+      const origin = originOf(book.lots, part.lot);
+      const hasRoom = origin && plus(origin.remaining, part.amount) <= origin.facts.granted;
+      if (origin && hasRoom) creditLot(origin, part.amount, ALLOCATION);
+      else grant({ ...split(book, part), allocationId }, ALLOCATION);
     }
   });
 }

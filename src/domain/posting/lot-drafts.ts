@@ -115,6 +115,11 @@ export class LotDrafts {
     return lot;
   }
 
+  /** A lot of the wallet that was loaded or made. */
+  find(id: string): DraftLot | undefined {
+    return this.#byId.get(id);
+  }
+
   add(id: string, { bucket, amount, repaysDebt: _, ...spec }: NewLot, now: Instant): DraftLot {
     const inForce = spec.effectiveAt <= now;
     const state = { remaining: amount, pinned: ZERO, inForce, closed: false, frozen: false, revoked: false };

@@ -161,6 +161,7 @@ export class WalletBook {
     this.debt = snapshot.debt;
     this.version = snapshot.version;
     this.lots = new LotDrafts(snapshot.buckets, snapshot.allocations);
+    for (const origin of snapshot.allocationStanding.origins) this.lots.draft(origin);
     this.allowances = this.#inBurnOrder(snapshot.allowances);
     this.holds = new HoldDrafts(snapshot.holds, this.lots);
     this.counters = new CounterDrafts(snapshot);
@@ -240,6 +241,11 @@ export class WalletBook {
     const earmarked = sum(own.map((allocation) => allocation.available));
     const together = atLeastZero(minus(plus(this.#pool, earmarked), this.debt));
     return pool ? together : smaller(earmarked, together);
+  }
+
+  /** What holds have reserved, as far as its spender sees the wallet: who spends an earmark and nothing else sees that. */
+  heldIn({ own, pool }: Funds): Micros {
+    return pool ? this.held : sum(own.map((allocation) => allocation.pinned));
   }
 
   get #pool(): Micros {

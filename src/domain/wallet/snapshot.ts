@@ -4,7 +4,7 @@
  * lock and is true until that lock is given up; for an estimate it is true of one moment.
  */
 import type { Alert } from '../alerts/alert.ts';
-import type { AllocationSnapshot } from '../allocations/allocation.ts';
+import type { AllocationSnapshot, AllocationStanding } from '../allocations/allocation.ts';
 import type { Decimal } from '../credits/decimal.ts';
 import type { Micros } from '../credits/micros.ts';
 import type { HoldSnapshot } from '../holds/hold.ts';
@@ -115,6 +115,8 @@ export interface WalletSnapshot {
   readonly allowances: readonly AllowanceSnapshot[];
   /** Those of the batch's spenders, and those that its commands set. */
   readonly allocations: readonly AllocationSnapshot[];
+  /** Loaded where allocations are set. */
+  readonly allocationStanding: AllocationStanding;
   /** What allowances have granted for periods that may still run; loaded where a plan is selected. */
   readonly grantedLots: readonly LotSnapshot[];
   /** Lots whose start or expiry may be due; at most the batch's bound of them, earliest first. */

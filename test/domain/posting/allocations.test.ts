@@ -13,8 +13,10 @@ import {
   anAdjustment,
   anAllocation,
   anAuthorization,
+  aPurchaseRefund,
   aRefund,
   aRelease,
+  aResolution,
   aRevocation,
   aSettlement,
   type DebitOptions,
@@ -119,6 +121,37 @@ describe('earmarking', () => {
     });
     allocate(books, '500', { projectId: 'team' });
     expect(earmarks(books)).toMatchObject([{ credits: '500' }]);
+    expectSound(books);
+  });
+
+  it('gives back to the lot that the credits came from, so that changing it often leaves no crumbs', () => {
+    const books = wallet().books();
+    const lots = books.lots.size;
+    for (let turn = 0; turn < 5; turn++) {
+      allocate(books, '30', { projectId: 'team' });
+      allocate(books, '0', { projectId: 'team' });
+    }
+    expect([...books.lots.values()].filter(({ remaining }) => remaining > ZERO)).toHaveLength(lots);
+    expect(books.remainingIn('purchased')).toEqual([credits('100')]);
+    expectSound(books);
+  });
+
+  it('splits what expires into 400 lots at most, which roll over as one when the period ends', () => {
+    const midnight = at('2026-03-11T00:00:00');
+    const books = aWallet()
+      .at(at('2026-03-10T00:00:00'))
+      .loaded({ dueLots: 500 })
+      .withAllowance('monthly_plan', 'DAY', '1000', { rolloverLimit: '600', nextRefreshAt: at('2026-03-10T00:00:00') })
+      .books();
+    books.post(aSettlement());
+    for (let credit = 1; credit <= 400; credit++) allocate(books, String(credit), { projectId: 'team' });
+    expect(refusedBy(books, anAllocation('401', { projectId: 'team' }))).toMatchObject({
+      code: 'CONFLICT',
+      currentState: 'TOO_MANY_LOTS',
+    });
+    books.moveTo(midnight).post(aSettlement());
+    expect(books.available).toBe(credits('1600'));
+    expect(earmarks(books)).toMatchObject([{ credits: '0' }]);
     expectSound(books);
   });
 
@@ -297,6 +330,49 @@ describe('what becomes of an earmark', () => {
     expect(earmarks(books)).toMatchObject([{ credits: '10', held: '10', remaining: '0' }]);
     expect(books.available).toBe(ZERO);
     expectSound(books);
+  });
+
+  it('a purchase can be refunded whose credits were earmarked and given back, for nothing of it was spent', () => {
+    const books = aWallet().at(NOW).withPurchase('p').books();
+    books.post(aResolution('p', 'PAID'));
+    allocate(books, '600', { projectId: 'team' });
+    allocate(books, '0', { projectId: 'team' });
+    allocate(books, '250', { projectId: 'team' });
+    expect(books.post(aPurchaseRefund('p'))).toMatchObject({ status: 'refund-begun' });
+    books.post(aResolution('p', 'REFUNDED'));
+    expect([books.balance, books.debt]).toEqual([ZERO, ZERO]);
+    expect(earmarks(books)).toMatchObject([{ credits: '0' }]);
+    expectSound(books);
+  });
+
+  it('what was spent of a purchase through an earmark is spent', () => {
+    const books = aWallet()
+      .at(NOW)
+      .withPurchase('p')
+      .under(policies({ spentCredits: 'DEBT' }))
+      .books();
+    books.post(aResolution('p', 'PAID'));
+    allocate(books, '600', { projectId: 'team' });
+    postedBy(books, aDebit('100', TEAM));
+    allocate(books, '0', { projectId: 'team' });
+    books.post(aPurchaseRefund('p'));
+    books.post(aResolution('p', 'REFUNDED'));
+    expect([books.balance, books.debt]).toEqual([credits('-100'), credits('100')]);
+    expectSound(books);
+  });
+
+  it('who spends an earmark and nothing else is not told what others hold', () => {
+    const books = wallet()
+      .under(policies({ overdraft: '50' }))
+      .books();
+    allocate(books, '30', { projectId: 'team', exclusive: true });
+    const hold = aHold(books, '20', TEAM);
+    aHold(books, '40');
+    expect(refusedBy(books, aCapture(hold, { amount: '31', overage: 'DEBT' }))).toMatchObject({
+      code: 'INSUFFICIENT_CREDITS',
+      available: credits('10'),
+      held: credits('20'),
+    });
   });
 
   it('0 gives everything back and begins the count of use anew', () => {
