@@ -181,13 +181,17 @@ describe('kill −9 of PostgreSQL', () => {
       await vi.waitFor(async () => expect(await expiries(own, [tenant])).toMatchObject({ posted: 2 }), SOON);
       expect(told('jobs are interrupted')).toBe(1);
       expect(started.child.exitCode).toBeNull();
-      expect(started.stderr).toBe('');
+      expect(withoutLostWorkers(started.stderr)).toBe('');
       await expectSoundBooks(own, manifest.organization.id);
       expect(await started.stop()).toEqual(ENDED_WELL);
     } finally {
       await restarted.stop();
     }
   });
+
+  /** The library of the queue traces a worker to the console that finds the database gone while it looks for a job. */
+  const withoutLostWorkers = (stderr: string) =>
+    stderr.replace(/^Trace: [\s\S]*?graphile-worker\/dist\/main\.js:[^\n]*\n(?: {4}at [^\n]*\n)*/gm, '').trim();
 
   const isReady = async ({ endpoint }: Manifest) => (await fetch(endpoint.replace('/graphql', '/ready'))).ok;
 });
