@@ -29,8 +29,9 @@ import type { Spender } from '../spender.ts';
 import { maySpend } from '../wallet/snapshot.ts';
 import type { Charge, OveragePolicy } from './commands.ts';
 import { findReachedCap } from './frequency.ts';
+import type { Funds } from './funds.ts';
 import { spendable } from './lot-drafts.ts';
-import type { Funds, Movements, WalletBook } from './wallet-book.ts';
+import type { Movements, WalletBook } from './wallet-book.ts';
 
 /** What a plan says about spending. */
 export interface PlanTerms {

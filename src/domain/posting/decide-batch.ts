@@ -4,14 +4,10 @@
  */
 import { activitiesOf } from '../activity/activities-of-batch.ts';
 import type { NewActivity } from '../activity/activity.ts';
-import { creditsOf } from '../allocations/allocation.ts';
-import { formatCredits } from '../credits/micros.ts';
-import type { JsonObject } from '../ledger/canonical.ts';
 import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
 import { type Spender, spenderOf } from '../spender.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
-import { formatInstant } from '../time/instant.ts';
 import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
 import { landTopUp, type TopUpPolicies, watchThreshold } from './collect-top-up.ts';
 import {
@@ -57,6 +53,7 @@ import {
 import { decideCancelRefund, decideRefundPurchase, decideRevokeGrant } from './decide-revoke.ts';
 import { decideSetAllocation } from './decide-set-allocation.ts';
 import { checkPlan, decideSubscribe } from './decide-subscribe.ts';
+import { type Audited, auditOf, describeAllocation, describeSubscription } from './describe-audit.ts';
 import { answerAgain, type IdempotencyRecord, idempotencyId, type Recordable, recordOf } from './idempotency.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
@@ -305,9 +302,10 @@ function setAllocation(state: BatchState, book: WalletBook, command: SetAllocati
   const outcome = decideSetAllocation(book, command, state.newId);
   if (outcome.status !== 'allocation-set') return outcome;
   const after = describeAllocation(book, command) ?? {};
+  book.active = true;
+  if (JSON.stringify(before) === JSON.stringify(after)) return outcome;
   const audited = { action: 'setAllocation', before, after, requestId: command.requestId } as const;
   state.audits.push(auditRecord(state, book, command, audited));
-  book.active = true;
   return outcome;
 }
 
@@ -334,7 +332,7 @@ function decideOnce(state: BatchState, book: WalletBook, command: KeyedCommand):
   const { balance, subscription } = book;
   const outcome = toSpender(book, command, decideFirst(state, book, command));
   record(state, book, command, outcome);
-  const audited = auditOf(state, book, command, outcome, { balance, subscription });
+  const audited = auditOf(command, outcome, { book, earlier: { balance, subscription }, purchases: state.purchases });
   if (audited) state.audits.push(auditRecord(state, book, command, audited));
   if (outcome.status !== 'refused') book.active = true;
   return outcome;
@@ -501,92 +499,6 @@ function nothingOf(
 function eventOutcome(outcome: Outcome): EventOutcome {
   if (outcome.status === 'posted' || outcome.status === 'replayed' || outcome.status === 'refused') return outcome;
   throw new Error(`an event was answered with ${outcome.status}`);
-}
-
-interface Audited {
-  readonly action: PostedAudit['action'];
-  readonly before: JsonObject | null;
-  readonly after: JsonObject;
-  readonly requestId: string | null;
-}
-
-/** What is changed by hand is audited in the transaction that posts it. */
-function auditOf(
-  state: BatchState,
-  book: WalletBook,
-  command: KeyedCommand,
-  outcome: Outcome,
-  earlier: Standing,
-): Audited | null {
-  switch (command.kind) {
-    case 'grant':
-    case 'adjust': {
-      if (outcome.status !== 'posted') return null;
-      const { credits, bucketKey, description: reason, requestId } = command;
-      const after = { transactionId: outcome.transaction.id, credits: formatCredits(credits), bucketKey, reason };
-      const action = command.kind === 'grant' ? 'grantCredits' : 'adjustBalance';
-      return { action, before: balanceOf(earlier), after: { ...after, ...balanceOf(book) }, requestId };
-    }
-    case 'refund': {
-      if (outcome.status !== 'posted') return null;
-      const { transaction } = outcome;
-      const { transactionId: refundedId, description: reason, requestId } = command;
-      const after = { transactionId: transaction.id, refundedId, credits: formatCredits(transaction.amount), reason };
-      return { action: 'refund', before: balanceOf(earlier), after: { ...after, ...balanceOf(book) }, requestId };
-    }
-    case 'revoke-grant': {
-      if (outcome.status !== 'posted') return null;
-      const { transaction } = outcome;
-      const credits = formatCredits(transaction.amount);
-      const after = { transactionId: transaction.id, lotId: command.lotId, credits, reason: command.description };
-      const { requestId } = command;
-      return { action: 'revokeGrant', before: balanceOf(earlier), after: { ...after, ...balanceOf(book) }, requestId };
-    }
-    case 'refund-purchase': {
-      if (outcome.status !== 'refund-begun') return null;
-      const { purchaseId, description: reason, requestId } = command;
-      const status = state.purchases.get(purchaseId)?.state.status ?? null;
-      const after = { purchaseId, reason, status, refundRequestedAt: formatInstant(book.now) };
-      return { action: 'refundPurchase', before: { purchaseId, status, refundRequestedAt: null }, after, requestId };
-    }
-    case 'redeem': {
-      if (outcome.status !== 'posted') return null;
-      const after = { transactionId: outcome.transaction.id, code: command.code, ...balanceOf(book) };
-      return { action: 'redeemPromoCode', before: balanceOf(earlier), after, requestId: command.requestId };
-    }
-    case 'subscribe': {
-      const { planKey, when, requestId } = command;
-      const selected = when === null ? { planKey } : { planKey, when };
-      const before = describeSubscription(earlier);
-      if (outcome.status === 'plan-purchase-begun') {
-        return { action: 'selectPlan', before, after: { purchaseId: outcome.purchaseId, ...selected }, requestId };
-      }
-      if (outcome.status !== 'subscribed') return null;
-      return { action: 'selectPlan', before, after: { ...describeSubscription(book), when }, requestId };
-    }
-    default:
-      return null;
-  }
-}
-
-/** What of a book a command may change by hand. */
-type Standing = Pick<WalletBook, 'balance' | 'subscription'>;
-
-const balanceOf = ({ balance }: Standing): JsonObject => ({ balance: formatCredits(balance) });
-
-/** A subscription as the audit trail keeps it; null where there is none. */
-function describeSubscription({ subscription }: Pick<Standing, 'subscription'>): JsonObject | null {
-  if (subscription === null) return null;
-  const { id: subscriptionId, planKey, status, cancelAtPeriodEnd, scheduledPlanKey } = subscription;
-  return { subscriptionId, planKey, status, cancelAtPeriodEnd, scheduledPlanKey };
-}
-
-/** What is earmarked for a project or member; null where nothing ever was. */
-function describeAllocation({ lots }: WalletBook, { projectId, userId }: SetAllocationCommand): JsonObject | null {
-  const [allocation] = lots.allocations.of({ projectId, userId });
-  if (!allocation) return null;
-  const whom = projectId === null ? { userId } : { projectId };
-  return { ...whom, credits: formatCredits(creditsOf(allocation)), exclusive: allocation.exclusive };
 }
 
 function auditRecord({ newId }: BatchState, { now }: WalletBook, command: Command, audited: Audited): PostedAudit {

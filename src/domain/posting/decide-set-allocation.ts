@@ -7,10 +7,11 @@ import { formatCredits, type Micros, minus, negate, plus, ZERO } from '../credit
 import type { Conflict, Refusal } from '../refusals.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
 import type { SetAllocationCommand } from './commands.ts';
+import type { LotPart } from './funds.ts';
 import type { DraftLot, LotDrafts, NewLot } from './lot-drafts.ts';
 import { type Outcome, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
-import type { LotPart, WalletBook } from './wallet-book.ts';
+import type { WalletBook } from './wallet-book.ts';
 
 /** The reason code of what is earmarked or given back. */
 export const ALLOCATION = 'ALLOCATION';

@@ -20,6 +20,16 @@ import { AlertDrafts } from './alert-drafts.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
+import {
+  type Funds,
+  type LotPart,
+  type LotPrefix,
+  NO_LOTS,
+  POOL,
+  partsOf,
+  type TakeFromLot,
+  takeFrom,
+} from './funds.ts';
 import type { Happened, Happening } from './happenings.ts';
 import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
 import {
@@ -40,23 +50,6 @@ export const DEBT_REPAYMENT = 'DEBT_REPAYMENT';
 
 /** Transactions that are told one by one. Usage is told in groups; what comes by itself with time is in the ledger. */
 const TOLD: ReadonlySet<TransactionKind> = new Set<TransactionKind>(['REFUND', 'GRANT', 'ADJUSTMENT', 'REVERSAL']);
-
-/** What somebody may spend of a wallet. */
-export interface Funds {
-  /** What is earmarked for them. */
-  readonly own: readonly DraftAllocation[];
-  /** False where they may spend nothing else. */
-  readonly pool: boolean;
-}
-
-/** What is earmarked for nobody. */
-const POOL: Funds = { own: [], pool: true };
-
-/** A part of what can be spent of a lot. */
-export interface LotPart {
-  readonly lot: DraftLot;
-  readonly amount: Micros;
-}
 
 /** Makes the movements of one transaction; exists only while that transaction is being posted. */
 export interface Movements {
@@ -549,38 +542,4 @@ export class WalletBook {
     const lots = own.flatMap((allocation) => allocation.lots).toSorted(compare);
     return { lots: end ? lots.filter((lot) => compare(lot, end) <= 0) : lots, truncated: end !== undefined };
   }
-}
-
-/** Lots in burn order from the first on; where it is truncated there are more, which were not loaded. */
-interface LotPrefix {
-  readonly lots: readonly DraftLot[];
-  readonly truncated: boolean;
-}
-
-const NO_LOTS: LotPrefix = { lots: [], truncated: false };
-
-function partsOf({ lots, truncated }: LotPrefix, amount: Micros, most: number): LotPart[] {
-  const first = lots.filter((lot) => spendable(lot) > ZERO).slice(0, most + 1);
-  const parts: LotPart[] = [];
-  const take: TakeFromLot = (lot, taken) => parts.push({ lot, amount: taken });
-  const within = smaller(amount, sum(first.map(spendable)));
-  takeFrom({ lots: first, truncated: false }, within, take);
-  if (within < amount && first.length <= most && truncated) throw new LotsNotLoaded();
-  return parts;
-}
-
-type TakeFromLot = (lot: DraftLot, amount: Micros) => void;
-
-function takeFrom({ lots, truncated }: LotPrefix, amount: Micros, take: TakeFromLot): void {
-  let rest = amount;
-  for (const lot of lots) {
-    if (rest === ZERO) return;
-    const taken = smaller(rest, spendable(lot));
-    if (taken === ZERO) continue;
-    take(lot, taken);
-    rest = minus(rest, taken);
-  }
-  if (rest === ZERO) return;
-  if (truncated) throw new LotsNotLoaded();
-  throw new Error('there is less in its lots than the aggregate says');
 }
