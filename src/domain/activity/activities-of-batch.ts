@@ -33,7 +33,8 @@ export function activitiesOf(told: ToldBatch): readonly NewActivity[] {
     const activity = activityOfAudit({ action, before, after });
     return activity ? [{ ...activity, organizationId, actor, occurredAt, credits: null, work: NO_WORK }] : [];
   });
-  return [...ofBooks, ...ofAudits];
+  // What somebody did comes before what came of it.
+  return [...ofAudits, ...ofBooks];
 }
 
 /** What a happening says; who, when and where is added to it. */
@@ -104,6 +105,8 @@ function tellTransaction({
       return { kind: 'REFUND', summary, credits: amount, work: attribution };
     }
     case 'GRANT': {
+      // What a plan gives is told with the plan, and refreshes by itself.
+      if (reasonCode === 'PLAN_GRANT' || reasonCode === 'ALLOWANCE') return null;
       const verb = reasonCode === 'PROMOTION' ? 'Redeemed' : 'Granted';
       return { kind: 'ADJUSTMENT', summary: `${verb} ${credits}${because(description)}`, credits: amount };
     }
@@ -162,7 +165,9 @@ function takenBack({ transactions }: WalletBook, { facts }: DraftPurchase): Micr
 function ofAlerts({ snapshot, alerts }: WalletBook): readonly NewActivity[] {
   return alerts.events.map(({ transition, threshold, totalAvailable, occurredAt }) => {
     const said =
-      transition === 'TRIGGERED' ? `Less than ${creditsOf(threshold)} can be spent` : 'Enough can be spent again';
+      transition === 'TRIGGERED'
+        ? `Less than ${creditsOf(threshold)} can be spent`
+        : `The alert at ${creditsOf(threshold)} is over, enough can be spent again`;
     const summary = `${said}: ${creditsOf(totalAvailable)}`;
     const actor = systemActor('purser');
     const of = { organizationId: snapshot.organizationId, kind: 'ALERT' as const, actor, work: NO_WORK };

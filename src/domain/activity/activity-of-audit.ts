@@ -80,7 +80,7 @@ function describeAllocation(after: JsonObject): string {
   const whom = 'projectId' in after ? 'a project' : 'a member';
   return after.credits === '0'
     ? `Took back what was earmarked for ${whom}`
-    : `Earmarked ${text(after, 'credits')} credits for ${whom}${after.exclusive === true ? ', who spends nothing else' : ''}`;
+    : `Earmarked ${text(after, 'credits')} credits for ${whom}${after.exclusive === true ? ', which is all that it can spend' : ''}`;
 }
 
 const WINDOWS: Readonly<Record<string, string>> = { HOUR: 'an hour', DAY: 'a day', MONTH: 'a month' };

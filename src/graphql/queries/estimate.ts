@@ -37,7 +37,10 @@ const EstimateRef = builder.objectRef<Estimate>('Estimate').implement({
       description: 'What would refuse it, as `debit` would say it; null where it is affordable.',
       resolve: ({ blockedBy }) => blockedBy,
     }),
-    availableCredits: t.expose('available', { type: 'Credits', description: 'What can be spent now.' }),
+    availableCredits: t.expose('available', {
+      type: 'Credits',
+      description: 'What can be spent now by those whom it is for: what is earmarked for others is not in it.',
+    }),
   }),
 });
 

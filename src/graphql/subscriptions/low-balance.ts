@@ -8,13 +8,10 @@ import { follow } from '../live/follow.ts';
 import { liveTenant } from '../live/tenant.ts';
 import { loadWritten } from '../loading/rows.ts';
 import { loadRunway } from '../loading/runways.ts';
-import { encodeCursor, walletNumber } from '../pages.ts';
 import { AlertRef } from '../types/alert.ts';
 import { AlertTransitionEnum } from '../types/enums.ts';
+import { alertCursor, alertEventOf } from '../types/live-cursor.ts';
 import { RunwayRef } from '../types/runway.ts';
-
-/** Cursors of alert events: the wallet and the event's number. */
-const CURSOR = 'alert';
 
 interface LowBalanceEvent extends AlertEventRow {
   readonly walletId: string;
@@ -26,7 +23,7 @@ const LowBalanceEventRef = builder.objectRef<LowBalanceEvent>('LowBalanceEvent')
   fields: (t) => ({
     cursor: t.string({
       description: 'Subscribe `after` it to go on behind this event.',
-      resolve: ({ walletId, number }) => encodeCursor(CURSOR, [walletId, number.toString()]),
+      resolve: ({ walletId, number }) => alertCursor(walletId, number),
     }),
     alert: t.field({
       type: AlertRef,
@@ -89,12 +86,12 @@ builder.subscriptionField('lowBalance', (t) =>
       organizationId: t.arg.id({ required: true, description: 'Whose wallet.' }),
       after: t.arg.string({
         description:
-          'A cursor of this stream: events since then come first. Without it the stream begins with what comes next.',
+          'A cursor of this stream or a wallet’s alertCursor: events since then come first. Without it the stream begins with what comes next.',
       }),
     },
     subscribe: async (_root, { organizationId, after }, context) => {
       const tenant = await liveTenant(context, organizationId);
-      const number = after === null || after === undefined ? null : walletNumber(CURSOR, tenant.walletId, after);
+      const number = after === null || after === undefined ? null : alertEventOf(tenant.walletId, after);
       return alertEvents(context, tenant, number);
     },
     resolve: (event) => event,

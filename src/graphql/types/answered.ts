@@ -33,7 +33,8 @@ export const toldFields = <Told extends Pick<Answered, 'organizationId' | 'avail
 ) => ({
   availableCredits: t.field({
     type: 'Credits',
-    description: 'What could be spent right after it.',
+    description:
+      'What could be spent right after it by those whom the call was for: what is earmarked for others is not in it.',
     resolve: ({ available }) => available,
   }),
   wallet: t.field({

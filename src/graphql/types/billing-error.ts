@@ -161,7 +161,8 @@ export const InsufficientCreditsRef = builder.objectRef<InsufficientCredits>('In
     }),
     availableCredits: t.field({
       type: 'Credits',
-      description: 'What could be spent when it was refused.',
+      description:
+        'What those whom the call was for could spend when it was refused: not what is earmarked for others.',
       resolve: (refusal) => refusal.available,
     }),
     heldCredits: t.field({

@@ -14,7 +14,7 @@ import { HoldStatusEnum } from './enums.ts';
 import { HoldConnection } from './hold.ts';
 import { LedgerEntryConnection } from './ledger-entry.ts';
 import { entriesBeyond, LedgerFilterRef, ledgerCursor, ledgerFilter, ledgerOrder } from './ledger-pages.ts';
-import { liveCursor } from './live-cursor.ts';
+import { alertCursor, liveCursor } from './live-cursor.ts';
 import { LotConnection } from './lot.ts';
 import { LOT_LIST_ARGS, lotList } from './lot-list.ts';
 import { NodeRef } from './node.ts';
@@ -47,7 +47,8 @@ export const WalletRef = builder.prismaObject('Wallet', {
     id: t.id({ description: 'Opaque id.', resolve: (wallet) => encodeId('Wallet', wallet.id) }),
     totalAvailable: t.field({
       type: 'Credits',
-      description: 'What can be spent now over all buckets, less debt; never negative.',
+      description:
+        'What can be spent now over all buckets by all together, earmarked credits included, less debt; never negative.',
       select: { buckets: IN_BURN_ORDER },
       resolve: ({ buckets, debtMicros }) => atLeastZero(minus(total(buckets, 'availableMicros'), micros(debtMicros))),
     }),
@@ -98,7 +99,8 @@ export const WalletRef = builder.prismaObject('Wallet', {
     frozenAt: t.expose('frozenAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'Set while an operator or the self-audit holds all writes.',
+      description:
+        'Since when the self-audit holds all writes, for the books of this wallet do not add up; null otherwise.',
     }),
     sequence: t.expose('sequence', { type: 'Long', description: 'Number of the newest ledger entry.' }),
     version: t.expose('version', { type: 'Long', description: 'Number of the newest change of what can be spent.' }),
@@ -110,6 +112,10 @@ export const WalletRef = builder.prismaObject('Wallet', {
       type: RunwayRef,
       description: 'How fast its credits are spent and how long they will last.',
       resolve: ({ id }, _args, context, info) => loadRunway(context, info, id),
+    }),
+    alertCursor: t.string({
+      description: 'Subscribe to lowBalance `after` it: no alert between this answer and the first event is lost.',
+      resolve: ({ id, alertNumber }) => alertCursor(id, alertNumber),
     }),
     buckets: t.relation('buckets', {
       type: BucketRef,

@@ -15,6 +15,9 @@ export const WebhookDeliveryRef = builder.prismaObject('WebhookDelivery', {
   readableBy: mayReadBilling,
   fields: (t) => ({
     id: t.id({ description: 'Opaque id.', resolve: (delivery) => encodeId('WebhookDelivery', delivery.id) }),
+    webhookId: t.exposeString('eventId', {
+      description: 'The id of the event, which the receiver sees as the header webhook-id; the same at every attempt.',
+    }),
     event: t.exposeString('event', { description: 'The type of the event: "balance.changed".' }),
     attempts: t.exposeInt('attempts', { description: 'How often it was begun to be sent, redeliveries included.' }),
     status: t.expose('status', { type: WebhookDeliveryStatusEnum, description: 'What became of it so far.' }),

@@ -52,7 +52,7 @@ describe('what an audited operation tells', () => {
     [
       'setAllocation',
       { userId: 'u', credits: '5', exclusive: true },
-      'Earmarked 5 credits for a member, who spends nothing else',
+      'Earmarked 5 credits for a member, which is all that it can spend',
     ],
     ['setAllocation', { userId: 'u', credits: '0' }, 'Took back what was earmarked for a member'],
     ['revokeApiKey', { keyId: 'k' }, null],
