@@ -5,7 +5,7 @@ import { busyBooks } from '../support/busy-books.ts';
 import { anAuditor, auditAll, damage, frozenState } from '../support/freezing.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { anOrganization } from '../support/given.ts';
-import { holdWallet, tenantOf } from '../support/process-posting.ts';
+import { eventually, holdWallet, openSession, tenantOf } from '../support/process-posting.ts';
 import { charge } from '../support/usage.ts';
 
 let gateway: TestGateway;
@@ -140,8 +140,31 @@ describe('the self-audit', () => {
     expect({ told, log }).toMatchObject({ told: { offended: [], frozen: 0 }, log: [] });
   });
 
-  it('reports usage that does not add up, and freezes nobody for it', async () => {
-    const { walletId } = await aWallet();
+  it('lets charges go on where a question is not answered in seconds, and asks again later', async () => {
+    const { id, client, walletId } = await aWallet();
+    await using held = await holdWallet(gateway.database, id);
+    await damage(gateway, 'UPDATE bucket SET frozen_micros = 1 WHERE wallet_id = $1', [walletId]);
+    const { auditor, told, log } = anAuditor(gateway);
+    const auditing = auditor.run(new AbortController().signal);
+    await held.awaitWaiting(1);
+    await using slow = await openSession(gateway.database);
+    await slow.client.query('BEGIN; LOCK TABLE bucket');
+    await held.release();
+    await eventually(async () => log.length > 0, 'the question is given up', 8);
+    await slow.client.query('ROLLBACK');
+    await charge(client, { amount: '1' });
+    await auditing;
+    const QUERY_CANCELED = '57014';
+    expect(log).toMatchObject([{ level: 40, walletId, invariant: 'bucket = Σ lots', err: { code: QUERY_CANCELED } }]);
+    expect(told.frozen).toBe(0);
+    expect((await frozenState(gateway, walletId)).frozen).toBe(false);
+    await auditAll(anAuditor(gateway).auditor);
+    expect((await frozenState(gateway, walletId)).frozen).toBe(true);
+  });
+
+  it('reports usage that does not add up without a lock, and freezes nobody for it', async () => {
+    const { id, walletId } = await aWallet();
+    await using _held = await holdWallet(gateway.database, id);
     await damage(gateway, 'UPDATE usage_rollup SET events = events + 1 WHERE wallet_id = $1', [walletId]);
     const { auditor, told, log } = anAuditor(gateway);
     await auditAll(auditor);
