@@ -29,10 +29,19 @@ const frozenWallets = async () =>
 async function walkedOf(walletId: string) {
   const [row] = await query<{ sequence: number; swept: boolean }>(
     gateway.database,
-    'SELECT sequence::int, swept_at IS NOT NULL AS swept FROM wallet_check WHERE wallet_id = $1',
+    "SELECT sequence::int, swept_at > '-infinity' AS swept FROM wallet_check WHERE wallet_id = $1",
     [walletId],
   );
   return row;
+}
+
+/** How a statement is run whatever its parameters are, in a database that is prepared for it and left as it was. */
+async function plan(statement: string | undefined, prepare: string): Promise<string> {
+  await using session = await openSession(gateway.database);
+  await session.client.query(`BEGIN; ${prepare}`);
+  const { rows } = await session.client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (GENERIC_PLAN) ${statement}`);
+  await session.client.query('ROLLBACK');
+  return rows.map((row) => row['QUERY PLAN']).join('\n');
 }
 
 describe('the self-audit', () => {
@@ -195,6 +204,28 @@ describe('the self-audit', () => {
     await auditAll(auditor);
     expect((await walkedOf(walletId))?.sequence).toBe(3_011);
     expect(parts[0]).toBeLessThan(3_011);
+  });
+
+  it('finds the next wallets by indexes, among thousands that have been looked at', async () => {
+    gateway.statements.length = 0;
+    await anAuditor(gateway).auditor.run(new AbortController().signal);
+    const sent = [...new Set(gateway.statements)];
+    const planOf = (part: string) =>
+      plan(
+        sent.find((statement) => statement.includes(part)),
+        `SET LOCAL session_replication_role = 'replica';
+         INSERT INTO wallet (id, organization_id, head_hash, last_posted_at)
+           SELECT gen_random_uuid(), gen_random_uuid(), sha256(''), now() FROM generate_series(1, 5000);
+         INSERT INTO wallet_check (wallet_id, swept_at) SELECT id, now() FROM wallet ON CONFLICT DO NOTHING;
+         ANALYZE wallet, wallet_check`,
+      );
+    const turn = await planOf('ORDER BY c.swept_at');
+    expect(turn).toMatch(/Index Scan using wallet_check_swept_at_idx.*\n +Index Cond: \(swept_at < /);
+    expect(turn).not.toContain('Sort');
+    const page = await planOf('FROM wallet WHERE id > ');
+    expect(page).toMatch(/Index Scan using wallet_pkey.*\n +Index Cond: \(id > /);
+    expect(page).not.toContain('Sort');
+    expect(await planOf('INSERT INTO wallet_check')).toMatch(/using wallet_check_pkey.*\n +Index Cond: \(wallet_id = /);
   });
 
   it('ends when it is told to', async () => {
