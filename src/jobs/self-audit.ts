@@ -37,7 +37,7 @@ function countersIn(registry: Registry): AuditObserver {
   const frozen = counter('purser_audit_frozen_wallets_total', 'Wallets that the self-audit has frozen.');
   const offences = new Counter({
     name: 'purser_audit_offences_total',
-    help: 'Invariants that did not hold for a wallet, as seen under its lock.',
+    help: 'Invariants that did not hold for a wallet, as seen under its lock where it is frozen for them.',
     labelNames: ['invariant'],
     registers: [registry],
   });

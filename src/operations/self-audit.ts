@@ -5,7 +5,9 @@
  *
  * What is seen without a lock is a suspicion. It is looked at once more under the wallet's lock, where nobody can be at
  * work on it, and only what is wrong there freezes that wallet, with an audit record that names the invariant. The others
- * go on. Frozen wallets are left alone until an operator unfreezes them.
+ * go on. Where that cannot be answered in seconds the lock is let go, for charges wait for it, and the wallet is asked again
+ * later. What freezes nothing is reported as it was seen, without a lock. Frozen wallets are left alone until an operator
+ * unfreezes them.
  */
 import { systemActor } from '../domain/actor.ts';
 import type { ChainPosition } from '../domain/ledger/verify-chain.ts';
@@ -13,7 +15,7 @@ import { formatInstant } from '../domain/time/instant.ts';
 import { insertAudit } from '../persistence/audit.ts';
 import { inSnapshot, type Queryable } from '../persistence/connection.ts';
 import { isConnectionLoss, isUnavailable } from '../persistence/errors.ts';
-import { allowMinutes, lockWallet, setFrozen } from '../persistence/freezes.ts';
+import { allowSeconds, lockWallet, setFrozen } from '../persistence/freezes.ts';
 import { findOffences, INVARIANTS, type Invariant, type Offence } from '../persistence/invariants.ts';
 import { ledgerEnds } from '../persistence/ledger-chain.ts';
 import {
@@ -38,6 +40,8 @@ const ENTRIES_OF_A_WALLET = 2_500;
 const SWEEP_MILLISECONDS = 200;
 /** How often all of a wallet's history is asked about. */
 const SWEEP_HOURS = 24;
+/** How long a question may take under a wallet's lock. */
+const LOCKED_SECONDS = 3;
 /** Suspicions of one kind that a run follows up; the others are there in the next round. */
 const SUSPICIONS = 20;
 
@@ -48,7 +52,7 @@ const OF_HISTORY = INVARIANTS.filter(({ readsHistory }) => readsHistory);
 export interface AuditObserver {
   readonly checked: (wallets: number, entries: number) => void;
   readonly swept: (wallets: number) => void;
-  /** An invariant does not hold, as seen under the wallet's lock. */
+  /** An invariant does not hold, as seen under the wallet's lock where it freezes. */
   readonly offended: (invariant: string) => void;
   readonly froze: () => void;
 }
@@ -94,7 +98,7 @@ export class SelfAuditor {
       }
       return found;
     });
-    for (const [invariant, { walletId }] of suspected) await this.#followUp(walletId, invariant);
+    for (const [invariant, offence] of suspected) await this.#followUp(invariant, offence);
   }
 
   /** Walks on along the chains of these wallets, as far as a run goes: how many it came to, and whether one has more. */
@@ -119,7 +123,7 @@ export class SelfAuditor {
     const { sql } = this.#services;
     const end = await walkChain(sql, wallet, walked, limit);
     if (isBrokenChain(end)) {
-      await this.#confirm(walletId, UNBROKEN_CHAIN, true, (tx) => walkAgain(tx, walletId, walked, end));
+      await this.#confirm(walletId, UNBROKEN_CHAIN, (tx) => walkAgain(tx, walletId, walked, end));
       return 0;
     }
     if (end.sequence !== walked.sequence) await saveWalked(sql, walletId, walked, end);
@@ -149,40 +153,45 @@ export class SelfAuditor {
     for (const invariant of OF_HISTORY) {
       if (signal.aborted) return;
       // A snapshot each: one that is kept for long keeps PostgreSQL from clearing away old versions of rows that change all the time.
-      const { count } = await inSnapshot(sql, (tx) => findOffences(tx, invariant, [walletId], 1));
-      if (count > 0) isHeld = (await this.#followUp(walletId, invariant)) || isHeld;
+      const { offences } = await inSnapshot(sql, (tx) => findOffences(tx, invariant, [walletId], 1));
+      if (offences[0]) isHeld = (await this.#followUp(invariant, offences[0])) || isHeld;
     }
     const rewritten = await rewrittenSince(sql, walletId);
     if (rewritten) {
       const again: Doubt = (tx) => rewrittenSince(tx, walletId);
-      isHeld = (await this.#confirm(walletId, UNBROKEN_CHAIN, true, again)) || isHeld;
+      isHeld = (await this.#confirm(walletId, UNBROKEN_CHAIN, again)) || isHeld;
     }
     // What is frozen stays where it is, so that everything is asked again when it is unfrozen.
     if (!isHeld) await saveSwept(sql, walletId);
   }
 
-  #followUp(walletId: string, invariant: Invariant): Promise<boolean> {
-    return this.#confirm(walletId, invariant.name, invariant.freezes, async (tx) => {
-      const { offences } = await findOffences(tx, invariant, [walletId], 1);
-      return offences[0] ?? null;
-    });
+  /** True where the wallet is frozen or could not be looked at again. */
+  async #followUp(invariant: Invariant, offence: Offence): Promise<boolean> {
+    if (invariant.freezes) {
+      return this.#confirm(offence.walletId, invariant.name, async (tx) => {
+        const { offences } = await findOffences(tx, invariant, [offence.walletId], 1);
+        return offences[0] ?? null;
+      });
+    }
+    this.#observer.offended(invariant.name);
+    this.#services.logger.error({ invariant: invariant.name, ...offence }, 'a report does not hold');
+    return false;
   }
 
   /** Looks again under the wallet's lock, and freezes it for what is still wrong. True where it is frozen or could not be. */
-  async #confirm(walletId: string, invariant: string, freezes: boolean, again: Doubt): Promise<boolean> {
+  async #confirm(walletId: string, invariant: string, again: Doubt): Promise<boolean> {
     const { sql, logger } = this.#services;
     if (this.#pauses.has(walletId)) return true;
     try {
-      const offence = await sql.begin((tx) => this.#freezeFor(tx, walletId, invariant, freezes, again));
+      const offence = await sql.begin((tx) => this.#freezeFor(tx, walletId, invariant, again));
       this.#pauses.succeeded(walletId);
       if (!offence) return false;
       this.#observer.offended(invariant);
-      if (freezes) this.#observer.froze();
-      const told = { invariant, ...offence };
-      logger.error(told, freezes ? 'the books of a wallet do not hold: it is frozen' : 'a report does not hold');
-      return freezes;
+      this.#observer.froze();
+      logger.error({ invariant, ...offence }, 'the books of a wallet do not hold: it is frozen');
+      return true;
     } catch (error) {
-      // Locked for long, or asked for longer than is allowed: the others are looked at, this one a while later.
+      // Locked by others for long, or not answered in time: the others are looked at, this one a while later.
       if (isConnectionLoss(error) || !isUnavailable(error)) throw error;
       const failures = this.#pauses.failed(walletId);
       logger.warn({ err: error, walletId, invariant, failures }, 'a suspicion about a wallet could not be followed up');
@@ -190,18 +199,12 @@ export class SelfAuditor {
     }
   }
 
-  async #freezeFor(
-    tx: Queryable,
-    walletId: string,
-    invariant: string,
-    freezes: boolean,
-    again: Doubt,
-  ): Promise<Offence | null> {
-    await allowMinutes(tx);
+  async #freezeFor(tx: Queryable, walletId: string, invariant: string, again: Doubt): Promise<Offence | null> {
     const wallet = await lockWallet(tx, walletId);
     if (!wallet || wallet.frozenAt !== null) return null;
+    await allowSeconds(tx, LOCKED_SECONDS);
     const offence = await again(tx);
-    if (!offence || !freezes) return offence;
+    if (!offence) return null;
     await setFrozen(tx, walletId, wallet.now);
     await insertAudit(tx, {
       id: this.#services.newId(),

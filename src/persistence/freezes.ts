@@ -24,7 +24,7 @@ export async function setFrozen(sql: Queryable, walletId: string, at: Instant | 
   await sql`UPDATE wallet SET frozen_at = ${at === null ? null : formatInstant(at)}::timestamptz WHERE id = ${walletId}`;
 }
 
-/** For what is asked while a wallet is locked, whose history may be long. */
-export async function allowMinutes(sql: Queryable): Promise<void> {
-  await sql`SET LOCAL statement_timeout = '5min'`;
+/** Bounds each statement from here to the end of the transaction: whoever charges a locked wallet waits for as long. */
+export async function allowSeconds(sql: Queryable, seconds: number): Promise<void> {
+  await sql`SELECT set_config('statement_timeout', ${`${seconds}s`}, true)`;
 }

@@ -15,7 +15,7 @@ const APPEND_ONLY = new Set([
   'statement',
   'activity',
 ]);
-const DELETABLE = new Set(['allowance', 'open_usage', 'webhook_delivery']);
+const DELETABLE = new Set(['allowance', 'open_usage', 'webhook_delivery', 'statement_draft']);
 
 export interface ServingRole {
   /** The URL with which the gateway serves. */

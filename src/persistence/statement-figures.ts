@@ -14,6 +14,7 @@ import {
   type StatedUsage,
   type StatementFigures,
 } from '../domain/statements/statement.ts';
+import type { YearMonth } from '../domain/statements/year-month.ts';
 import { rollupRanges } from '../domain/usage/report.ts';
 import { amounts, instants } from './columns.ts';
 import type { Queryable, Sql } from './connection.ts';
@@ -60,9 +61,14 @@ export async function statementFigures(sql: Queryable, months: readonly WalletMo
 
 /** The same while batches are posted: all is read as it stood at one instant. */
 export function figuresAtOneInstant(sql: Sql, months: readonly WalletMonth[]): Promise<StatementFigures[]> {
+  return atOneInstant(sql, (tx) => statementFigures(tx, months));
+}
+
+/** Reads what stands at one instant, for as long as a statement may take. */
+export function atOneInstant<T>(sql: Sql, work: (tx: Queryable) => Promise<T>): Promise<T> {
   return sql.begin(async (tx) => {
     await tx`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`;
-    return statementFigures(tx, months);
+    return work(tx);
   });
 }
 
@@ -244,6 +250,11 @@ async function keepDraft(sql: Queryable, { walletId, month }: WalletMonth, { thr
     ON CONFLICT (wallet_id, month)
     DO UPDATE SET through_sequence = excluded.through_sequence, lines = excluded.lines
     WHERE statement_draft.through_sequence < excluded.through_sequence`;
+}
+
+/** Of months that are closed, up to `month`, nothing is added up any more. */
+export async function dropDrafts(sql: Queryable, walletId: string, month: YearMonth): Promise<void> {
+  await sql`DELETE FROM statement_draft WHERE wallet_id = ${walletId} AND month <= ${month}`;
 }
 
 interface UsageRow {

@@ -11,6 +11,7 @@ import { yearMonth } from '../domain/statements/year-month.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
 import { amounts, instants } from './columns.ts';
 import type { Queryable } from './connection.ts';
+import { violatedConstraint } from './errors.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 /** A wallet as its statements see it. */
@@ -110,20 +111,25 @@ export async function insertStatements(
       closing_sequence, content, hash, closed_at)`;
 }
 
+/** True where a statement of the same month was appended meanwhile. */
+export function isClosedAlready(error: unknown): boolean {
+  const constraint = violatedConstraint(error);
+  return constraint === 'statement_pkey' || constraint === 'statement_wallet_id_starts_at_key';
+}
+
 /**
- * Notes when the next month can be closed. Whatever is posted from now on counts after the months that are closed, also
- * where the database's clock should go back.
+ * Whatever is posted from now on counts after the months up to `until`, also where the database's clock should go back.
+ * The caller holds the wallet's lock.
  */
-export async function noteNextClose(
-  sql: Queryable,
-  walletId: string,
-  { closedUntil, nextCloseAt }: { readonly closedUntil: Instant | null; readonly nextCloseAt: Instant },
-): Promise<void> {
+export async function endMonths(sql: Queryable, walletId: string, until: Instant): Promise<void> {
   await sql`
-    UPDATE wallet
-    SET next_close_at = ${formatInstant(nextCloseAt)}::timestamptz,
-        last_posted_at = greatest(last_posted_at, ${closedUntil === null ? null : formatInstant(closedUntil)}::timestamptz)
+    UPDATE wallet SET last_posted_at = greatest(last_posted_at, ${formatInstant(until)}::timestamptz)
     WHERE id = ${walletId}`;
+}
+
+/** Notes when the next month can be closed. */
+export async function noteNextClose(sql: Queryable, walletId: string, nextCloseAt: Instant): Promise<void> {
+  await sql`UPDATE wallet SET next_close_at = ${formatInstant(nextCloseAt)}::timestamptz WHERE id = ${walletId}`;
 }
 
 /** Which statements; all that is given must hold. */

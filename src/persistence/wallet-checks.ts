@@ -19,14 +19,21 @@ interface CheckRow {
   readonly walked_hash: string;
 }
 
-/** The wallets after one, by their ids, frozen ones left out; each gets a row of its own when it is first looked at. */
+/** Before the ids of all wallets. */
+const NO_WALLET = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * The wallets after one, by their ids, frozen ones left out; each gets a row of its own when it is first looked at. The page
+ * is chosen first: what has no row yet is looked for among its wallets, not among all that come after.
+ */
 export async function walletsToCheck(sql: Queryable, after: string | null, limit: number): Promise<CheckedWallet[]> {
+  const page = await sql<{ id: string }[]>`
+    SELECT id FROM wallet WHERE id > ${after ?? NO_WALLET}::uuid AND frozen_at IS NULL ORDER BY id LIMIT ${limit}`;
+  const ids = page.map(({ id }) => id);
   await sql`
     INSERT INTO wallet_check (wallet_id)
-    SELECT w.id FROM wallet w
-    LEFT JOIN wallet_check c ON c.wallet_id = w.id
-    WHERE (${after}::uuid IS NULL OR w.id > ${after}::uuid) AND w.frozen_at IS NULL AND c.wallet_id IS NULL
-    ORDER BY w.id LIMIT ${limit}
+    SELECT id FROM unnest(${ids}::uuid[]) AS id
+    WHERE NOT EXISTS (SELECT 1 FROM wallet_check c WHERE c.wallet_id = id)
     ON CONFLICT DO NOTHING`;
   const rows = await sql<CheckRow[]>`
     SELECT w.id, w.sequence, w.balance_micros, encode(w.head_hash, 'hex') AS head_hash,
@@ -34,8 +41,8 @@ export async function walletsToCheck(sql: Queryable, after: string | null, limit
       c.sequence AS walked_sequence, c.balance_micros AS walked_balance, encode(c.hash, 'hex') AS walked_hash
     FROM wallet w
     JOIN wallet_check c ON c.wallet_id = w.id
-    WHERE (${after}::uuid IS NULL OR w.id > ${after}::uuid) AND w.frozen_at IS NULL
-    ORDER BY w.id LIMIT ${limit}`;
+    WHERE w.id = ANY(${ids}::uuid[])
+    ORDER BY w.id`;
   return rows.map((row) => ({
     walletId: row.id,
     head: { sequence: row.sequence, balance: row.balance_micros, hash: row.head_hash },
@@ -57,16 +64,20 @@ export async function saveWalked(
     WHERE wallet_id = ${walletId} AND sequence = ${from.sequence}`;
 }
 
-/** The wallets whose history was last asked about longest ago, and longer than `hours`; never first, frozen ones left out. */
+/**
+ * The wallets whose history was last asked about longest ago, and longer than `hours`; never first, frozen ones left out.
+ * Compared with the time of the statement, which does not change while it runs: where no wallet's turn has come the index
+ * says so at its first row.
+ */
 export async function walletsToSweep(
   sql: Queryable,
   { hours, except, limit }: { readonly hours: number; readonly except: readonly string[]; readonly limit: number },
 ): Promise<string[]> {
   const rows = await sql<{ wallet_id: string }[]>`
     SELECT c.wallet_id FROM wallet_check c JOIN wallet w ON w.id = c.wallet_id
-    WHERE (c.swept_at IS NULL OR c.swept_at < clock_timestamp() - ${hours} * interval '1 hour')
+    WHERE c.swept_at < statement_timestamp() - ${hours} * interval '1 hour'
       AND w.frozen_at IS NULL AND c.wallet_id <> ALL(${except}::uuid[])
-    ORDER BY c.swept_at NULLS FIRST LIMIT ${limit}`;
+    ORDER BY c.swept_at LIMIT ${limit}`;
   return rows.map((row) => row.wallet_id);
 }
 
@@ -95,5 +106,5 @@ export async function saveSwept(sql: Queryable, walletId: string): Promise<void>
 
 /** All of the wallet is looked at next. */
 export async function checkAgain(sql: Queryable, walletId: string): Promise<void> {
-  await sql`UPDATE wallet_check SET swept_at = NULL WHERE wallet_id = ${walletId}`;
+  await sql`UPDATE wallet_check SET swept_at = DEFAULT WHERE wallet_id = ${walletId}`;
 }

@@ -1,13 +1,17 @@
 /** What the job closes, what it leaves, and what becomes of it where it dies, fails or meets another one. */
 import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { unclosedMonths } from '../../src/domain/statements/months.ts';
 import { DueMonthCloser } from '../../src/operations/close-due-months.ts';
+import { closeMonths, ofWallet } from '../../src/operations/close-months.ts';
 import type { Sql } from '../../src/persistence/connection.ts';
+import { addUpAhead } from '../../src/persistence/statement-figures.ts';
+import { findStatedWallets } from '../../src/persistence/statements.ts';
 import type { Poster } from '../../src/posting/engine.ts';
 import { query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, anOrganization, type Given } from '../support/given.ts';
-import { tenantOf } from '../support/process-posting.ts';
+import { awaitBlocked, openSession, tenantOf, within } from '../support/process-posting.ts';
 import { expectSoundStatements } from '../support/statements.ts';
 import { charge } from '../support/usage.ts';
 
@@ -62,6 +66,16 @@ async function anOrganizationIn(now: string): Promise<Given> {
   return organization;
 }
 
+/** Keeps everybody off what is added up ahead, which closing reads and charging does not, until it is released. */
+async function holdDrafts() {
+  const session = await openSession(gateway.database);
+  await session.client.query('BEGIN; LOCK TABLE statement_draft');
+  return {
+    release: () => session.client.query('ROLLBACK'),
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+  };
+}
+
 describe('the job', () => {
   it('closes every month that is over, of every wallet, once', async () => {
     const organizations = await Promise.all(
@@ -99,6 +113,50 @@ describe('the job', () => {
     await Promise.all([1, 2, 3].map(() => aCloser().closer.close(RUNNING)));
     for (const organization of organizations) await expectSoundStatements(gateway, organization);
     expect((await closedMonths(organizations[0] as Given)).at(-1)?.month).toBe('2027-05');
+  });
+
+  it('lets charges go on while a month is added up, after the month', async () => {
+    const organization = await anOrganizationIn('2027-02-10T00:00:00.000Z');
+    await using drafts = await holdDrafts();
+    const closing = aCloser().closer.close(RUNNING);
+    await awaitBlocked(gateway.database, 1);
+    await within(5, 'a charge', charge(organization.client, { amount: '1' }));
+    expect(await closedMonths(organization)).toEqual([]);
+    await drafts.release();
+    expect(await closing).toEqual({ unfinished: false });
+    expect((await closedMonths(organization)).at(-1)?.month).toBe('2027-01');
+    await expectSoundStatements(gateway, organization);
+  });
+
+  it('leaves what another one has closed since it added up', async () => {
+    const organization = await anOrganizationIn('2027-04-10T00:00:00.000Z');
+    const { services } = gateway.gateway;
+    const tenant = await tenantOf(gateway.database, organization.id);
+    await using drafts = await holdDrafts();
+    const closing = Promise.all([1, 2].map(() => closeMonths(services, tenant)));
+    await awaitBlocked(gateway.database, 2);
+    await drafts.release();
+    expect((await closing).map(({ unfinished }) => unfinished).toSorted()).toEqual([false, true]);
+    expect(await closeMonths(services, tenant)).toEqual({ unfinished: false });
+    expect((await closedMonths(organization)).at(-1)?.month).toBe('2027-03');
+    await expectSoundStatements(gateway, organization);
+  });
+
+  it('keeps nothing of what was added up ahead of months that are closed', async () => {
+    const organization = await anOrganizationIn('2027-01-20T12:00:00.000Z');
+    const { services } = gateway.gateway;
+    const tenant = await tenantOf(gateway.database, organization.id);
+    for (let nth = 0; nth < 3; nth++) await charge(organization.client, { amount: '1' });
+    const [wallet] = await findStatedWallets(services.sql, [tenant.organizationId]);
+    if (!wallet) throw new Error('no wallet');
+    await addUpAhead(services.sql, ofWallet(wallet, unclosedMonths(wallet)), 2n);
+    const draftedMonths = () =>
+      query(gateway.database, 'SELECT month FROM statement_draft WHERE wallet_id = $1', [tenant.walletId]);
+    expect(await draftedMonths()).toEqual([{ month: '2027-01' }]);
+    await advanceTo(gateway, organization.id, '2027-02-10T00:00:00.000Z');
+    await closeMonths(services, tenant);
+    expect(await draftedMonths()).toEqual([]);
+    await expectSoundStatements(gateway, organization);
   });
 
   it('that dies before it commits leaves nothing, and the next one closes the same', async () => {

@@ -5,7 +5,7 @@ import { busyBooks } from '../support/busy-books.ts';
 import { anAuditor, auditAll, damage, frozenState } from '../support/freezing.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { anOrganization } from '../support/given.ts';
-import { holdWallet, tenantOf } from '../support/process-posting.ts';
+import { eventually, holdWallet, openSession, tenantOf } from '../support/process-posting.ts';
 import { charge } from '../support/usage.ts';
 
 let gateway: TestGateway;
@@ -29,10 +29,19 @@ const frozenWallets = async () =>
 async function walkedOf(walletId: string) {
   const [row] = await query<{ sequence: number; swept: boolean }>(
     gateway.database,
-    'SELECT sequence::int, swept_at IS NOT NULL AS swept FROM wallet_check WHERE wallet_id = $1',
+    "SELECT sequence::int, swept_at > '-infinity' AS swept FROM wallet_check WHERE wallet_id = $1",
     [walletId],
   );
   return row;
+}
+
+/** How a statement is run whatever its parameters are, in a database that is prepared for it and left as it was. */
+async function plan(statement: string | undefined, prepare: string): Promise<string> {
+  await using session = await openSession(gateway.database);
+  await session.client.query(`BEGIN; ${prepare}`);
+  const { rows } = await session.client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (GENERIC_PLAN) ${statement}`);
+  await session.client.query('ROLLBACK');
+  return rows.map((row) => row['QUERY PLAN']).join('\n');
 }
 
 describe('the self-audit', () => {
@@ -140,8 +149,31 @@ describe('the self-audit', () => {
     expect({ told, log }).toMatchObject({ told: { offended: [], frozen: 0 }, log: [] });
   });
 
-  it('reports usage that does not add up, and freezes nobody for it', async () => {
-    const { walletId } = await aWallet();
+  it('lets charges go on where a question is not answered in seconds, and asks again later', async () => {
+    const { id, client, walletId } = await aWallet();
+    await using held = await holdWallet(gateway.database, id);
+    await damage(gateway, 'UPDATE bucket SET frozen_micros = 1 WHERE wallet_id = $1', [walletId]);
+    const { auditor, told, log } = anAuditor(gateway);
+    const auditing = auditor.run(new AbortController().signal);
+    await held.awaitWaiting(1);
+    await using slow = await openSession(gateway.database);
+    await slow.client.query('BEGIN; LOCK TABLE bucket');
+    await held.release();
+    await eventually(async () => log.length > 0, 'the question is given up', 8);
+    await slow.client.query('ROLLBACK');
+    await charge(client, { amount: '1' });
+    await auditing;
+    const QUERY_CANCELED = '57014';
+    expect(log).toMatchObject([{ level: 40, walletId, invariant: 'bucket = Σ lots', err: { code: QUERY_CANCELED } }]);
+    expect(told.frozen).toBe(0);
+    expect((await frozenState(gateway, walletId)).frozen).toBe(false);
+    await auditAll(anAuditor(gateway).auditor);
+    expect((await frozenState(gateway, walletId)).frozen).toBe(true);
+  });
+
+  it('reports usage that does not add up without a lock, and freezes nobody for it', async () => {
+    const { id, walletId } = await aWallet();
+    await using _held = await holdWallet(gateway.database, id);
     await damage(gateway, 'UPDATE usage_rollup SET events = events + 1 WHERE wallet_id = $1', [walletId]);
     const { auditor, told, log } = anAuditor(gateway);
     await auditAll(auditor);
@@ -172,6 +204,28 @@ describe('the self-audit', () => {
     await auditAll(auditor);
     expect((await walkedOf(walletId))?.sequence).toBe(3_011);
     expect(parts[0]).toBeLessThan(3_011);
+  });
+
+  it('finds the next wallets by indexes, among thousands that have been looked at', async () => {
+    gateway.statements.length = 0;
+    await anAuditor(gateway).auditor.run(new AbortController().signal);
+    const sent = [...new Set(gateway.statements)];
+    const planOf = (part: string) =>
+      plan(
+        sent.find((statement) => statement.includes(part)),
+        `SET LOCAL session_replication_role = 'replica';
+         INSERT INTO wallet (id, organization_id, head_hash, last_posted_at)
+           SELECT gen_random_uuid(), gen_random_uuid(), sha256(''), now() FROM generate_series(1, 5000);
+         INSERT INTO wallet_check (wallet_id, swept_at) SELECT id, now() FROM wallet ON CONFLICT DO NOTHING;
+         ANALYZE wallet, wallet_check`,
+      );
+    const turn = await planOf('ORDER BY c.swept_at');
+    expect(turn).toMatch(/Index Scan using wallet_check_swept_at_idx.*\n +Index Cond: \(swept_at < /);
+    expect(turn).not.toContain('Sort');
+    const page = await planOf('FROM wallet WHERE id > ');
+    expect(page).toMatch(/Index Scan using wallet_pkey.*\n +Index Cond: \(id > /);
+    expect(page).not.toContain('Sort');
+    expect(await planOf('INSERT INTO wallet_check')).toMatch(/using wallet_check_pkey.*\n +Index Cond: \(wallet_id = /);
   });
 
   it('ends when it is told to', async () => {

@@ -6,7 +6,8 @@ CREATE TABLE "wallet_check" (
   "sequence" BIGINT NOT NULL DEFAULT 0,
   "balance_micros" BIGINT NOT NULL DEFAULT 0,
   "hash" BYTEA NOT NULL DEFAULT '\x0000000000000000000000000000000000000000000000000000000000000000',
-  "swept_at" TIMESTAMPTZ(3),
+  -- When all of its history was last asked about; before all time where it is to be next.
+  "swept_at" TIMESTAMPTZ(3) NOT NULL DEFAULT '-infinity',
   CONSTRAINT "wallet_check_pkey" PRIMARY KEY ("wallet_id"),
   CONSTRAINT "wallet_check_position" CHECK ("sequence" >= 0 AND octet_length("hash") = 32)
 );
