@@ -18,7 +18,7 @@ import {
   takeDue,
   tryAllNow,
 } from '../persistence/webhook-deliveries.ts';
-import { disableEndpoint } from '../persistence/webhook-endpoints.ts';
+import { disableEndpoint, lockEndpoint } from '../persistence/webhook-endpoints.ts';
 import { collectEvents } from '../persistence/webhook-outbox.ts';
 import { WEBHOOK_SOURCES } from '../persistence/webhook-sources.ts';
 import type { WebhookAnswer } from '../webhooks/sender.ts';
@@ -89,7 +89,8 @@ export class WebhookDeliverer {
       while (this.#wanted && !signal.aborted && this.#sending < MAX_UNDER_WAY) {
         this.#wanted = false;
         const bounds = { ...TAKING, deliveries: MAX_UNDER_WAY - this.#sending };
-        for (const delivery of await takeDue(this.#services.sql, bounds)) this.#begin(delivery, signal);
+        const taken = await this.#services.sql.begin((tx) => takeDue(tx, bounds));
+        for (const delivery of taken) this.#begin(delivery, signal);
       }
     } finally {
       this.#taking = false;
@@ -119,7 +120,13 @@ export class WebhookDeliverer {
     if (answer.status === null || answer.status < 200 || answer.status > 299)
       return this.#recordFailure(delivery, answer);
     await recordDelivered(sql, delivery, answer.status);
-    if (delivery.failedInRow >= DOWN_AFTER_FAILURES) await tryAllNow(sql, delivery.endpointId);
+    if (delivery.failedInRow >= DOWN_AFTER_FAILURES) await this.#tryAllNow(delivery.endpointId);
+  }
+
+  async #tryAllNow(endpointId: string): Promise<void> {
+    await this.#services.sql.begin(async (tx) => {
+      if (await lockEndpoint(tx, endpointId)) await tryAllNow(tx, endpointId);
+    });
   }
 
   async #send({ endpointId, url, eventId, payload, secrets, now }: DueDelivery, signal: AbortSignal) {

@@ -2,7 +2,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_ATTEMPTS } from '../../src/domain/webhooks/retries.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
-import { recordFailed } from '../../src/persistence/webhook-deliveries.ts';
+import { makeDueAgain, recordDelivered, recordFailed } from '../../src/persistence/webhook-deliveries.ts';
+import { lockEndpoint } from '../../src/persistence/webhook-endpoints.ts';
+import { collectEvents } from '../../src/persistence/webhook-outbox.ts';
+import { WEBHOOK_SOURCES } from '../../src/persistence/webhook-sources.ts';
 import {
   AuditTrailDocument,
   CreateWebhookEndpointDocument,
@@ -20,6 +23,7 @@ import {
 import { query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
+import { awaitBlocked } from '../support/process-posting.ts';
 import {
   anEndpoint,
   collect,
@@ -447,6 +451,56 @@ describe('a receiver', () => {
     }));
 });
 
+describe('several processes', () => {
+  it('have four attempts under way at an endpoint together, and not each', () =>
+    withReceiver(async ({ url }) => {
+      const organization = await customer();
+      await anEndpoint(organization.client, url);
+      for (let count = 0; count < 8; count++) await debit(organization);
+      await collect(services());
+      const bounds = { perEndpoint: 4 };
+      // The other looks while what the first has taken is not committed yet, and again when it is.
+      const [first, second] = await services().sql.begin(async (tx) => [
+        await takeAndDie(gateway, bounds, tx),
+        await takeAndDie(gateway, bounds),
+      ]);
+      expect(first).toHaveLength(4);
+      expect(second).toEqual([]);
+      expect(await takeAndDie(gateway, bounds)).toEqual([]);
+    }));
+
+  it.each(['delivered', 'failed'] as const)(
+    'record what was %s beside somebody who redelivers it, and neither fails',
+    (what) =>
+      withReceiver(async ({ url }) => {
+        const organization = await customer();
+        const { sql } = services();
+        const { id } = await anEndpoint(organization.client, url);
+        await debit(organization);
+        await collect(services());
+        const [failed] = await takeAndDie(gateway);
+        if (!failed) throw new Error('one was to be taken');
+        await recordFailed(sql, failed, { responseStatus: 500, delayMilliseconds: 1 });
+        await comeDue(gateway.database, id);
+        const [taken] = await takeAndDie(gateway);
+        if (!taken) throw new Error('one was to be taken again');
+        const record = () =>
+          what === 'delivered'
+            ? recordDelivered(sql, taken, 200)
+            : recordFailed(sql, taken, { responseStatus: 500, delayMilliseconds: null });
+        const recording = await sql.begin(async (tx) => {
+          await lockEndpoint(tx, taken.endpointId);
+          const recorded = Promise.allSettled([record()]);
+          await awaitBlocked(gateway.database, 1);
+          await makeDueAgain(tx, taken.id);
+          return { recorded };
+        });
+        expect(await recording.recorded).toMatchObject([{ status: 'fulfilled' }]);
+        expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'PENDING' }]);
+      }),
+  );
+});
+
 describe('a process that dies', () => {
   it('between collecting and sending leaves the delivery to another, once its lease has ended', () =>
     withReceiver(async ({ url, received }) => {
@@ -654,6 +708,31 @@ describe('an endpoint', () => {
       expect(await organization.client.run(DeleteWebhookEndpointDocument, { id })).toMatchObject({
         deleteWebhookEndpoint: { __typename: 'NotFound' },
       });
+    }));
+
+  it('that is deleted while events are collected for it is left with nothing to deliver', () =>
+    withReceiver(async ({ url }) => {
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, url);
+      await debit(organization);
+      const source = WEBHOOK_SOURCES['ledger_entry.posted'];
+      if (!source) throw new Error('no such source');
+      const deleting: Promise<unknown>[] = [];
+      const load: typeof source.load = async (sql, cursors) => {
+        const events = await source.load(sql, cursors);
+        const deletion = organization.client.run(DeleteWebhookEndpointDocument, { id });
+        deleting.push(deletion);
+        await Promise.race([deletion, awaitBlocked(gateway.database, 1)]);
+        return events;
+      };
+      const bounds = { endpoints: 1_000, events: 250, pending: 1_000 };
+      await collectEvents(services().sql, ['ledger_entry.posted', { ...source, load }], bounds, services().newId);
+      await Promise.all(deleting);
+      expect(deleting).toHaveLength(1);
+      const rows = await query(gateway.database, 'SELECT status FROM webhook_delivery WHERE endpoint_id = $1', [
+        decodeId('WebhookEndpoint', id),
+      ]);
+      expect(rows).toEqual([{ status: 'FAILED' }]);
     }));
 
   it('that is disabled keeps what waits for it, and goes on with it when enabled again', () =>
