@@ -12,6 +12,7 @@ import { retryDelay } from '../domain/webhooks/retries.ts';
 import { insertAudit } from '../persistence/audit.ts';
 import {
   type DueDelivery,
+  type Failure,
   forgetOldDeliveries,
   recordDelivered,
   recordFailed,
@@ -139,19 +140,23 @@ export class WebhookDeliverer {
     }
   }
 
-  async #recordFailure(delivery: DueDelivery, { status, retryAfterMilliseconds }: WebhookAnswer): Promise<void> {
-    const { sql } = this.#services;
-    if (status === GONE) return this.#giveUpEndpoint(delivery);
-    const { retries: attempts } = delivery;
-    const delayMilliseconds = retryDelay({ attempts, retryAfterMilliseconds, random: Math.random() });
-    await recordFailed(sql, delivery, { responseStatus: status, delayMilliseconds });
+  async #recordFailure(delivery: DueDelivery, answer: WebhookAnswer): Promise<void> {
+    if (answer.status === GONE) return this.#recordGone(delivery, answer);
+    await recordFailed(this.#services.sql, delivery, failureOf(delivery, answer));
   }
 
-  /** The receiver says that it is no more: nothing else is sent until somebody enables the endpoint again. */
-  async #giveUpEndpoint(delivery: DueDelivery): Promise<void> {
+  /**
+   * The receiver says that it is no more: nothing else is sent until somebody enables the endpoint again. It speaks for its own
+   * URL only, and in an attempt that still counts: an endpoint that was mended meanwhile goes on.
+   */
+  async #recordGone(delivery: DueDelivery, answer: WebhookAnswer): Promise<void> {
     const { sql, newId } = this.#services;
     await sql.begin(async (tx) => {
-      await recordFailed(tx, delivery, { responseStatus: GONE, delayMilliseconds: null });
+      const endpoint = await lockEndpoint(tx, delivery.endpointId);
+      const isItsUrl = endpoint?.url === delivery.url;
+      const failure = isItsUrl ? { responseStatus: GONE, delayMilliseconds: null } : failureOf(delivery, answer);
+      const isRecorded = await recordFailed(tx, delivery, failure);
+      if (!isItsUrl || !isRecorded) return;
       const organizationId = await disableEndpoint(tx, delivery.endpointId);
       if (organizationId === null) return;
       await insertAudit(tx, {
@@ -165,4 +170,9 @@ export class WebhookDeliverer {
       });
     });
   }
+}
+
+function failureOf({ retries: attempts }: DueDelivery, { status, retryAfterMilliseconds }: WebhookAnswer): Failure {
+  const delayMilliseconds = retryDelay({ attempts, retryAfterMilliseconds, random: Math.random() });
+  return { responseStatus: status, delayMilliseconds };
 }

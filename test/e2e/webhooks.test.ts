@@ -2,10 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_ATTEMPTS } from '../../src/domain/webhooks/retries.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
+import type { Services } from '../../src/operations/services.ts';
 import { makeDueAgain, recordDelivered, recordFailed } from '../../src/persistence/webhook-deliveries.ts';
 import { lockEndpoint } from '../../src/persistence/webhook-endpoints.ts';
 import { collectEvents } from '../../src/persistence/webhook-outbox.ts';
 import { WEBHOOK_SOURCES } from '../../src/persistence/webhook-sources.ts';
+import type { WebhookSender } from '../../src/webhooks/sender.ts';
 import {
   AuditTrailDocument,
   CreateWebhookEndpointDocument,
@@ -70,6 +72,30 @@ async function updated({ client }: Given, id: string, changes: object) {
 
 const redelivered = async ({ client }: Given, id: string | undefined) =>
   (await client.run(RedeliverWebhookDocument, { id: id ?? '' })).redeliverWebhook;
+
+/** Services that send webhooks by `send`, which may send them first. */
+function sendingBy(
+  send: (
+    really: WebhookSender['send'],
+    ...message: Parameters<WebhookSender['send']>
+  ) => ReturnType<WebhookSender['send']>,
+): Services {
+  const { webhooks, ...rest } = services();
+  const really: WebhookSender['send'] = (...message) => webhooks.send(...message);
+  return {
+    ...rest,
+    webhooks: {
+      whyNoTarget: (url) => webhooks.whyNoTarget(url),
+      newSecret: (endpointId) => webhooks.newSecret(endpointId),
+      send: (...message) => send(really, ...message),
+    },
+  };
+}
+
+async function isEnabled({ client, slug }: Given): Promise<boolean | undefined> {
+  const { organization } = await client.run(WebhookEndpointsDocument, { slug });
+  return organization?.webhookEndpoints?.[0]?.enabled;
+}
 
 const minutesUntil = (at: string | null | undefined): number => (Date.parse(at ?? '') - Date.now()) / 60_000;
 
@@ -397,6 +423,43 @@ describe('a receiver', () => {
       expect(await redelivered(organization, delivery?.id)).toMatchObject({ __typename: 'InvalidInput' });
       const trail = await organization.client.run(AuditTrailDocument, { slug: organization.slug, first: 1 });
       expect(trail.organization?.auditTrail?.edges[0]?.node).toMatchObject({ action: 'disableWebhookEndpoint' });
+    }));
+
+  it('that is gone from a URL that was mended meanwhile is tried at the new one', () =>
+    withReceiver(async (mended) => {
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, `${mended.url}/old`);
+      const late = sendingBy(async (really, message, signal) => {
+        if (message.url === mended.url) return really(message, signal);
+        await updated(organization, id, { url: mended.url });
+        return { status: 410, retryAfterMilliseconds: null };
+      });
+      await debit(organization);
+      await deliver(late);
+      expect(await isEnabled(organization)).toBe(true);
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'PENDING', responseStatus: 410 }]);
+      await comeDue(gateway.database, id);
+      await deliver(late);
+      expect(mended.received).toHaveLength(1);
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }]);
+    }));
+
+  it('that is gone in an attempt that no longer counts is asked again', () =>
+    withReceiver(async (back) => {
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, back.url);
+      let isFirst = true;
+      const late = sendingBy(async (really, message, signal) => {
+        if (!isFirst) return really(message, signal);
+        isFirst = false;
+        const [delivery] = await deliveriesTo(organization.client, id);
+        await redelivered(organization, delivery?.id);
+        return { status: 410, retryAfterMilliseconds: null };
+      });
+      await debit(organization);
+      await deliver(late);
+      expect(await isEnabled(organization)).toBe(true);
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }]);
     }));
 
   it('that never answers does not hold up another', () =>
