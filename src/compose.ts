@@ -157,6 +157,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
         targets: config.webhookTargets,
         httpsOnly: config.production,
       }),
+      feed: signals,
       newId,
       logger,
       requestId: null,

@@ -1,6 +1,7 @@
 /**
  * Makes the audit entry of an operation: every change outside the ledger leaves one. What people should read about it becomes
- * an activity in the same transaction; it is the last thing that an operation locks.
+ * an activity in the same transaction; it is the last thing that an operation locks. Those who watch are told after the commit: a
+ * notification within a transaction makes commits wait for one another, and other operations with them for what it has locked.
  */
 
 import { NO_WORK } from '../domain/activity/activity.ts';
@@ -9,8 +10,8 @@ import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import type { JsonObject } from '../domain/ledger/canonical.ts';
 import { writeActivities } from '../persistence/activities.ts';
 import { insertAudit } from '../persistence/audit.ts';
-import type { Queryable } from '../persistence/connection.ts';
-import { wakeFollowers } from '../persistence/postgres-signals.ts';
+import type { Transaction } from '../persistence/connection.ts';
+import { findTenant } from '../persistence/organizations.ts';
 import type { Services } from './services.ts';
 
 export interface Audited {
@@ -22,16 +23,17 @@ export interface Audited {
 
 /** Runs in the operation's own transaction, so that there is no change without its record. */
 export async function audit(
-  { newId, requestId }: Pick<Services, 'newId' | 'requestId'>,
-  sql: Queryable,
+  { newId, requestId, feed }: Pick<Services, 'newId' | 'requestId' | 'feed'>,
+  tx: Transaction,
   caller: SignedInCaller,
   { organizationId, action, before, after }: Audited,
 ): Promise<void> {
   const actor = actorOf(caller);
   const change = { action, before: before ?? null, after: after ?? null };
-  await insertAudit(sql, { id: newId(), organizationId, actor, ...change, requestId });
+  await insertAudit(tx, { id: newId(), organizationId, actor, ...change, requestId });
   const told = activityOfAudit(change);
   if (told === null || organizationId === null) return;
-  await writeActivities(sql, [{ organizationId, actor, ...told, credits: null, work: NO_WORK, occurredAt: null }]);
-  await wakeFollowers(sql, organizationId);
+  await writeActivities(tx, [{ organizationId, actor, ...told, credits: null, work: NO_WORK, occurredAt: null }]);
+  const tenant = await findTenant(tx, organizationId);
+  if (tenant) tx.afterCommit(() => feed.published([tenant]));
 }

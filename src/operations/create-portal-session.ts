@@ -22,6 +22,6 @@ export async function createPortalSession(
   if (isRefusal(tenant)) return tenant;
   const { organizationId } = tenant;
   // First, so that no portal is open of which nothing is on record.
-  await audit(services, services.sql, caller, { organizationId, action: 'createPortalSession' });
+  await services.sql.begin((tx) => audit(services, tx, caller, { organizationId, action: 'createPortalSession' }));
   return services.payments.openPortal(organizationId);
 }

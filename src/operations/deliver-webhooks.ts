@@ -12,13 +12,14 @@ import { retryDelay } from '../domain/webhooks/retries.ts';
 import { insertAudit } from '../persistence/audit.ts';
 import {
   type DueDelivery,
+  type Failure,
   forgetOldDeliveries,
   recordDelivered,
   recordFailed,
   takeDue,
   tryAllNow,
 } from '../persistence/webhook-deliveries.ts';
-import { disableEndpoint } from '../persistence/webhook-endpoints.ts';
+import { disableEndpoint, lockEndpoint } from '../persistence/webhook-endpoints.ts';
 import { collectEvents } from '../persistence/webhook-outbox.ts';
 import { WEBHOOK_SOURCES } from '../persistence/webhook-sources.ts';
 import type { WebhookAnswer } from '../webhooks/sender.ts';
@@ -89,7 +90,8 @@ export class WebhookDeliverer {
       while (this.#wanted && !signal.aborted && this.#sending < MAX_UNDER_WAY) {
         this.#wanted = false;
         const bounds = { ...TAKING, deliveries: MAX_UNDER_WAY - this.#sending };
-        for (const delivery of await takeDue(this.#services.sql, bounds)) this.#begin(delivery, signal);
+        const taken = await this.#services.sql.begin((tx) => takeDue(tx, bounds));
+        for (const delivery of taken) this.#begin(delivery, signal);
       }
     } finally {
       this.#taking = false;
@@ -119,7 +121,13 @@ export class WebhookDeliverer {
     if (answer.status === null || answer.status < 200 || answer.status > 299)
       return this.#recordFailure(delivery, answer);
     await recordDelivered(sql, delivery, answer.status);
-    if (delivery.failedInRow >= DOWN_AFTER_FAILURES) await tryAllNow(sql, delivery.endpointId);
+    if (delivery.failedInRow >= DOWN_AFTER_FAILURES) await this.#tryAllNow(delivery.endpointId);
+  }
+
+  async #tryAllNow(endpointId: string): Promise<void> {
+    await this.#services.sql.begin(async (tx) => {
+      if (await lockEndpoint(tx, endpointId)) await tryAllNow(tx, endpointId);
+    });
   }
 
   async #send({ endpointId, url, eventId, payload, secrets, now }: DueDelivery, signal: AbortSignal) {
@@ -132,19 +140,23 @@ export class WebhookDeliverer {
     }
   }
 
-  async #recordFailure(delivery: DueDelivery, { status, retryAfterMilliseconds }: WebhookAnswer): Promise<void> {
-    const { sql } = this.#services;
-    if (status === GONE) return this.#giveUpEndpoint(delivery);
-    const { retries: attempts } = delivery;
-    const delayMilliseconds = retryDelay({ attempts, retryAfterMilliseconds, random: Math.random() });
-    await recordFailed(sql, delivery, { responseStatus: status, delayMilliseconds });
+  async #recordFailure(delivery: DueDelivery, answer: WebhookAnswer): Promise<void> {
+    if (answer.status === GONE) return this.#recordGone(delivery, answer);
+    await recordFailed(this.#services.sql, delivery, failureOf(delivery, answer));
   }
 
-  /** The receiver says that it is no more: nothing else is sent until somebody enables the endpoint again. */
-  async #giveUpEndpoint(delivery: DueDelivery): Promise<void> {
+  /**
+   * The receiver says that it is no more: nothing else is sent until somebody enables the endpoint again. It speaks for its own
+   * URL only, and in an attempt that still counts: an endpoint that was mended meanwhile goes on.
+   */
+  async #recordGone(delivery: DueDelivery, answer: WebhookAnswer): Promise<void> {
     const { sql, newId } = this.#services;
     await sql.begin(async (tx) => {
-      await recordFailed(tx, delivery, { responseStatus: GONE, delayMilliseconds: null });
+      const endpoint = await lockEndpoint(tx, delivery.endpointId);
+      const isItsUrl = endpoint?.url === delivery.url;
+      const failure = isItsUrl ? { responseStatus: GONE, delayMilliseconds: null } : failureOf(delivery, answer);
+      const isRecorded = await recordFailed(tx, delivery, failure);
+      if (!isItsUrl || !isRecorded) return;
       const organizationId = await disableEndpoint(tx, delivery.endpointId);
       if (organizationId === null) return;
       await insertAudit(tx, {
@@ -158,4 +170,9 @@ export class WebhookDeliverer {
       });
     });
   }
+}
+
+function failureOf({ retries: attempts }: DueDelivery, { status, retryAfterMilliseconds }: WebhookAnswer): Failure {
+  const delayMilliseconds = retryDelay({ attempts, retryAfterMilliseconds, random: Math.random() });
+  return { responseStatus: status, delayMilliseconds };
 }

@@ -16,10 +16,10 @@ const LONGEST_MILLISECONDS = 2_000;
 
 /** Remembers between runs which wallets failed: those are tried again after a pause that doubles. */
 export class DueUsagePublisher {
-  readonly #services: Pick<Services, 'sql' | 'logger'>;
+  readonly #services: Pick<Services, 'sql' | 'feed' | 'logger'>;
   readonly #pauses = new Pauses();
 
-  constructor(services: Pick<Services, 'sql' | 'logger'>) {
+  constructor(services: Pick<Services, 'sql' | 'feed' | 'logger'>) {
     this.#services = services;
   }
 

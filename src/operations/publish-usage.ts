@@ -1,14 +1,13 @@
 /**
  * Publishes usage as activity: reads what was charged since the last time, groups it and writes the groups that have ended. One
  * reader of a wallet at a time; the wallet itself is locked only to read the clock and to write, so that charges go on. A run
- * that is cut short has done nothing, and the next one does it again.
+ * that is cut short has done nothing, and the next one does it again. Those who watch are told after the commit.
  */
 import { activityOfUsage, groupKey, groupUsage, hasWork, type UsageGroup } from '../domain/activity/usage-groups.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import { writeActivities } from '../persistence/activities.ts';
 import type { Queryable } from '../persistence/connection.ts';
-import { wakeFollowers } from '../persistence/postgres-signals.ts';
 import {
   deleteGroups,
   ensureWatermark,
@@ -31,24 +30,35 @@ const MAX_ROWS = 5_000;
 /** Runs that a reader waits for; a job does the rest. */
 const ROUNDS_OF_A_READ = 3;
 
+type Publishing = Pick<Services, 'sql' | 'feed'>;
+
 /** What is due in the organizations. Costs one statement where nothing is. */
-export async function publishUsage({ sql }: Pick<Services, 'sql'>, organizationIds: readonly string[]): Promise<void> {
-  for (const tenant of await usageDue(sql, organizationIds)) {
+export async function publishUsage(services: Publishing, organizationIds: readonly string[]): Promise<void> {
+  for (const tenant of await usageDue(services.sql, organizationIds)) {
     for (let round = 0; round < ROUNDS_OF_A_READ; round++) {
-      if (await publishUsageOf({ sql }, tenant)) break;
+      if (await publishUsageOf(services, tenant)) break;
     }
   }
 }
 
 /** One run. False where more of the wallet is due. */
-export async function publishUsageOf({ sql }: Pick<Services, 'sql'>, tenant: Tenant): Promise<boolean> {
+export async function publishUsageOf({ sql, feed }: Publishing, tenant: Tenant): Promise<boolean> {
   const { walletId } = tenant;
   const now = await postedBefore(sql, walletId);
   await ensureWatermark(sql, walletId, now);
-  return sql.begin((tx) => publish(tx, tenant, now));
+  const { isAll, written } = await sql.begin((tx) => publish(tx, tenant, now));
+  if (written > 0) feed.published([tenant]);
+  return isAll;
 }
 
-async function publish(tx: Queryable, { walletId, organizationId }: Tenant, now: Instant): Promise<boolean> {
+interface Published {
+  /** False where more of the wallet is due. */
+  readonly isAll: boolean;
+  /** How many activities were added. */
+  readonly written: number;
+}
+
+async function publish(tx: Queryable, { walletId, organizationId }: Tenant, now: Instant): Promise<Published> {
   const watermark = await lockWatermark(tx, walletId);
   const usage = await usageAfter(tx, walletId, watermark, { before: now, limit: MAX_ROWS });
   const last = usage.length === MAX_ROWS ? usage.at(-1) : undefined;
@@ -80,8 +90,7 @@ async function publish(tx: Queryable, { walletId, organizationId }: Tenant, now:
     tx,
     ended.map((group) => activityOfUsage(organizationId, group)),
   );
-  if (ended.length > 0) await wakeFollowers(tx, organizationId);
-  return isComplete && before.length < MAX_ROWS;
+  return { isAll: isComplete && before.length < MAX_ROWS, written: ended.length };
 }
 
 const NOBODY = { kind: 'SYSTEM', id: '' } as const;

@@ -14,7 +14,7 @@ import type { SpendLimit, SpendLimitScope } from '../domain/limits/spend-limit.t
 import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
 import { calendarWindow } from '../domain/time/calendar.ts';
 import type { Instant } from '../domain/time/instant.ts';
-import type { Queryable } from '../persistence/connection.ts';
+import type { Queryable, Transaction } from '../persistence/connection.ts';
 import { organizationOfKey } from '../persistence/members.ts';
 import { membersExist, projectsExist } from '../persistence/organizations.ts';
 import {
@@ -141,7 +141,7 @@ interface Setting {
 
 async function set(
   services: Services,
-  tx: Queryable,
+  tx: Transaction,
   caller: SignedInCaller,
   { tenant: { organizationId, walletId }, wanted, before }: Setting,
 ): Promise<{ readonly spendLimitId: string } | InvalidInput> {

@@ -52,9 +52,15 @@ export interface Connection {
   release(fault?: unknown): void;
 }
 
+/** The statements of one transaction. */
+export interface Transaction extends Queryable {
+  /** Has something done once the transaction has committed, and never where it has not. What is done does not throw. */
+  afterCommit(done: () => void): void;
+}
+
 export interface Sql extends Queryable {
   /** Runs `work` in one transaction: committed when it resolves, rolled back when it rejects. */
-  begin<T>(work: (sql: Queryable) => Promise<T>): Promise<T>;
+  begin<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   connect(): Promise<Connection>;
   end(): Promise<void>;
 }
@@ -108,14 +114,15 @@ export function createSql(databaseUrl: string, options: ConnectionOptions): Sql 
     const sql = queryableOf(client, onStatement);
     return { sql: posting ? inOneWrite(client, sql) : sql, release: (fault) => client.release(fault !== undefined) };
   };
-  const begin = async <T>(work: (sql: Queryable) => Promise<T>): Promise<T> => {
+  const begin = async <T>(work: (tx: Transaction) => Promise<T>): Promise<T> => {
     const { sql, release } = await connect();
+    const toDo: (() => void)[] = [];
+    let result: T;
     try {
       await sql`BEGIN`;
-      const result = await work(sql);
+      result = await work(Object.assign(sql, { afterCommit: (done: () => void) => void toDo.push(done) }));
       await sql`COMMIT`;
       release();
-      return result;
     } catch (error) {
       const isClean = await sql`ROLLBACK`.then(
         () => true,
@@ -124,6 +131,8 @@ export function createSql(databaseUrl: string, options: ConnectionOptions): Sql 
       release(isClean ? undefined : error);
       throw error;
     }
+    for (const done of toDo) done();
+    return result;
   };
   return Object.assign(queryableOf(pool, onStatement), { begin, connect, end: () => pool.end() });
 }

@@ -1,9 +1,12 @@
 /**
  * Deliveries of webhooks: taken by leases, so that processes share the work and what a dead one has taken is taken again,
  * and due by the real clock. Instants are kept in milliseconds: what is due at once is due at the one before, never after.
+ *
+ * Whoever changes a delivery locks its endpoint first, or skips deliveries that are locked: so nobody waits for an endpoint
+ * while holding one of its deliveries.
  */
 import type { Instant } from '../domain/time/instant.ts';
-import type { Queryable } from './connection.ts';
+import { type Fragment, fragment, type Queryable, type Transaction } from './connection.ts';
 
 export interface DueDelivery {
   readonly id: string;
@@ -30,13 +33,52 @@ export interface TakeBounds {
   readonly leaseMilliseconds: number;
 }
 
+/** How many are under way at the endpoint `e`, over all processes. */
+const UNDER_WAY = fragment`
+  SELECT count(*)::int AS under_way FROM webhook_delivery l WHERE l.endpoint_id = e.id AND l.leased_until > now()`;
+
+/** How many may be under way at the endpoint `e`. */
+const allowed = ({ perEndpoint, failingAfter }: TakeBounds): Fragment =>
+  fragment`CASE WHEN e.failed_in_row >= ${failingAfter}::int THEN 1 ELSE ${perEndpoint}::int END`;
+
+/** The deliveries of the endpoint `e` that are due and that nobody is sending. */
+const DUE = fragment`
+  w.endpoint_id = e.id AND w.status = 'PENDING' AND w.next_attempt_at <= now()
+  AND (w.leased_until IS NULL OR w.leased_until <= now())`;
+
 /**
  * Takes deliveries that are due: of each endpoint the longest due first, of the endpoints any. Costs as much as there are
- * endpoints for which something waits, however many deliveries and other endpoints there are.
+ * endpoints for which something waits, however many deliveries and other endpoints there are. An endpoint is held until the
+ * commit and passed over where somebody else holds it, so that no two processes count what is under way there at once.
  */
-export async function takeDue(sql: Queryable, bounds: TakeBounds): Promise<DueDelivery[]> {
-  const { deliveries, perEndpoint, failingAfter, leaseMilliseconds } = bounds;
-  const rows = await sql<
+export async function takeDue(tx: Transaction, bounds: TakeBounds): Promise<DueDelivery[]> {
+  const endpointIds = await lockWithDue(tx, bounds);
+  return endpointIds.length === 0 ? [] : takeFrom(tx, endpointIds, bounds);
+}
+
+async function lockWithDue(tx: Transaction, bounds: TakeBounds): Promise<string[]> {
+  const rows = await tx<{ id: string }[]>`
+    WITH RECURSIVE waiting AS (
+      (SELECT endpoint_id FROM webhook_delivery WHERE status = 'PENDING' ORDER BY endpoint_id LIMIT 1)
+      UNION ALL
+      SELECT (SELECT d.endpoint_id FROM webhook_delivery d
+        WHERE d.status = 'PENDING' AND d.endpoint_id > waiting.endpoint_id ORDER BY d.endpoint_id LIMIT 1)
+      FROM waiting WHERE waiting.endpoint_id IS NOT NULL
+    )
+    SELECT e.id FROM waiting
+    JOIN webhook_endpoint e ON e.id = waiting.endpoint_id
+    CROSS JOIN LATERAL (SELECT FROM webhook_delivery w WHERE ${DUE} ORDER BY w.next_attempt_at, w.id LIMIT 1) w
+    CROSS JOIN LATERAL (${UNDER_WAY}) l
+    WHERE e.enabled AND e.deleted_at IS NULL AND l.under_way < ${allowed(bounds)}
+    ORDER BY random()
+    LIMIT ${bounds.deliveries}::int
+    FOR NO KEY UPDATE OF e SKIP LOCKED`;
+  return rows.map(({ id }) => id);
+}
+
+/** A statement of its own: only one that begins after the endpoints were locked sees what was under way until then. */
+async function takeFrom(tx: Transaction, endpointIds: readonly string[], bounds: TakeBounds): Promise<DueDelivery[]> {
+  const rows = await tx<
     {
       id: string;
       endpoint_id: string;
@@ -51,36 +93,22 @@ export async function takeDue(sql: Queryable, bounds: TakeBounds): Promise<DueDe
       now: Instant;
     }[]
   >`
-    WITH RECURSIVE waiting AS (
-      (SELECT endpoint_id FROM webhook_delivery WHERE status = 'PENDING' ORDER BY endpoint_id LIMIT 1)
-      UNION ALL
-      SELECT (SELECT d.endpoint_id FROM webhook_delivery d
-        WHERE d.status = 'PENDING' AND d.endpoint_id > waiting.endpoint_id ORDER BY d.endpoint_id LIMIT 1)
-      FROM waiting WHERE waiting.endpoint_id IS NOT NULL
-    ), due AS MATERIALIZED (
+    WITH due AS MATERIALIZED (
       SELECT d.id, e.url, e.secret, e.failed_in_row,
         CASE WHEN e.previous_secret_until > now() THEN e.previous_secret END AS previous_secret
-      FROM (
-        SELECT e.* FROM waiting JOIN webhook_endpoint e ON e.id = waiting.endpoint_id
-        WHERE e.enabled AND e.deleted_at IS NULL
-        ORDER BY random()
-      ) e
+      FROM (SELECT * FROM webhook_endpoint WHERE id = ANY (${endpointIds}::uuid[]) ORDER BY random()) e
+      CROSS JOIN LATERAL (${UNDER_WAY}) l
       CROSS JOIN LATERAL (
-        SELECT count(*)::int AS under_way FROM webhook_delivery l WHERE l.endpoint_id = e.id AND l.leased_until > now()
-      ) l
-      CROSS JOIN LATERAL (
-        SELECT w.id FROM webhook_delivery w
-        WHERE w.endpoint_id = e.id AND w.status = 'PENDING' AND w.next_attempt_at <= now()
-          AND (w.leased_until IS NULL OR w.leased_until <= now())
+        SELECT w.id FROM webhook_delivery w WHERE ${DUE}
         ORDER BY w.next_attempt_at, w.id
-        LIMIT greatest(0, CASE WHEN e.failed_in_row >= ${failingAfter}::int THEN 1 ELSE ${perEndpoint}::int END - l.under_way)
+        LIMIT greatest(0, ${allowed(bounds)} - l.under_way)
         FOR NO KEY UPDATE SKIP LOCKED
       ) d
-      LIMIT ${deliveries}::int
+      LIMIT ${bounds.deliveries}::int
     )
     UPDATE webhook_delivery d
     SET attempts = attempts + 1, retries = retries + 1,
-      leased_until = now() + ${leaseMilliseconds}::float8 * interval '1 millisecond'
+      leased_until = now() + ${bounds.leaseMilliseconds}::float8 * interval '1 millisecond'
     FROM due WHERE d.id = due.id
     RETURNING d.id, d.endpoint_id, d.event_id, d.payload, d.attempts, d.retries, due.url, due.secret, due.previous_secret,
       due.failed_in_row, now() AS now`;
@@ -99,20 +127,24 @@ export async function takeDue(sql: Queryable, bounds: TakeBounds): Promise<DueDe
 }
 
 /** An attempt that was taken; where it was taken again or asked for again since then, there is nothing to record any more. */
-type Attempt = Pick<DueDelivery, 'id' | 'attempts' | 'retries'>;
+type Attempt = Pick<DueDelivery, 'id' | 'endpointId' | 'attempts' | 'retries'>;
 
 export async function recordDelivered(
   sql: Queryable,
-  { id, attempts, retries }: Attempt,
+  { id, endpointId, attempts, retries }: Attempt,
   responseStatus: number,
 ): Promise<void> {
   await sql`
-    WITH delivered AS (
-      UPDATE webhook_delivery
+    WITH endpoint AS MATERIALIZED (
+      SELECT e.id FROM webhook_endpoint e WHERE e.id = ${endpointId} FOR NO KEY UPDATE
+    ), delivered AS (
+      UPDATE webhook_delivery d
       SET status = 'DELIVERED', delivered_at = clock_timestamp(), response_status = ${responseStatus},
         next_attempt_at = NULL, leased_until = NULL
-      WHERE id = ${id} AND attempts = ${attempts} AND retries = ${retries} AND status = 'PENDING'
-      RETURNING endpoint_id
+      FROM endpoint
+      WHERE d.id = ${id} AND d.endpoint_id = endpoint.id AND attempts = ${attempts} AND retries = ${retries}
+        AND status = 'PENDING'
+      RETURNING d.endpoint_id
     )
     UPDATE webhook_endpoint e SET failed_in_row = 0 FROM delivered
     WHERE e.id = delivered.endpoint_id AND e.failed_in_row > 0`;
@@ -128,25 +160,31 @@ export interface Failure {
 /** Enough to tell one that is down from one that fails now and then. */
 const MAX_COUNTED_FAILURES = 1_000_000;
 
+/** False where there was nothing to record any more. */
 export async function recordFailed(
   sql: Queryable,
-  { id, attempts, retries }: Attempt,
+  { id, endpointId, attempts, retries }: Attempt,
   { responseStatus, delayMilliseconds }: Failure,
-): Promise<void> {
-  await sql`
-    WITH failed AS (
-      UPDATE webhook_delivery
+): Promise<boolean> {
+  const { count } = await sql`
+    WITH endpoint AS MATERIALIZED (
+      SELECT e.id FROM webhook_endpoint e WHERE e.id = ${endpointId} FOR NO KEY UPDATE
+    ), failed AS (
+      UPDATE webhook_delivery d
       SET status = CASE WHEN ${delayMilliseconds}::float8 IS NULL THEN 'FAILED' ELSE status END,
         next_attempt_at = clock_timestamp() + ${delayMilliseconds}::float8 * interval '1 millisecond',
         response_status = ${responseStatus}, leased_until = NULL
-      WHERE id = ${id} AND attempts = ${attempts} AND retries = ${retries} AND status = 'PENDING'
-      RETURNING endpoint_id
+      FROM endpoint
+      WHERE d.id = ${id} AND d.endpoint_id = endpoint.id AND attempts = ${attempts} AND retries = ${retries}
+        AND status = 'PENDING'
+      RETURNING d.endpoint_id
     )
     UPDATE webhook_endpoint e SET failed_in_row = least(failed_in_row + 1, ${MAX_COUNTED_FAILURES}::int) FROM failed
     WHERE e.id = failed.endpoint_id`;
+  return count > 0;
 }
 
-/** Has everything that waits for another attempt at an endpoint tried now. */
+/** Has everything that waits for another attempt at an endpoint tried now. For who has locked the endpoint. */
 export async function tryAllNow(sql: Queryable, endpointId: string): Promise<void> {
   await sql`
     UPDATE webhook_delivery SET next_attempt_at = date_trunc('milliseconds', clock_timestamp())
@@ -167,7 +205,10 @@ export async function findDelivery(sql: Queryable, id: string): Promise<Delivery
   return row ? { id, organizationId: row.organization_id, endpointId: row.endpoint_id } : null;
 }
 
-/** Makes a delivery due now, whatever became of it, with all its retries ahead. Its id and payload stay. */
+/**
+ * Makes a delivery due now, whatever became of it, with all its retries ahead. Its id and payload stay. For who has locked its
+ * endpoint.
+ */
 export async function makeDueAgain(sql: Queryable, id: string): Promise<void> {
   await sql`
     UPDATE webhook_delivery
@@ -184,6 +225,7 @@ export async function forgetOldDeliveries(sql: Queryable, keptDays: number, perE
       WHERE o.endpoint_id = e.id AND o.created_at < now() - ${keptDays}::int * interval '1 day' AND o.status <> 'PENDING'
       ORDER BY o.created_at
       LIMIT ${perEndpoint}::int
+      FOR UPDATE SKIP LOCKED
     ) old
     WHERE d.id = old.id`;
 }

@@ -67,7 +67,7 @@ export async function trustEndpoint(sql: Queryable, id: string): Promise<void> {
   await sql`UPDATE webhook_endpoint SET failed_in_row = 0 WHERE id = ${id} AND failed_in_row > 0`;
 }
 
-/** What was to be delivered to it is given up. */
+/** What was to be delivered to it is given up. For who has locked it: nothing is collected for it meanwhile. */
 export async function markEndpointDeleted(sql: Queryable, id: string): Promise<void> {
   await sql`UPDATE webhook_endpoint SET deleted_at = now() WHERE id = ${id}`;
   await sql`

@@ -1,6 +1,7 @@
 /**
  * From events to deliveries. A cursor and the deliveries of the events that it passes change in one transaction, so that no
- * event is left out and none becomes two deliveries of an endpoint, whoever collects and whenever they die.
+ * event is left out and none becomes two deliveries of an endpoint, whoever collects and whenever they die. The endpoint is
+ * held as well: one that is deleted meanwhile would be left with deliveries that nobody takes or gives up.
  */
 import { payloadOf } from '../domain/webhooks/event.ts';
 import { amounts } from './columns.ts';
@@ -56,7 +57,7 @@ async function lockLagging(
       AND c.position < ${newest} AND p.pending < ${pending}::int
     ORDER BY c.moved_at
     LIMIT ${endpoints}
-    FOR NO KEY UPDATE OF c SKIP LOCKED`;
+    FOR NO KEY UPDATE OF e, c SKIP LOCKED`;
   return rows.map((row) => ({
     endpointId: row.endpoint_id,
     organizationId: row.organization_id,

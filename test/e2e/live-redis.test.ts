@@ -1,9 +1,12 @@
 /** Two gateways on one database that tell each other of changes over Redis. */
-import { describe, expect, it } from 'vitest';
-import { BalanceChangedDocument, DebitDocument } from '../generated/documents.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { redisSignals } from '../../src/persistence/redis-signals.ts';
+import { WalletSignals } from '../../src/persistence/wallet-signals.ts';
+import { BalanceChangedDocument, DebitDocument, UpdateOrganizationDocument } from '../generated/documents.ts';
 import { createDatabase } from '../support/database.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { aKey, anOrganization } from '../support/given.ts';
+import { tenantOf } from '../support/process-posting.ts';
 import { REDIS_IS_INSTALLED, startRedis } from '../support/redis.ts';
 import { subscribe, TRANSPORTS } from './streams.ts';
 
@@ -47,4 +50,28 @@ describe.skipIf(!REDIS_IS_INSTALLED)('two gateways with REDIS_URL', () => {
       expect(told).toEqual([]);
     },
   );
+
+  it('tell each other what operations add to the feed', async () => {
+    await using redis = await startRedis();
+    await using acting = await startTestGateway({ env: { REDIS_URL: redis.url } });
+    const { id, client } = await anOrganization(acting, { credits: { purchased: '100' } });
+    const { walletId } = await tenantOf(acting.database, id);
+    const elsewhere = new WalletSignals(acting.gateway.logger);
+    await elsewhere.connect((hear) => redisSignals(redis.url, acting.gateway.logger, hear));
+    let told = 0;
+    elsewhere.subscribe(walletId, () => {
+      told += 1;
+    });
+    let names = 0;
+    // What is told while a connection is being made is lost, as it may be.
+    await vi.waitFor(
+      async () => {
+        names += 1;
+        await client.run(UpdateOrganizationDocument, { input: { name: `Name ${names}` } });
+        expect(told).toBeGreaterThan(0);
+      },
+      { timeout: 20_000, interval: 50 },
+    );
+    await elsewhere.stop();
+  });
 });

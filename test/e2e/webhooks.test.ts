@@ -2,7 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_ATTEMPTS } from '../../src/domain/webhooks/retries.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
-import { recordFailed } from '../../src/persistence/webhook-deliveries.ts';
+import type { Services } from '../../src/operations/services.ts';
+import { makeDueAgain, recordDelivered, recordFailed } from '../../src/persistence/webhook-deliveries.ts';
+import { lockEndpoint } from '../../src/persistence/webhook-endpoints.ts';
+import { collectEvents } from '../../src/persistence/webhook-outbox.ts';
+import { WEBHOOK_SOURCES } from '../../src/persistence/webhook-sources.ts';
+import type { WebhookSender } from '../../src/webhooks/sender.ts';
 import {
   AuditTrailDocument,
   CreateWebhookEndpointDocument,
@@ -20,6 +25,7 @@ import {
 import { query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
+import { awaitBlocked } from '../support/process-posting.ts';
 import {
   anEndpoint,
   collect,
@@ -66,6 +72,30 @@ async function updated({ client }: Given, id: string, changes: object) {
 
 const redelivered = async ({ client }: Given, id: string | undefined) =>
   (await client.run(RedeliverWebhookDocument, { id: id ?? '' })).redeliverWebhook;
+
+/** Services that send webhooks by `send`, which may send them first. */
+function sendingBy(
+  send: (
+    really: WebhookSender['send'],
+    ...message: Parameters<WebhookSender['send']>
+  ) => ReturnType<WebhookSender['send']>,
+): Services {
+  const { webhooks, ...rest } = services();
+  const really: WebhookSender['send'] = (...message) => webhooks.send(...message);
+  return {
+    ...rest,
+    webhooks: {
+      whyNoTarget: (url) => webhooks.whyNoTarget(url),
+      newSecret: (endpointId) => webhooks.newSecret(endpointId),
+      send: (...message) => send(really, ...message),
+    },
+  };
+}
+
+async function isEnabled({ client, slug }: Given): Promise<boolean | undefined> {
+  const { organization } = await client.run(WebhookEndpointsDocument, { slug });
+  return organization?.webhookEndpoints?.[0]?.enabled;
+}
 
 const minutesUntil = (at: string | null | undefined): number => (Date.parse(at ?? '') - Date.now()) / 60_000;
 
@@ -395,6 +425,43 @@ describe('a receiver', () => {
       expect(trail.organization?.auditTrail?.edges[0]?.node).toMatchObject({ action: 'disableWebhookEndpoint' });
     }));
 
+  it('that is gone from a URL that was mended meanwhile is tried at the new one', () =>
+    withReceiver(async (mended) => {
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, `${mended.url}/old`);
+      const late = sendingBy(async (really, message, signal) => {
+        if (message.url === mended.url) return really(message, signal);
+        await updated(organization, id, { url: mended.url });
+        return { status: 410, retryAfterMilliseconds: null };
+      });
+      await debit(organization);
+      await deliver(late);
+      expect(await isEnabled(organization)).toBe(true);
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'PENDING', responseStatus: 410 }]);
+      await comeDue(gateway.database, id);
+      await deliver(late);
+      expect(mended.received).toHaveLength(1);
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }]);
+    }));
+
+  it('that is gone in an attempt that no longer counts is asked again', () =>
+    withReceiver(async (back) => {
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, back.url);
+      let isFirst = true;
+      const late = sendingBy(async (really, message, signal) => {
+        if (!isFirst) return really(message, signal);
+        isFirst = false;
+        const [delivery] = await deliveriesTo(organization.client, id);
+        await redelivered(organization, delivery?.id);
+        return { status: 410, retryAfterMilliseconds: null };
+      });
+      await debit(organization);
+      await deliver(late);
+      expect(await isEnabled(organization)).toBe(true);
+      expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }]);
+    }));
+
   it('that never answers does not hold up another', () =>
     withReceiver(async (hanging) => {
       await using healthy = await WebhookReceiver.start();
@@ -445,6 +512,56 @@ describe('a receiver', () => {
       expect(await deliveriesTo(organization.client, id)).toHaveLength(5);
       expect(new Set(down.received.map((webhook) => webhook.id)).size).toBe(5);
     }));
+});
+
+describe('several processes', () => {
+  it('have four attempts under way at an endpoint together, and not each', () =>
+    withReceiver(async ({ url }) => {
+      const organization = await customer();
+      await anEndpoint(organization.client, url);
+      for (let count = 0; count < 8; count++) await debit(organization);
+      await collect(services());
+      const bounds = { perEndpoint: 4 };
+      // The other looks while what the first has taken is not committed yet, and again when it is.
+      const [first, second] = await services().sql.begin(async (tx) => [
+        await takeAndDie(gateway, bounds, tx),
+        await takeAndDie(gateway, bounds),
+      ]);
+      expect(first).toHaveLength(4);
+      expect(second).toEqual([]);
+      expect(await takeAndDie(gateway, bounds)).toEqual([]);
+    }));
+
+  it.each(['delivered', 'failed'] as const)(
+    'record what was %s beside somebody who redelivers it, and neither fails',
+    (what) =>
+      withReceiver(async ({ url }) => {
+        const organization = await customer();
+        const { sql } = services();
+        const { id } = await anEndpoint(organization.client, url);
+        await debit(organization);
+        await collect(services());
+        const [failed] = await takeAndDie(gateway);
+        if (!failed) throw new Error('one was to be taken');
+        await recordFailed(sql, failed, { responseStatus: 500, delayMilliseconds: 1 });
+        await comeDue(gateway.database, id);
+        const [taken] = await takeAndDie(gateway);
+        if (!taken) throw new Error('one was to be taken again');
+        const record = () =>
+          what === 'delivered'
+            ? recordDelivered(sql, taken, 200)
+            : recordFailed(sql, taken, { responseStatus: 500, delayMilliseconds: null });
+        const recording = await sql.begin(async (tx) => {
+          await lockEndpoint(tx, taken.endpointId);
+          const recorded = Promise.allSettled([record()]);
+          await awaitBlocked(gateway.database, 1);
+          await makeDueAgain(tx, taken.id);
+          return { recorded };
+        });
+        expect(await recording.recorded).toMatchObject([{ status: 'fulfilled' }]);
+        expect(await deliveriesTo(organization.client, id)).toMatchObject([{ status: 'PENDING' }]);
+      }),
+  );
 });
 
 describe('a process that dies', () => {
@@ -654,6 +771,31 @@ describe('an endpoint', () => {
       expect(await organization.client.run(DeleteWebhookEndpointDocument, { id })).toMatchObject({
         deleteWebhookEndpoint: { __typename: 'NotFound' },
       });
+    }));
+
+  it('that is deleted while events are collected for it is left with nothing to deliver', () =>
+    withReceiver(async ({ url }) => {
+      const organization = await customer();
+      const { id } = await anEndpoint(organization.client, url);
+      await debit(organization);
+      const source = WEBHOOK_SOURCES['ledger_entry.posted'];
+      if (!source) throw new Error('no such source');
+      const deleting: Promise<unknown>[] = [];
+      const load: typeof source.load = async (sql, cursors) => {
+        const events = await source.load(sql, cursors);
+        const deletion = organization.client.run(DeleteWebhookEndpointDocument, { id });
+        deleting.push(deletion);
+        await Promise.race([deletion, awaitBlocked(gateway.database, 1)]);
+        return events;
+      };
+      const bounds = { endpoints: 1_000, events: 250, pending: 1_000 };
+      await collectEvents(services().sql, ['ledger_entry.posted', { ...source, load }], bounds, services().newId);
+      await Promise.all(deleting);
+      expect(deleting).toHaveLength(1);
+      const rows = await query(gateway.database, 'SELECT status FROM webhook_delivery WHERE endpoint_id = $1', [
+        decodeId('WebhookEndpoint', id),
+      ]);
+      expect(rows).toEqual([{ status: 'FAILED' }]);
     }));
 
   it('that is disabled keeps what waits for it, and goes on with it when enabled again', () =>

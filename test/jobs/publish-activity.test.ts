@@ -4,7 +4,7 @@ import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DueUsagePublisher } from '../../src/operations/publish-due-usage.ts';
 import { publishUsage, publishUsageOf } from '../../src/operations/publish-usage.ts';
-import { createSql, type Queryable, type Sql } from '../../src/persistence/connection.ts';
+import { createSql, type Queryable, type Sql, type Transaction } from '../../src/persistence/connection.ts';
 import { RecordUsageDocument, ReleaseDocument } from '../generated/documents.ts';
 import { activityOf, rest, sumsOf } from '../support/activity.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
@@ -27,6 +27,7 @@ afterAll(async () => {
 
 const RUNNING = new AbortController().signal;
 const here = () => gateway.gateway.services.sql;
+const feed = { published: () => undefined };
 
 /** Charges a tenth of a credit `count` times, each as a transaction of its own. */
 async function chargeMany({ client }: Given, count: number, taskId: string): Promise<void> {
@@ -44,7 +45,7 @@ async function chargeMany({ client }: Given, count: number, taskId: string): Pro
 /** Publishes all that is due, in portions. */
 async function publishAll(sql: Sql, { id }: Given): Promise<void> {
   const tenant = await tenantOf(gateway.database, id);
-  for (let round = 0; round < 20; round++) if (await publishUsageOf({ sql }, tenant)) return;
+  for (let round = 0; round < 20; round++) if (await publishUsageOf({ sql, feed }, tenant)) return;
   throw new Error('there is no end to it');
 }
 
@@ -53,14 +54,15 @@ function failing(sql: Sql, nth: number): Sql {
   return Object.assign(((...statement: Parameters<Queryable>) => sql(...statement)) as Queryable, {
     connect: () => sql.connect(),
     end: () => sql.end(),
-    begin: <T>(work: (tx: Queryable) => Promise<T>) =>
+    begin: <T>(work: (tx: Transaction) => Promise<T>) =>
       sql.begin((tx) => {
         let count = 0;
-        return work((async (...statement: Parameters<Queryable>) => {
+        const statements = (async (...statement: Parameters<Queryable>) => {
           count += 1;
           if (count === nth) throw new Error('killed');
           return tx(...statement);
-        }) as Queryable);
+        }) as Queryable;
+        return work(Object.assign(statements, { afterCommit: tx.afterCommit }));
       }),
   });
 }
@@ -107,7 +109,7 @@ describe('publishing usage', () => {
     await expectSoundBooks(gateway.database, id);
   });
 
-  it('leaves nothing of a run that is killed at any statement, and the next does all of it', async () => {
+  it('leaves nothing of a run that is killed at any statement, and the next does all of it and tells who watches', async () => {
     const organization = await anOrganization(gateway, { credits: { purchased: '100' } });
     const { id, client } = organization;
     const tenant = await tenantOf(gateway.database, id);
@@ -118,15 +120,21 @@ describe('publishing usage', () => {
     await charge(client, { amount: '4', taskId: 'b' });
     const before = await sumsOf(gateway, id);
     let statements = 0;
+    const told: unknown[] = [];
+    const watched = { published: (changes: unknown) => told.push(changes) };
+    gateway.statements.length = 0;
     for (let nth = 1; ; nth++) {
       statements = nth;
-      const killed = await publishUsageOf({ sql: failing(here(), nth) }, tenant).then(
+      const killed = await publishUsageOf({ sql: failing(here(), nth), feed: watched }, tenant).then(
         () => false,
         (error: Error) => error.message === 'killed',
       );
       if (!killed) break;
       expect(await sumsOf(gateway, id)).toEqual(before);
+      expect(told).toEqual([]);
     }
+    expect(told).toEqual([[tenant]]);
+    expect(gateway.statements.filter((statement) => /pg_notify/i.test(statement))).toEqual([]);
     expect(statements).toBeGreaterThan(8);
     expect((await activityOf(organization, 'USAGE')).map(({ summary }) => summary).toSorted()).toEqual([
       '1 operation of task a: 1 credit',
@@ -152,7 +160,10 @@ describe('publishing usage', () => {
     await charge(organization.client, { amount: '1' });
     expect(await due()).toEqual(first);
     await rest(gateway, organization.id, 6);
-    await publishUsage({ sql: here() }, (await tenantOf(gateway.database, organization.id)).organizationId.split(','));
+    await publishUsage(
+      { sql: here(), feed },
+      (await tenantOf(gateway.database, organization.id)).organizationId.split(','),
+    );
     expect(await due()).toBeNull();
   });
 
@@ -226,7 +237,7 @@ describe('the job', () => {
       }) as Queryable,
       { begin: sql.begin, connect: sql.connect, end: sql.end },
     );
-    const publisher = new DueUsagePublisher({ sql: poisoned, logger });
+    const publisher = new DueUsagePublisher({ sql: poisoned, feed, logger });
 
     expect(await publisher.publish(RUNNING)).toEqual({ unfinished: false });
     for (const { id } of others) expect(await sumsOf(gateway, id)).toMatchObject({ told: '-1000000' });
@@ -235,7 +246,7 @@ describe('the job', () => {
 
     await publisher.publish(RUNNING);
     expect(log).toHaveLength(1);
-    await new DueUsagePublisher({ sql: here(), logger }).publish(RUNNING);
+    await new DueUsagePublisher({ sql: here(), feed, logger }).publish(RUNNING);
     expect(await sumsOf(gateway, broken.id)).toMatchObject({ told: '-1000000' });
   });
 
@@ -244,7 +255,7 @@ describe('the job', () => {
     await charge(organization.client, { amount: '1' });
     await rest(gateway, organization.id, 6);
     const { logger } = gateway.gateway.services;
-    const publisher = new DueUsagePublisher({ sql: here(), logger });
+    const publisher = new DueUsagePublisher({ sql: here(), feed, logger });
     expect(await publisher.publish(AbortSignal.abort())).toEqual({ unfinished: true });
     expect(await sumsOf(gateway, organization.id)).toMatchObject({ told: '0' });
     await publisher.publish(RUNNING);

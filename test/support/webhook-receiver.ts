@@ -5,6 +5,7 @@ import { Webhook } from 'standardwebhooks';
 import { decodeId } from '../../src/graphql/ids.ts';
 import { WebhookDeliverer } from '../../src/operations/deliver-webhooks.ts';
 import type { Services } from '../../src/operations/services.ts';
+import type { Transaction } from '../../src/persistence/connection.ts';
 import { type TakeBounds, takeDue } from '../../src/persistence/webhook-deliveries.ts';
 import { collectEvents } from '../../src/persistence/webhook-outbox.ts';
 import { WEBHOOK_SOURCES } from '../../src/persistence/webhook-sources.ts';
@@ -128,10 +129,11 @@ export const comeDue = (database: TestDatabase, endpointId: string) =>
     [decodeId('WebhookEndpoint', endpointId)],
   );
 
-/** Takes what is due and dies before anything becomes of it. */
-export function takeAndDie({ gateway }: TestGateway, bounds: Partial<TakeBounds> = {}) {
+/** Takes what is due and dies before anything becomes of it; within a transaction that is not committed yet, or in its own. */
+export function takeAndDie({ gateway }: TestGateway, bounds: Partial<TakeBounds> = {}, within?: Transaction) {
   const lease = { deliveries: 100, perEndpoint: 100, failingAfter: 5, leaseMilliseconds: 30_000 };
-  return takeDue(gateway.services.sql, { ...lease, ...bounds });
+  const take = (tx: Transaction) => takeDue(tx, { ...lease, ...bounds });
+  return within ? take(within) : gateway.services.sql.begin(take);
 }
 
 /** Lets the leases of an endpoint's deliveries run out. */
