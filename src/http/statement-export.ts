@@ -115,7 +115,7 @@ function statementCsv(statement: Statement): string {
   ];
   return stringify(
     rows.map((row) => ({ month: statement.month, ...row })),
-    { header: true, columns: [...COLUMNS], record_delimiter: 'windows' },
+    { header: true, columns: [...COLUMNS], record_delimiter: 'windows', quoted_match: /[\r\n;]/ },
   );
 }
 
@@ -138,4 +138,4 @@ const usageRow = ({ meter, model, userId, projectId, isRest, quantity, credits, 
 });
 
 /** Spreadsheets run what begins like this. */
-const harmless = (text: string): string => (/^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text);
+const harmless = (text: string): string => (/^[=+\-@\t\r\n＝＋－＠]/.test(text) ? `'${text}` : text);

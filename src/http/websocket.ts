@@ -93,6 +93,12 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
     sockets,
     KEEP_ALIVE_MILLISECONDS,
   );
+  sockets.on('connection', (socket) => {
+    // A client that breaks the protocol (a frame that is too large, say) is closed by `ws` with the code that says why;
+    // graphql-ws would print it on the console as a fault of the server.
+    socket.removeAllListeners('error');
+    socket.on('error', (err) => options.logger.debug({ err }, 'A client broke the WebSocket protocol.'));
+  });
   return { close: async () => open.dispose() };
 }
 

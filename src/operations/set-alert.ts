@@ -10,7 +10,7 @@ import type { Micros } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantFor } from './authorize.ts';
-import { checkCeiling, checkPositive, firstProblem } from './input-rules.ts';
+import { checkPositive } from './input-rules.ts';
 import { refusalOf } from './outcome.ts';
 import type { Services } from './services.ts';
 
@@ -29,7 +29,7 @@ export async function setAlert(
   caller: SignedInCaller,
   input: SetAlertInput,
 ): Promise<DecidedAlert | Refusal> {
-  const criterion = readCriterion(services, input);
+  const criterion = readCriterion(input);
   if (isRefusal(criterion)) return criterion;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
@@ -43,17 +43,10 @@ export async function setAlert(
   return outcome.status === 'alert-decided' ? { alertId: outcome.alertId } : refusalOf(outcome);
 }
 
-function readCriterion(
-  { catalogs }: Pick<Services, 'catalogs'>,
-  { threshold = null, percent = null }: SetAlertInput,
-): AlertCriterion | InvalidInput {
+function readCriterion({ threshold = null, percent = null }: SetAlertInput): AlertCriterion | InvalidInput {
   if (threshold !== null) {
     if (percent !== null) return invalidInput(['percent'], 'cannot be given beside threshold');
-    const problem = firstProblem(
-      checkPositive(['threshold'], threshold),
-      checkCeiling(['threshold'], threshold, catalogs.policies),
-    );
-    return problem ?? { threshold, percent };
+    return checkPositive(['threshold'], threshold) ?? { threshold, percent };
   }
   if (percent === null) return invalidInput(['threshold'], 'is required, or percent');
   if (percent >= 1 && percent <= MAX_PERCENT) return { threshold, percent };

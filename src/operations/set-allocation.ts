@@ -19,7 +19,7 @@ import {
 import { isEarmarkedFor } from '../persistence/allocations.ts';
 import { membersExist, projectsExist } from '../persistence/organizations.ts';
 import { tenantFor } from './authorize.ts';
-import { checkCeiling, firstProblem } from './input-rules.ts';
+import { firstProblem } from './input-rules.ts';
 import { refusalOf } from './outcome.ts';
 import { checkBinding } from './project-binding.ts';
 import type { Services } from './services.ts';
@@ -43,7 +43,7 @@ export async function setAllocation(
   input: SetAllocationInput,
 ): Promise<AllocationSetAnswer | Refusal> {
   const { projectId = null, userId = null, credits, exclusive = null } = input;
-  const problem = checkForm(services, input);
+  const problem = checkForm(input);
   if (problem) return problem;
   const tenant = await tenantFor(services, caller, 'billing:write', input.organizationId);
   if (isRefusal(tenant)) return tenant;
@@ -63,15 +63,11 @@ export async function setAllocation(
   return { organizationId: tenant.organizationId, allocationId: outcome.allocationId };
 }
 
-function checkForm(
-  { catalogs }: Pick<Services, 'catalogs'>,
-  { projectId = null, userId = null, credits }: SetAllocationInput,
-): InvalidInput | null {
+function checkForm({ projectId = null, userId = null, credits }: SetAllocationInput): InvalidInput | null {
   return firstProblem(
     projectId === null && userId === null ? invalidInput(['projectId'], 'is required, or userId') : null,
     projectId !== null && userId !== null ? invalidInput(['userId'], 'cannot be given beside projectId') : null,
     credits < ZERO ? invalidInput(['credits'], 'must not be negative') : null,
-    checkCeiling(['credits'], credits, catalogs.policies),
   );
 }
 

@@ -11,6 +11,7 @@ export interface KeyRecord {
   readonly master: boolean;
   readonly scopes: readonly Scope[];
   readonly projectId: string | null;
+  readonly balanceAccess: BalanceAccess;
 }
 
 interface KeyRow {
@@ -21,13 +22,15 @@ interface KeyRow {
   master: boolean;
   scopes: Scope[];
   project_id: string | null;
+  earmark_only: boolean;
 }
 
 /** The live keys among the given SHA-256 hashes (hexadecimal), in their order; null for unknown, revoked and expired. */
 export async function findKeys(sql: Queryable, hashes: readonly string[]): Promise<(KeyRecord | null)[]> {
   const rows = await sql<KeyRow[]>`
     SELECT encode(k.secret_hash, 'hex') AS hash, k.id, k.organization_id, w.id AS wallet_id, k.master,
-           k.scopes::text[] AS scopes, k.project_id
+           k.scopes::text[] AS scopes, k.project_id, EXISTS (
+             SELECT 1 FROM allocation a WHERE a.wallet_id = w.id AND a.project_id = k.project_id AND a.exclusive) AS earmark_only
     FROM api_key k
     JOIN wallet w ON w.organization_id = k.organization_id
     WHERE k.secret_hash = ANY (SELECT decode(hash, 'hex') FROM unnest(${hashes}::text[]) AS wanted (hash))
@@ -44,6 +47,7 @@ function keyRecord(row: KeyRow): KeyRecord {
     master: row.master,
     scopes: row.scopes,
     projectId: row.project_id,
+    balanceAccess: row.earmark_only ? 'EARMARK_ONLY' : 'FULL',
   };
 }
 
@@ -62,10 +66,13 @@ interface MembershipRow {
   balance_access: BalanceAccess;
 }
 
-/** The active memberships of each user, in the users' order. */
+/** The active memberships of each user, in the users' order. Who spends an earmark and nothing else sees nothing else. */
 export async function findMemberships(sql: Queryable, userIds: readonly string[]): Promise<CallerMembership[][]> {
   const rows = await sql<MembershipRow[]>`
-    SELECT m.user_id, m.organization_id, w.id AS wallet_id, m.role, m.balance_access
+    SELECT m.user_id, m.organization_id, w.id AS wallet_id, m.role,
+           CASE WHEN EXISTS (
+             SELECT 1 FROM allocation a WHERE a.wallet_id = w.id AND a.user_id = m.user_id AND a.exclusive)
+             THEN 'EARMARK_ONLY' ELSE m.balance_access END AS balance_access
     FROM membership m
     JOIN wallet w ON w.organization_id = m.organization_id
     WHERE m.user_id = ANY(${userIds}::text[]) AND m.status = 'ACTIVE' AND m.removed_at IS NULL

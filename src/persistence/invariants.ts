@@ -132,7 +132,8 @@ export const INVARIANTS: readonly Invariant[] = [
       FROM allocation a
       LEFT JOIN (
         SELECT allocation_id, coalesce(sum(remaining_micros - pinned_micros) FILTER (WHERE in_force AND NOT frozen), 0) AS available,
-          sum(pinned_micros) AS pinned, coalesce(sum(remaining_micros) FILTER (WHERE frozen), 0) AS frozen
+          sum(pinned_micros) AS pinned,
+          coalesce(sum(remaining_micros - pinned_micros) FILTER (WHERE frozen), 0) AS frozen
         FROM lot WHERE allocation_id IS NOT NULL GROUP BY allocation_id
       ) l ON l.allocation_id = a.id
       WHERE (a.available_micros, a.pinned_micros, a.frozen_micros)

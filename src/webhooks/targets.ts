@@ -62,9 +62,13 @@ function isRefusedAddress(address: string, targets: WebhookTargets): boolean {
 /** Web ports, and those that no service of the system listens on. */
 const isAllowedPort = (port: number): boolean => port === 80 || port === 443 || port >= 1_024;
 
+/** What a parser of URLs drops or replaces in silence, and what no text in PostgreSQL holds: controls, spaces, lone surrogates. */
+const UNFIT = /[\p{Cc}\p{Cs}\s]/u;
+
 /** What is wrong with a URL, for whoever wrote it; null where nothing is. */
 export function whyNoTarget(text: string, { targets, httpsOnly }: TargetRules): string | null {
   if (text.length > MAX_URL_CHARACTERS) return `must have at most ${MAX_URL_CHARACTERS} characters`;
+  if (UNFIT.test(text)) return 'must hold neither spaces nor control characters nor half of a surrogate pair';
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) return 'must be a URL: https://…';
   if (httpsOnly && url.protocol !== 'https:') return 'must begin with https://';

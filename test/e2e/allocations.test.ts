@@ -235,6 +235,29 @@ describe('who sees it', () => {
     expect(data).toEqual({ own: { id: own?.id }, other: null });
   });
 
+  it('who spends an earmark and nothing else sees that, not the wallet, for as long as it lasts', async () => {
+    const organization = await aFoundation(gateway);
+    const { owner, id: organizationId, slug } = organization;
+    const member = await aMemberOf(gateway, organization, 'ADMIN');
+    const userId = encodeId('User', member.email.replace(/@.*/, ''));
+    const projectId = await aProject(owner.client, organizationId);
+    const { createApiKey } = await owner.client.run(CreateApiKeyDocument, {
+      input: { organizationId, name: 'team', scopes: ['USAGE_WRITE', 'BILLING_READ'], projectId },
+    });
+    if (createApiKey.__typename !== 'CreateApiKeyPayload') throw new Error(JSON.stringify(createApiKey));
+    const spenders = [
+      { client: member.client, of: { userId } },
+      { client: createClient(gateway.gateway.endpoint, createApiKey.secret), of: { projectId } },
+    ];
+    for (const { client, of } of spenders) {
+      expect(await seen(client, { slug })).toMatchObject({ wallet: {} });
+      await set(owner.client, { organizationId, ...of, credits: '0', exclusive: true });
+      expect(await seen(client, { slug })).toMatchObject({ allocations: [{ exclusive: true }], wallet: null });
+      await set(owner.client, { organizationId, ...of, credits: '0', exclusive: false });
+      expect(await seen(client, { slug })).toMatchObject({ wallet: {} });
+    }
+  });
+
   it('a key bound to a project sees and spends what is for that', async () => {
     const { client, projectId, id, slug } = await aCustomer();
     const { createApiKey } = await client.run(CreateApiKeyDocument, {

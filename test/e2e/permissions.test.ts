@@ -589,6 +589,7 @@ describe('permissions', () => {
     master,
     scopes,
     projectId: null,
+    balanceAccess: 'FULL',
   });
   const member = (role: Role, balanceAccess: CallerMembership['balanceAccess'] = 'FULL'): Caller => ({
     kind: 'USER',

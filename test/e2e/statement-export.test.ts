@@ -113,12 +113,22 @@ describe('the CSV', () => {
     ]);
   });
 
-  it.each(['+1', '-1', '@SUM(A1)', '\tx', '\rx', '=1'])('makes %j harmless', async (model) => {
+  it.each(['+1', '-1', '@SUM(A1)', '\tx', '\rx', '=1', '＝1', '＋1', '－1', '＠x'])(
+    'makes %j harmless',
+    async (model) => {
+      const given = await anOrganization(gateway, { now: '2041-01-15T12:00:00.000Z', credits: { purchased: '10' } });
+      await charge(given.client, { usage: [{ meter: 'llm.input_tokens', quantity: 1, dimensions: { model } }] });
+      const { text } = await get(`/statements/${given.slug}/2041-01.csv`, given.secret);
+      expect(text).toContain(`'${model}`);
+      expect(text).not.toMatch(/[,"][=+\-@\t\r](?!\n)/);
+    },
+  );
+
+  it.each(['a\nb', 'a\rb', 'a;b', 'a,b'])('keeps %j in one field', async (model) => {
     const given = await anOrganization(gateway, { now: '2041-01-15T12:00:00.000Z', credits: { purchased: '10' } });
     await charge(given.client, { usage: [{ meter: 'llm.input_tokens', quantity: 1, dimensions: { model } }] });
     const { text } = await get(`/statements/${given.slug}/2041-01.csv`, given.secret);
-    expect(text).toContain(`'${model}`);
-    expect(text).not.toMatch(/[,"][=+\-@\t\r](?!\n)/);
+    expect(text).toContain(`,"${model}",`);
   });
 });
 

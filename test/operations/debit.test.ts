@@ -14,6 +14,7 @@ const CALLER: ApiKeyCaller = {
   master: false,
   scopes: ['USAGE_WRITE'],
   projectId: null,
+  balanceAccess: 'FULL',
 };
 
 const hashOf = (...usage: readonly UsageInput[]): string =>

@@ -76,7 +76,8 @@ const OFFENCES: Readonly<Record<string, string>> = {
     SELECT a.id FROM allocation a
     CROSS JOIN LATERAL (
       SELECT coalesce(sum(remaining_micros - pinned_micros) FILTER (WHERE in_force AND NOT frozen), 0) AS available,
-             coalesce(sum(pinned_micros), 0) AS pinned, coalesce(sum(remaining_micros) FILTER (WHERE frozen), 0) AS frozen
+             coalesce(sum(pinned_micros), 0) AS pinned,
+             coalesce(sum(remaining_micros - pinned_micros) FILTER (WHERE frozen), 0) AS frozen
       FROM lot WHERE allocation_id = a.id) l
     WHERE a.wallet_id = $1 AND (a.available_micros, a.pinned_micros, a.frozen_micros)
       IS DISTINCT FROM (l.available, l.pinned, l.frozen)`,

@@ -448,7 +448,9 @@ export class Books {
 
   /** What an allocation's aggregates must be by its lots. */
   sumsOfAllocation(id: string): { available: Micros; pinned: Micros; frozen: Micros } {
-    return sumsOver([...this.lots.values()].filter(({ allocationId }) => allocationId === id));
+    const lots = [...this.lots.values()].filter(({ allocationId }) => allocationId === id);
+    const frozen = sum(lots.filter((lot) => lot.frozen).map(spendable));
+    return { ...sumsOver(lots), frozen };
   }
 
   /** What is left in one bucket's lots, in burn order, empty lots left out. */

@@ -4,6 +4,8 @@ import { type TargetRules, whyNoTarget } from '../../src/webhooks/targets.ts';
 
 const PUBLIC: TargetRules = { targets: 'PUBLIC', httpsOnly: false };
 
+const UNFIT = 'must hold neither spaces nor control characters nor half of a surrogate pair';
+
 const PRIVATE = [
   'http://127.0.0.1',
   'http://127.1',
@@ -81,9 +83,15 @@ describe('a URL', () => {
     ['https://user@example.com', 'must not hold credentials'],
     ['https://:password@example.com', 'must not hold credentials'],
     ['https://example.com/#part', 'must not have a fragment'],
+    ['https://example.com/\0', UNFIT],
+    ['https://example.com/\tx', UNFIT],
+    ['https://exam\nple.com', UNFIT],
+    ['https://example.com/a b', UNFIT],
+    [' https://example.com', UNFIT],
+    ['https://example.com/\ud800', UNFIT],
     ['http://example.com:22', 'must name port 80, 443 or one from 1024'],
     ['http://example.com:1023', 'must name port 80, 443 or one from 1024'],
-  ])('%s is refused', (url, reason) => {
+  ])('%j is refused', (url, reason) => {
     expect(whyNoTarget(url, PUBLIC)).toBe(reason);
   });
 

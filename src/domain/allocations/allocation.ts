@@ -16,7 +16,7 @@ export interface AllocationAmounts {
   readonly available: Micros;
   /** Σ pinned by open holds. */
   readonly pinned: Micros;
-  /** Σ remaining over its frozen lots. */
+  /** Σ (remaining − pinned) over its frozen lots. */
   readonly frozen: Micros;
   /** What was charged to it and not refunded, since it was last emptied by choice. */
   readonly used: Micros;

@@ -21,6 +21,8 @@ export interface ApiKeyCaller extends Tenant {
   readonly scopes: readonly Scope[];
   /** A key bound to a project acts for no other. */
   readonly projectId: string | null;
+  /** EARMARK_ONLY where its project spends what is earmarked for it and nothing else. */
+  readonly balanceAccess: BalanceAccess;
 }
 
 export interface CallerMembership extends Tenant {
@@ -123,8 +125,9 @@ export function mayAnywhere(caller: Caller, permission: Permission): boolean {
   }
 }
 
-function keyMay({ master, scopes }: ApiKeyCaller, permission: Permission): boolean {
+function keyMay({ master, scopes, balanceAccess }: ApiKeyCaller, permission: Permission): boolean {
   if (master) return EVERYTHING_BUT_OPERATING.includes(permission);
+  if (balanceAccess === 'EARMARK_ONLY' && permission === 'billing:read') return false;
   return permission === 'organization:see' || scopes.some((scope) => PERMISSIONS_OF_SCOPE[scope].includes(permission));
 }
 

@@ -299,7 +299,7 @@ function changeAlert(state: BatchState, book: WalletBook, command: AlertCommand)
 function setAllocation(state: BatchState, book: WalletBook, command: SetAllocationCommand): Outcome {
   if (book.snapshot.frozen) return refused({ code: 'WALLET_FROZEN' }, book.available);
   const before = describeAllocation(book, command);
-  const outcome = decideSetAllocation(book, command, state.newId);
+  const outcome = decideSetAllocation(book, command, state.policies, state.newId);
   if (outcome.status !== 'allocation-set') return outcome;
   const after = describeAllocation(book, command) ?? {};
   book.active = true;

@@ -4,8 +4,9 @@
  */
 import { creditsOf } from '../allocations/allocation.ts';
 import { formatCredits, type Micros, minus, negate, plus, ZERO } from '../credits/micros.ts';
-import type { Conflict, Refusal } from '../refusals.ts';
+import { type Conflict, type InvalidInput, invalidInput, type Refusal } from '../refusals.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
+import type { ChargingPolicies } from './assess-charge.ts';
 import type { SetAllocationCommand } from './commands.ts';
 import type { LotPart } from './funds.ts';
 import type { DraftLot, LotDrafts, NewLot } from './lot-drafts.ts';
@@ -22,12 +23,17 @@ const MAX_EXPIRING_SPLITS = 400;
 /** Allocations of a wallet. */
 const MAX_ALLOCATIONS = 1_000;
 
-export function decideSetAllocation(book: WalletBook, command: SetAllocationCommand, newId: () => string): Outcome {
+export function decideSetAllocation(
+  book: WalletBook,
+  command: SetAllocationCommand,
+  { commandCeiling }: Pick<ChargingPolicies, 'commandCeiling'>,
+  newId: () => string,
+): Outcome {
   const { allocations } = book.lots;
   const [present] = allocations.of(command);
   const change = changeOf(present, command.credits);
   if (typeof change !== 'bigint') return refused(change, book.available);
-  const refusal = checkPool(book, change);
+  const refusal = checkCeiling(change, commandCeiling) ?? checkPool(book, change);
   if (refusal) return refused(refusal, book.available);
   const parts = partsToMove(book, present, change);
   if (parts.length > MAX_PARTS) return refused(IN_TOO_MANY_LOTS, book.available);
@@ -51,6 +57,12 @@ function changeOf(present: DraftAllocation | undefined, credits: Micros): Micros
   const [spent, held] = [formatCredits(used), formatCredits(bound)];
   const reason = `${spent} credits of it are used and ${held} are held or frozen: it cannot be less, unless nothing is held and all is given back`;
   return { code: 'CONFLICT', currentState: 'IN_USE', reason };
+}
+
+/** One command moves no more than one may charge. */
+function checkCeiling(change: Micros, ceiling: Micros): InvalidInput | null {
+  if (change <= ceiling && change >= -ceiling) return null;
+  return invalidInput(['credits'], `would move more than the ${formatCredits(ceiling)} credits that one command may`);
 }
 
 function checkPool(book: WalletBook, change: Micros): Refusal | null {

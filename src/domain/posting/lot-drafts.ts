@@ -74,6 +74,8 @@ export function spendable(lot: DraftLot): Micros {
 }
 
 const frozenPart = (lot: DraftLot): Micros => (lot.frozen ? lot.remaining : ZERO);
+/** What holds have pinned of it is counted with what they hold. */
+const frozenUnpinned = (lot: DraftLot): Micros => (lot.frozen ? minus(lot.remaining, lot.pinned) : ZERO);
 
 export class LotDrafts {
   readonly buckets: readonly DraftBucket[];
@@ -135,7 +137,7 @@ export class LotDrafts {
     const lot: DraftLot = { facts, isNew: true, ...state };
     this.#byId.set(id, lot);
     this.newLots.push(lot);
-    if (inForce) this.#carry(lot, { spendable: amount, pinned: ZERO, frozen: ZERO });
+    if (inForce) this.#carry(lot, { spendable: amount, pinned: ZERO, frozen: ZERO, frozenUnpinned: ZERO });
     if (inForce) this.#insert(lot);
     return lot;
   }
@@ -200,13 +202,19 @@ export class LotDrafts {
 
   /** Makes one change and carries its difference over to the bucket. */
   #change(lot: DraftLot, make: () => void): void {
-    const before = { spendable: spendable(lot), pinned: lot.pinned, frozen: frozenPart(lot) };
+    const before = {
+      spendable: spendable(lot),
+      pinned: lot.pinned,
+      frozen: frozenPart(lot),
+      frozenUnpinned: frozenUnpinned(lot),
+    };
     make();
     const after = spendable(lot);
     this.#carry(lot, {
       spendable: minus(after, before.spendable),
       pinned: minus(lot.pinned, before.pinned),
       frozen: minus(frozenPart(lot), before.frozen),
+      frozenUnpinned: minus(frozenUnpinned(lot), before.frozenUnpinned),
     });
     if (!lot.isNew) this.changedLots.add(lot);
     // A lot that could not be spent before may be missing from the loaded prefix.
@@ -221,7 +229,8 @@ export class LotDrafts {
     bucket.frozen = plus(bucket.frozen, change.frozen);
     if (allocationId === null) return;
     bucket.earmarked = plus(bucket.earmarked, change.spendable);
-    this.allocations.change(allocationId, { ...NO_AMOUNTS, ...change, available: change.spendable });
+    const { spendable: available, pinned, frozenUnpinned: frozen } = change;
+    this.allocations.change(allocationId, { ...NO_AMOUNTS, available, pinned, frozen });
   }
 
   /**
@@ -252,4 +261,5 @@ interface LotChange {
   readonly spendable: Micros;
   readonly pinned: Micros;
   readonly frozen: Micros;
+  readonly frozenUnpinned: Micros;
 }

@@ -43,7 +43,7 @@ export const AllocationRef = builder.prismaObject('Allocation', {
     }),
     remaining: t.field({
       type: 'Credits',
-      description: 'What of it can be spent now.',
+      description: 'What of it can be spent now, unless the wallet owes more than what is for nobody in particular.',
       resolve: (row) => micros(row.availableMicros),
     }),
   }),

@@ -91,7 +91,7 @@ function describe(refusal: Refusal): string {
     case 'SPEND_LIMIT_REACHED':
       return `This would exceed the limit of ${formatCredits(refusal.limit)} credits, of which ${formatCredits(refusal.used)} are used; it resets at ${formatInstant(refusal.resetsAt)}.`;
     case 'ALLOCATION_EXHAUSTED':
-      return `${formatCredits(refusal.required)} credits are required, which is more than is left of what is earmarked.`;
+      return `${formatCredits(refusal.required)} credits are required, which is more than can be spent of what is earmarked.`;
     case 'PLAN_LIMIT_REACHED':
       return `The plan’s limit for ${refusal.key} is ${refusal.limit}, and ${refusal.current} are in use${refusal.resetsAt === null ? '' : `; it resets at ${formatInstant(refusal.resetsAt)}`}.`;
     case 'HOLD_NOT_OPEN':

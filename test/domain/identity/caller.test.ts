@@ -27,6 +27,7 @@ const aKey = (...scopes: readonly Scope[]): ApiKeyCaller => ({
   master: false,
   scopes,
   projectId: null,
+  balanceAccess: 'FULL',
   ...HOME,
 });
 const member = (role: Role, balanceAccess: BalanceAccess = 'FULL'): CallerMembership => ({

@@ -155,6 +155,23 @@ describe('earmarking', () => {
     expectSound(books);
   });
 
+  it('moves no more than a command may, and comes to any amount in several', () => {
+    const books = aWallet()
+      .at(NOW)
+      .withLot('purchased', '100')
+      .under(policies({ commandCeiling: '40' }))
+      .books();
+    expect(refusedBy(books, anAllocation('40.000001', { projectId: 'team' }))).toMatchObject({
+      code: 'INVALID_INPUT',
+      path: ['credits'],
+    });
+    allocate(books, '40', { projectId: 'team' });
+    allocate(books, '80', { projectId: 'team' });
+    expect(refusedBy(books, anAllocation('0', { projectId: 'team' }))).toMatchObject({ code: 'INVALID_INPUT' });
+    allocate(books, '40', { projectId: 'team' });
+    expectSound(books);
+  });
+
   it('is not done on a wallet that is frozen', () => {
     const books = wallet().frozen().books();
     expect(refusedBy(books, anAllocation('1', { projectId: 'team' }))).toMatchObject({ code: 'WALLET_FROZEN' });
@@ -342,6 +359,18 @@ describe('what becomes of an earmark', () => {
     books.post(aResolution('p', 'REFUNDED'));
     expect([books.balance, books.debt]).toEqual([ZERO, ZERO]);
     expect(earmarks(books)).toMatchObject([{ credits: '0' }]);
+    expectSound(books);
+  });
+
+  it('counts what is held of a disputed purchase once', () => {
+    const books = aWallet().at(NOW).withPurchase('p').books();
+    books.post(aResolution('p', 'PAID'));
+    allocate(books, '250', { projectId: 'team' });
+    aHold(books, '10', TEAM);
+    books.post(aResolution('p', 'DISPUTE_OPENED'));
+    expect(earmarks(books)).toEqual([{ for: 'team', credits: '250', used: '0', held: '10', remaining: '0' }]);
+    books.post(aResolution('p', 'DISPUTE_WON'));
+    expect(earmarks(books)).toEqual([{ for: 'team', credits: '250', used: '0', held: '10', remaining: '240' }]);
     expectSound(books);
   });
 
