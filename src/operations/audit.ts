@@ -14,6 +14,8 @@ import type { Transaction } from '../persistence/connection.ts';
 import { findTenant } from '../persistence/organizations.ts';
 import type { Services } from './services.ts';
 
+export type AuditServices = Pick<Services, 'newId' | 'requestId' | 'feed'>;
+
 export interface Audited {
   readonly organizationId: string | null;
   readonly action: string;
@@ -23,7 +25,7 @@ export interface Audited {
 
 /** Runs in the operation's own transaction, so that there is no change without its record. */
 export async function audit(
-  { newId, requestId, feed }: Pick<Services, 'newId' | 'requestId' | 'feed'>,
+  { newId, requestId, feed }: AuditServices,
   tx: Transaction,
   caller: SignedInCaller,
   { organizationId, action, before, after }: Audited,

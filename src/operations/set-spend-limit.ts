@@ -29,7 +29,7 @@ import {
   reserveForHolds,
   spentBetween,
 } from '../persistence/spend-limits.ts';
-import { audit } from './audit.ts';
+import { type AuditServices, audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';
 import { firstProblem } from './input-rules.ts';
 import { checkBinding } from './project-binding.ts';
@@ -48,8 +48,10 @@ export interface SetSpendLimitInput {
 /** More than anybody oversees. */
 export const MAX_SPEND_LIMITS = 1_000;
 
+type LimitServices = Pick<Services, 'sql'> & AuditServices;
+
 export async function setSpendLimit(
-  services: Services,
+  services: LimitServices,
   caller: SignedInCaller,
   input: SetSpendLimitInput,
 ): Promise<{ readonly spendLimitId: string } | InvalidInput | NotFound> {
@@ -140,7 +142,7 @@ interface Setting {
 }
 
 async function set(
-  services: Services,
+  services: LimitServices,
   tx: Transaction,
   caller: SignedInCaller,
   { tenant: { organizationId, walletId }, wanted, before }: Setting,

@@ -4,7 +4,6 @@ import { Pool } from 'pg';
 import { pino } from 'pino';
 import { micros } from '../../../src/domain/credits/micros.ts';
 import { newId } from '../../../src/new-id.ts';
-import type { Services } from '../../../src/operations/services.ts';
 import { setSpendLimit } from '../../../src/operations/set-spend-limit.ts';
 import { createSql, type Sql } from '../../../src/persistence/connection.ts';
 import { PostingEngine } from '../../../src/posting/engine.ts';
@@ -170,7 +169,7 @@ export function beginning({ subscribed, plan, anchorDay, hasAllowances, timeZone
 
 /** Sets a limit, or changes the one that is there, as an operator does. */
 export async function setLimit({ sql }: World, wallet: WalletIds, { scope, window, max }: LimitRules): Promise<void> {
-  const services = { sql, newId, requestId: null } as Services;
+  const services = { sql, newId, requestId: null, feed: { published: () => undefined } };
   const projectId = scope === 'PROJECT' ? wallet.projectId : null;
   const input = { organizationId: wallet.organizationId, scope, projectId, window, credits: micros(max) };
   const answer = await setSpendLimit(services, { kind: 'OPERATOR', userId: 'model' }, input);
