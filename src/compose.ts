@@ -15,6 +15,7 @@ import { HttpServer } from './http/server.ts';
 import { closeMonths } from './jobs/close-months.ts';
 import { collectPayments } from './jobs/collect-payments.ts';
 import { deliverWebhooks } from './jobs/deliver-webhooks.ts';
+import { forgetChanges } from './jobs/forget-changes.ts';
 import { publishActivity } from './jobs/publish-activity.ts';
 import { reconcilePurchases } from './jobs/reconcile-purchases.ts';
 import { JobRunner } from './jobs/runner.ts';
@@ -200,6 +201,7 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
               closeMonths(services),
               publishActivity(services),
               deliverWebhooks(services),
+              forgetChanges(services, config.liveRetentionDays),
               selfAudit(services, metrics),
             ],
             logger,

@@ -40,6 +40,11 @@ const environment = z.object({
   STRIPE_API_PROTOCOL: z.enum(['http', 'https']).optional(),
   PURSER_WEBHOOKS_ALLOW_PRIVATE: flag.optional(),
   PURSER_WEBHOOKS_KEY: z.base64().min(32).optional(),
+  PURSER_LIVE_RETENTION_DAYS: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, 'must be a number of days from 1 to 9999')
+    .transform(Number)
+    .default(30),
   PURSER_JOBS: z.enum(['on', 'off']).default('on'),
   PURSER_GRAPHIQL: flag.optional(),
   PURSER_INTROSPECTION: flag.optional(),
@@ -77,6 +82,8 @@ export interface Config {
   readonly webhookTargets: 'PUBLIC' | 'LOOPBACK' | 'ANY';
   /** Encrypts the secrets of webhook endpoints; absent for one that is kept in the database. */
   readonly webhooksKey: string | undefined;
+  /** For how many days a stream of balances can be resumed where it was. */
+  readonly liveRetentionDays: number;
   /** Whether this process posts what comes due, beside serving. */
   readonly jobs: boolean;
   readonly graphiql: boolean;
@@ -114,6 +121,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     sandboxWebhookSecret: values.PURSER_SANDBOX_WEBHOOK_SECRET,
     webhookTargets: webhookTargets(values.PURSER_WEBHOOKS_ALLOW_PRIVATE, production),
     webhooksKey: values.PURSER_WEBHOOKS_KEY,
+    liveRetentionDays: values.PURSER_LIVE_RETENTION_DAYS,
     jobs: values.PURSER_JOBS === 'on',
     graphiql: values.PURSER_GRAPHIQL ?? !production,
     introspection: values.PURSER_INTROSPECTION ?? !production,

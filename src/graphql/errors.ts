@@ -9,6 +9,7 @@ export type TopLevelCode =
   | 'FORBIDDEN'
   | 'BAD_USER_INPUT'
   | 'RATE_LIMITED'
+  | 'CURSOR_EXPIRED'
   | 'TOO_SLOW'
   | 'INTERNAL_SERVER_ERROR';
 
@@ -31,6 +32,13 @@ export const forbidden = (): GraphQLError => codedError('FORBIDDEN', 'You may no
 /** How a stream ends that its client does not read. */
 export const tooSlow = (): GraphQLError =>
   codedError('TOO_SLOW', 'You read too slowly. Subscribe again after the last cursor that you have.');
+
+/** How a stream is refused, or ends, whose next event has been forgotten. */
+export const cursorExpired = (): GraphQLError =>
+  codedError(
+    'CURSOR_EXPIRED',
+    'The events after this cursor are not kept any more. Subscribe without it: the stream opens with the state now.',
+  );
 
 /** The message names the field. `nodes` locates literals in the document. */
 export const badUserInput = (message: string, options?: GraphQLErrorOptions): GraphQLError =>

@@ -5,7 +5,6 @@ import { asOwner, ensureRole, mayCreateRoles, urlAs } from './roles.ts';
 const APPEND_ONLY = new Set([
   'ledger_entry',
   'ledger_transaction',
-  'balance_change',
   'audit_record',
   'idempotency_record',
   'catalog_version',
@@ -15,6 +14,8 @@ const APPEND_ONLY = new Set([
   'statement',
   'activity',
 ]);
+/** What is appended and never changed, and of which the oldest is forgotten. */
+const FORGETTABLE = new Set(['balance_change']);
 const DELETABLE = new Set(['allowance', 'open_usage', 'webhook_delivery', 'statement_draft']);
 
 export interface ServingRole {
@@ -58,5 +59,6 @@ async function grant(client: Client, name: string): Promise<void> {
 function rightsOn(table: string): readonly string[] {
   if (table === '_prisma_migrations') return ['SELECT'];
   if (APPEND_ONLY.has(table)) return ['SELECT', 'INSERT'];
+  if (FORGETTABLE.has(table)) return ['SELECT', 'INSERT', 'DELETE'];
   return DELETABLE.has(table) ? ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] : ['SELECT', 'INSERT', 'UPDATE'];
 }

@@ -59,7 +59,6 @@ describe('the role that serves', () => {
     'ledger_transaction',
     'audit_record',
     'idempotency_record',
-    'balance_change',
     'catalog_version',
     'alert_event',
     'statement',
@@ -78,6 +77,14 @@ describe('the role that serves', () => {
       `TRUNCATE ${table}`,
       `TRUNCATE organization CASCADE`,
     ]) {
+      expect(await refusal(serving, statement), statement).toBe(DENIED);
+    }
+  });
+
+  it('can read, append to and forget changes of balances, and not change them', async () => {
+    expect(await refusal(serving, 'SELECT * FROM balance_change LIMIT 1')).toBeUndefined();
+    expect(await refusal(serving, 'DELETE FROM balance_change WHERE false')).toBeUndefined();
+    for (const statement of ['UPDATE balance_change SET version = version', 'TRUNCATE balance_change']) {
       expect(await refusal(serving, statement), statement).toBe(DENIED);
     }
   });

@@ -184,6 +184,8 @@ describe('the environment', () => {
     ['PURSER_PUBLIC_URL', 'ftp://example.org'],
     ['PURSER_SANDBOX_WEBHOOK_SECRET', '&'.repeat(40)],
     ['PURSER_ALLOW_SANDBOX', 'perhaps'],
+    ['PURSER_LIVE_RETENTION_DAYS', '0'],
+    ['PURSER_LIVE_RETENTION_DAYS', '1.5'],
     ['PURSER_WEBHOOKS_ALLOW_PRIVATE', 'sometimes'],
     ['PURSER_WEBHOOKS_KEY', '&'.repeat(40)],
     ['PURSER_PAYMENTS', 'cash'],

@@ -4,7 +4,7 @@ import { settleWallets } from '../../operations/settle-wallets.ts';
 import { type ChangeRow, changesAfter, walletState } from '../../persistence/live-rows.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
-import { badUserInput } from '../errors.ts';
+import { badUserInput, cursorExpired } from '../errors.ts';
 import { follow } from '../live/follow.ts';
 import { liveTenant } from '../live/tenant.ts';
 import { loadWritten } from '../loading/rows.ts';
@@ -74,15 +74,19 @@ async function balanceChanges(
   const { now: occurredAt, due: _due, ...state } = await walletState(sql, walletId);
   if (after !== null && after > state.version) throw badUserInput('after is not a cursor of this wallet.');
   const snapshot = { ...state, occurredAt, walletId, transactionId: null, change: ZERO, reasonCode: 'SNAPSHOT' };
-  const load = async (version: bigint, limit: number): Promise<BalanceChange[]> => {
+  const load: Load = async (version, limit) => {
     const rows = await changesAfter(sql, walletId, version, limit);
+    // Versions have no gaps: what is missing was forgotten.
+    if (rows[0] && rows[0].version !== version + 1n) throw cursorExpired();
     return rows.map((row) => ({ ...row, walletId }));
   };
-  const missed = coalesce && after !== null ? await netChange(load, after, state.version) : [];
+  // Read also where it is not sent from here: a cursor that has expired is refused at once.
+  const [missed] = after === null || after === state.version ? [] : await load(after, 1);
+  const netChange = missed && coalesce ? await netChangeSince(load, missed, state.version) : [];
   return follow<BalanceChange>(context, {
     stream: 'balanceChanged',
     tenant,
-    opening: after === null ? [snapshot] : missed,
+    opening: after === null ? [snapshot] : netChange,
     after: coalesce ? state.version : (after ?? state.version),
     numberOf: (change) => change.version,
     comesWithVersion: true,
@@ -97,15 +101,13 @@ const merged = (last: Pick<BalanceChange, 'totalAvailable'>, newest: BalanceChan
   change: micros(newest.totalAvailable - last.totalAvailable),
 });
 
-/** What happened between two versions as one change; nothing where they are the same. */
-async function netChange(
-  load: (version: bigint, limit: number) => Promise<BalanceChange[]>,
-  after: bigint,
-  version: bigint,
-): Promise<BalanceChange[]> {
-  if (after === version) return [];
-  const [[last], [newest]] = await Promise.all([after > 0n ? load(after - 1n, 1) : [], load(version - 1n, 1)]);
-  return newest ? [merged(last ?? { totalAvailable: ZERO }, newest)] : [];
+type Load = (version: bigint, limit: number) => Promise<BalanceChange[]>;
+
+/** What happened from a change to the newest version, as one change. */
+async function netChangeSince(load: Load, first: BalanceChange, version: bigint): Promise<BalanceChange[]> {
+  const before = { totalAvailable: micros(first.totalAvailable - first.change) };
+  const newest = await load(version - 1n, 1);
+  return newest.map((change) => merged(before, change));
 }
 
 builder.subscriptionField('balanceChanged', (t) =>
@@ -117,7 +119,7 @@ builder.subscriptionField('balanceChanged', (t) =>
       organizationId: t.arg.id({ required: true, description: 'Whose wallet.' }),
       after: t.arg.string({
         description:
-          'A cursor of this stream or a wallet’s liveCursor: events since then come first. Without it the stream opens with the state now (SNAPSHOT). Cursors do not expire.',
+          'A cursor of this stream or a wallet’s liveCursor: events since then come first. Without it the stream opens with the state now (SNAPSHOT). Events are kept for 30 days, unless the operator says otherwise; a cursor whose next event is not kept any more is refused with CURSOR_EXPIRED.',
       }),
       coalesce: t.arg.boolean({
         description:
