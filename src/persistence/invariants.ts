@@ -37,6 +37,9 @@ export interface Findings {
 
 const SIGNED = fragment`CASE e.direction WHEN 'CREDIT' THEN e.amount_micros ELSE -e.amount_micros END`;
 
+/** What a hold `h` has pinned, found by its id. */
+const PINS_OF_HOLD = fragment`SELECT lot_id, pinned_micros FROM public.hold_pin WHERE hold_id = h.id OFFSET 0`;
+
 /** The lines of a charge, one row each; one of no meter where an amount was charged. */
 const USED = fragment`
   SELECT t.wallet_id, t.used_at AS at, coalesce(line ->> 'meter', '') AS meter,
@@ -154,7 +157,7 @@ export const INVARIANTS: readonly Invariant[] = [
       FROM lot l
       LEFT JOIN (
         SELECT hp.lot_id, sum(hp.pinned_micros) AS pinned
-        FROM hold h JOIN public.hold_pin hp ON hp.hold_id = h.id WHERE h.status = 'OPEN' GROUP BY hp.lot_id
+        FROM hold h CROSS JOIN LATERAL (${PINS_OF_HOLD}) hp WHERE h.status = 'OPEN' GROUP BY hp.lot_id
       ) p ON p.lot_id = l.id
       WHERE l.pinned_micros <> coalesce(p.pinned, 0)`,
   },
@@ -178,7 +181,7 @@ export const INVARIANTS: readonly Invariant[] = [
       UNION ALL
       SELECT h.wallet_id, 'hold ' || h.id, 'nothing pinned after its end', coalesce(p.pinned, 0)::text || ' pinned'
       FROM hold h
-      LEFT JOIN (SELECT hold_id, sum(pinned_micros) AS pinned FROM public.hold_pin GROUP BY hold_id) p ON p.hold_id = h.id
+      LEFT JOIN LATERAL (SELECT sum(pinned_micros) AS pinned FROM public.hold_pin WHERE hold_id = h.id) p ON true
       WHERE h.status <> 'OPEN' AND (coalesce(p.pinned, 0) <> 0 OR h.remaining_micros <> 0)
       UNION ALL
       SELECT h.wallet_id, 'hold ' || h.id, 'captured ' || coalesce(c.captured, 0), 'captured ' || h.captured_micros
@@ -199,7 +202,7 @@ export const INVARIANTS: readonly Invariant[] = [
         SELECT wallet_id, refunded_id, sum(amount_micros) AS refunded
         FROM ledger_transaction WHERE refunded_id IS NOT NULL GROUP BY wallet_id, refunded_id
       ) r
-      LEFT JOIN public.ledger_transaction t ON t.id = r.refunded_id AND t.kind IN ('DEBIT', 'CAPTURE')
+      LEFT JOIN ledger_transaction t ON t.id = r.refunded_id AND t.kind IN ('DEBIT', 'CAPTURE')
       WHERE r.refunded > coalesce(-t.amount_micros, 0)`,
   },
   {
@@ -366,8 +369,8 @@ export const INVARIANTS: readonly Invariant[] = [
           sum(e.amount_micros) FILTER (WHERE l.source = 'PURCHASE' AND l.purchase_id = t.purchase_id) AS credits,
           sum(e.amount_micros) FILTER (WHERE l.source = 'BONUS' AND l.purchase_id = t.purchase_id) AS bonus
         FROM ledger_transaction t
-        LEFT JOIN public.ledger_entry e ON e.transaction_id = t.id AND e.direction = 'CREDIT'
-        LEFT JOIN public.lot l ON l.id = e.lot_id
+        LEFT JOIN ledger_entry e ON e.transaction_id = t.id AND e.direction = 'CREDIT' AND e.reason_code <> 'USAGE'
+        LEFT JOIN lot l ON l.id = e.lot_id
         WHERE t.kind = 'PURCHASE' AND t.purchase_id IS NOT NULL GROUP BY t.purchase_id
       ) s ON s.purchase_id = p.id
       WHERE p.kind <> 'PLAN'
@@ -383,77 +386,84 @@ export const INVARIANTS: readonly Invariant[] = [
     offences: fragment`
       SELECT e.wallet_id, 'entry ' || e.sequence AS subject, 'its own transaction' AS expected,
         'transaction ' || e.transaction_id AS found
-      FROM ledger_entry e LEFT JOIN public.ledger_transaction t ON t.id = e.transaction_id
-      WHERE t.wallet_id IS DISTINCT FROM e.wallet_id
+      FROM ledger_entry e LEFT JOIN ledger_transaction t ON t.id = e.transaction_id AND t.wallet_id = e.wallet_id
+      WHERE t.id IS NULL
       UNION ALL
       SELECT e.wallet_id, 'entry ' || e.sequence, 'its own lot', 'lot ' || e.lot_id
-      FROM ledger_entry e LEFT JOIN public.lot l ON l.id = e.lot_id
-      WHERE e.lot_id IS NOT NULL AND (l.wallet_id, l.bucket_id) IS DISTINCT FROM (e.wallet_id, e.bucket_id)
+      FROM ledger_entry e
+      LEFT JOIN lot l ON l.id = e.lot_id AND l.wallet_id = e.wallet_id AND l.bucket_id = e.bucket_id
+      WHERE e.lot_id IS NOT NULL AND l.id IS NULL
       UNION ALL
       SELECT t.wallet_id, 'transaction ' || t.id, 'a wallet of its own', 'wallet ' || t.wallet_id
-      FROM ledger_transaction t LEFT JOIN public.wallet w ON w.id = t.wallet_id WHERE w.id IS NULL
+      FROM ledger_transaction t LEFT JOIN wallet w ON w.id = t.wallet_id WHERE w.id IS NULL
       UNION ALL
       SELECT t.wallet_id, 'transaction ' || t.id, 'its own hold', 'hold ' || t.hold_id
-      FROM ledger_transaction t LEFT JOIN public.hold h ON h.id = t.hold_id
-      WHERE t.hold_id IS NOT NULL AND h.wallet_id IS DISTINCT FROM t.wallet_id
+      FROM ledger_transaction t LEFT JOIN hold h ON h.id = t.hold_id AND h.wallet_id = t.wallet_id
+      WHERE t.hold_id IS NOT NULL AND h.id IS NULL
       UNION ALL
       SELECT t.wallet_id, 'transaction ' || t.id, 'a refund of its own', 'transaction ' || t.refunded_id
-      FROM ledger_transaction t LEFT JOIN public.ledger_transaction r ON r.id = t.refunded_id
-      WHERE t.refunded_id IS NOT NULL AND r.wallet_id IS DISTINCT FROM t.wallet_id
+      FROM ledger_transaction t LEFT JOIN ledger_transaction r ON r.id = t.refunded_id AND r.wallet_id = t.wallet_id
+      WHERE t.refunded_id IS NOT NULL AND r.id IS NULL
       UNION ALL
       SELECT t.wallet_id, 'transaction ' || t.id, 'its own purchase', 'purchase ' || t.purchase_id
       FROM ledger_transaction t JOIN wallet w ON w.id = t.wallet_id
-      LEFT JOIN public.purchase p ON p.id = t.purchase_id
-      WHERE t.purchase_id IS NOT NULL AND p.organization_id IS DISTINCT FROM w.organization_id
+      LEFT JOIN purchase p ON p.id = t.purchase_id AND p.organization_id = w.organization_id
+      WHERE t.purchase_id IS NOT NULL AND p.id IS NULL
       UNION ALL
       SELECT t.wallet_id, 'transaction ' || t.id, 'its own project', 'project ' || t.project_id
       FROM ledger_transaction t JOIN wallet w ON w.id = t.wallet_id
-      LEFT JOIN public.project p ON p.id = t.project_id
-      WHERE t.project_id IS NOT NULL AND p.organization_id IS DISTINCT FROM w.organization_id
+      LEFT JOIN project p ON p.id = t.project_id AND p.organization_id = w.organization_id
+      WHERE t.project_id IS NOT NULL AND p.id IS NULL
       UNION ALL
       SELECT l.wallet_id, 'lot ' || l.id, 'its own bucket', 'bucket ' || l.bucket_id
-      FROM lot l LEFT JOIN public.bucket b ON b.id = l.bucket_id WHERE b.wallet_id IS DISTINCT FROM l.wallet_id
+      FROM lot l LEFT JOIN bucket b ON b.id = l.bucket_id AND b.wallet_id = l.wallet_id WHERE b.id IS NULL
       UNION ALL
       SELECT l.wallet_id, 'lot ' || l.id, 'its own purchase', 'purchase ' || l.purchase_id
-      FROM lot l JOIN wallet w ON w.id = l.wallet_id LEFT JOIN public.purchase p ON p.id = l.purchase_id
-      WHERE l.purchase_id IS NOT NULL AND p.organization_id IS DISTINCT FROM w.organization_id
+      FROM lot l JOIN wallet w ON w.id = l.wallet_id
+      LEFT JOIN purchase p ON p.id = l.purchase_id AND p.organization_id = w.organization_id
+      WHERE l.purchase_id IS NOT NULL AND p.id IS NULL
       UNION ALL
       SELECT l.wallet_id, 'lot ' || l.id, 'its own allocation', 'allocation ' || l.allocation_id
-      FROM lot l JOIN public.allocation a ON a.id = l.allocation_id WHERE a.wallet_id <> l.wallet_id
+      FROM lot l LEFT JOIN allocation a ON a.id = l.allocation_id AND a.wallet_id = l.wallet_id
+      WHERE l.allocation_id IS NOT NULL AND a.id IS NULL
       UNION ALL
       SELECT l.wallet_id, 'lot ' || l.id, 'its own origin', 'lot ' || l.origin_id
-      FROM lot l JOIN public.lot o ON o.id = l.origin_id
-      WHERE (o.wallet_id, o.bucket_id) <> (l.wallet_id, l.bucket_id)
+      FROM lot l LEFT JOIN lot o ON o.id = l.origin_id AND o.wallet_id = l.wallet_id AND o.bucket_id = l.bucket_id
+      WHERE l.origin_id IS NOT NULL AND o.id IS NULL
       UNION ALL
       SELECT a.wallet_id, 'allocation ' || a.id, 'its own project', 'project ' || a.project_id
-      FROM allocation a JOIN wallet w ON w.id = a.wallet_id JOIN public.project p ON p.id = a.project_id
-      WHERE p.organization_id <> w.organization_id
+      FROM allocation a JOIN wallet w ON w.id = a.wallet_id
+      LEFT JOIN project p ON p.id = a.project_id AND p.organization_id = w.organization_id
+      WHERE a.project_id IS NOT NULL AND p.id IS NULL
       UNION ALL
       SELECT h.wallet_id, 'hold ' || h.id, 'its own project', 'project ' || h.project_id
-      FROM hold h JOIN wallet w ON w.id = h.wallet_id LEFT JOIN public.project p ON p.id = h.project_id
-      WHERE h.project_id IS NOT NULL AND p.organization_id IS DISTINCT FROM w.organization_id
+      FROM hold h JOIN wallet w ON w.id = h.wallet_id
+      LEFT JOIN project p ON p.id = h.project_id AND p.organization_id = w.organization_id
+      WHERE h.project_id IS NOT NULL AND p.id IS NULL
       UNION ALL
       SELECT h.wallet_id, 'hold ' || h.id, 'its own lots', 'lot ' || hp.lot_id
-      FROM hold h JOIN public.hold_pin hp ON hp.hold_id = h.id LEFT JOIN public.lot l ON l.id = hp.lot_id
-      WHERE l.wallet_id IS DISTINCT FROM h.wallet_id
+      FROM hold h CROSS JOIN LATERAL (${PINS_OF_HOLD}) hp
+      LEFT JOIN lot l ON l.id = hp.lot_id AND l.wallet_id = h.wallet_id
+      WHERE l.id IS NULL
       UNION ALL
-      SELECT a.wallet_id, 'allowance of bucket ' || a.bucket_id, 'its own bucket', 'wallet ' || b.wallet_id
-      FROM public.allowance a JOIN wallet w ON w.id = a.wallet_id JOIN public.bucket b ON b.id = a.bucket_id
-      WHERE b.wallet_id <> a.wallet_id
+      SELECT a.wallet_id, 'allowance of bucket ' || a.bucket_id, 'its own bucket', 'bucket ' || a.bucket_id
+      FROM allowance a LEFT JOIN bucket b ON b.id = a.bucket_id AND b.wallet_id = a.wallet_id WHERE b.id IS NULL
       UNION ALL
       SELECT w.id, 'auto top-up', 'its own purchase', 'purchase ' || t.purchase_id
-      FROM public.auto_top_up t JOIN wallet w ON w.id = t.wallet_id JOIN public.purchase p ON p.id = t.purchase_id
-      WHERE p.organization_id <> w.organization_id
+      FROM auto_top_up t JOIN wallet w ON w.id = t.wallet_id
+      LEFT JOIN purchase p ON p.id = t.purchase_id AND p.organization_id = w.organization_id
+      WHERE t.purchase_id IS NOT NULL AND p.id IS NULL
       UNION ALL
-      SELECT w.id, 'subscription ' || s.id, 'its own purchase', 'purchase ' || p.id
-      FROM public.plan_subscription s JOIN wallet w ON w.organization_id = s.organization_id
-      JOIN public.purchase p ON p.id = s.charging_purchase_id OR p.id = ANY(s.paid_by)
-      WHERE p.organization_id <> w.organization_id
+      SELECT w.id, 'subscription ' || s.id, 'its own purchase', 'purchase ' || named.id
+      FROM plan_subscription s JOIN wallet w ON w.organization_id = s.organization_id
+      CROSS JOIN LATERAL unnest(s.paid_by || s.charging_purchase_id) AS named (id)
+      LEFT JOIN purchase p ON p.id = named.id AND p.organization_id = s.organization_id
+      WHERE named.id IS NOT NULL AND p.id IS NULL
       UNION ALL
       SELECT w.id, 'key ' || k.id, 'its own project', 'project ' || k.project_id
-      FROM public.api_key k JOIN wallet w ON w.organization_id = k.organization_id
-      JOIN public.project p ON p.id = k.project_id
-      WHERE p.organization_id <> w.organization_id`,
+      FROM api_key k JOIN wallet w ON w.organization_id = k.organization_id
+      LEFT JOIN project p ON p.id = k.project_id AND p.organization_id = k.organization_id
+      WHERE k.project_id IS NOT NULL AND p.id IS NULL`,
   },
   {
     name: 'statement: opening + movements = closing',
@@ -528,14 +538,19 @@ interface OffenceRow {
   readonly total: bigint;
 }
 
-/** Which rows of these wallets' books, of everybody's with null, break the invariant; the first `limit` of them in full. */
+/**
+ * Which rows of these wallets' books, of everybody's with null, break the invariant; the first `limit` of them in full. Runs
+ * in a transaction, which goes on to join by hashes and to plan anew: statistics that are behind, and plans that were made
+ * when there was little, take a busy wallet's rows for a few, and nested loops over them for cheap.
+ */
 export async function findOffences(
-  sql: Queryable,
+  tx: Queryable,
   { offences }: Invariant,
   walletIds: readonly string[] | null,
   limit: number,
 ): Promise<Findings> {
-  const rows = await sql<OffenceRow[]>`
+  await tx`SELECT set_config('enable_nestloop', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)`;
+  const rows = await tx<OffenceRow[]>`
     ${walletIds === null ? fragment`` : tablesOf(walletIds)}
     SELECT *, count(*) OVER () AS total FROM (${offences}) AS offence LIMIT ${limit}`;
   return {
@@ -545,29 +560,35 @@ export async function findOffences(
 }
 
 /**
- * The tables as if there were no other wallets. Transactions have an index by wallet where they charge usage, and each of
- * the others is named by entries that are no usage.
+ * The tables as if there were no other wallets, each found by its index. Transactions have an index by wallet where they
+ * charge usage, and each of the others is named by entries that are no usage.
  */
 function tablesOf(walletIds: readonly string[]): Fragment {
+  const organizationIds = fragment`ARRAY(SELECT organization_id FROM public.wallet WHERE id = ANY(${walletIds}::uuid[]))`;
   return fragment`WITH
     wallet AS NOT MATERIALIZED (SELECT * FROM public.wallet WHERE id = ANY(${walletIds}::uuid[])),
     bucket AS NOT MATERIALIZED (SELECT * FROM public.bucket WHERE wallet_id = ANY(${walletIds}::uuid[])),
     allocation AS NOT MATERIALIZED (SELECT * FROM public.allocation WHERE wallet_id = ANY(${walletIds}::uuid[])),
+    allowance AS NOT MATERIALIZED (SELECT * FROM public.allowance WHERE wallet_id = ANY(${walletIds}::uuid[])),
     lot AS NOT MATERIALIZED (SELECT * FROM public.lot WHERE wallet_id = ANY(${walletIds}::uuid[])),
     ledger_transaction AS NOT MATERIALIZED (
       SELECT * FROM public.ledger_transaction WHERE wallet_id = ANY(${walletIds}::uuid[]) AND used_at IS NOT NULL
       UNION ALL
       SELECT * FROM public.ledger_transaction
-      WHERE wallet_id = ANY(${walletIds}::uuid[]) AND used_at IS NULL AND id IN (
+      WHERE wallet_id = ANY(${walletIds}::uuid[]) AND used_at IS NULL AND id = ANY(ARRAY(
         SELECT transaction_id FROM public.ledger_entry
-        WHERE wallet_id = ANY(${walletIds}::uuid[]) AND reason_code <> 'USAGE')),
+        WHERE wallet_id = ANY(${walletIds}::uuid[]) AND reason_code <> 'USAGE'))),
     ledger_entry AS NOT MATERIALIZED (SELECT * FROM public.ledger_entry WHERE wallet_id = ANY(${walletIds}::uuid[])),
     statement AS NOT MATERIALIZED (SELECT * FROM public.statement WHERE wallet_id = ANY(${walletIds}::uuid[])),
     balance_change AS NOT MATERIALIZED (SELECT * FROM public.balance_change WHERE wallet_id = ANY(${walletIds}::uuid[])),
     hold AS NOT MATERIALIZED (SELECT * FROM public.hold WHERE wallet_id = ANY(${walletIds}::uuid[])),
     usage_rollup AS NOT MATERIALIZED (SELECT * FROM public.usage_rollup WHERE wallet_id = ANY(${walletIds}::uuid[])),
-    purchase AS NOT MATERIALIZED (
-      SELECT * FROM public.purchase WHERE organization_id IN (SELECT organization_id FROM wallet)),
+    auto_top_up AS NOT MATERIALIZED (SELECT * FROM public.auto_top_up WHERE wallet_id = ANY(${walletIds}::uuid[])),
+    purchase AS NOT MATERIALIZED (SELECT * FROM public.purchase WHERE organization_id = ANY(${organizationIds})),
+    project AS NOT MATERIALIZED (SELECT * FROM public.project WHERE organization_id = ANY(${organizationIds})),
+    api_key AS NOT MATERIALIZED (SELECT * FROM public.api_key WHERE organization_id = ANY(${organizationIds})),
+    plan_subscription AS NOT MATERIALIZED (
+      SELECT * FROM public.plan_subscription WHERE organization_id = ANY(${organizationIds})),
     idempotency_record AS NOT MATERIALIZED (
-      SELECT * FROM public.idempotency_record WHERE organization_id IN (SELECT organization_id FROM wallet))`;
+      SELECT * FROM public.idempotency_record WHERE organization_id = ANY(${organizationIds}))`;
 }

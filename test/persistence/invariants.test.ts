@@ -5,19 +5,30 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSql, fragment, type Queryable, type Sql } from '../../src/persistence/connection.ts';
 import { findOffences, INVARIANTS } from '../../src/persistence/invariants.ts';
+import { RecordUsageDocument } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
 import { type BusyBooks, busyBooks, walkAtRandom } from '../support/busy-books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { aKey, anOrganization } from '../support/given.ts';
+import { tenantOf } from '../support/process-posting.ts';
 
 let gateway: TestGateway;
 let sql: Sql;
 let books: BusyBooks;
 let other: BusyBooks;
+/** A wallet with so many charges. */
+let large: string;
+const LARGE = 1_500;
+const UNDONE = new Error('undone');
 beforeAll(async () => {
   gateway = await startTestGateway();
   sql = createSql(gateway.database.adminUrl, { applicationName: 'test', maxConnections: 1 });
   books = await busyBooks(gateway);
   other = await busyBooks(gateway);
+  const { id, client } = await anOrganization(gateway, { credits: { purchased: '100000' } });
+  const events = Array.from({ length: LARGE }, () => ({ idempotencyKey: aKey(), usage: { meter: 'search' } }));
+  await client.run(RecordUsageDocument, { input: { events } });
+  large = (await tenantOf(gateway.database, id)).walletId;
 }, 60_000);
 afterAll(async () => {
   await sql.end();
@@ -64,9 +75,57 @@ describe('the invariants of the books', () => {
   });
 });
 
+/** Statistics as they are of a table that was all different rows, and few of them. */
+const OUTDATED = `DO $$ DECLARE c record; BEGIN
+  FOR c IN SELECT table_name, column_name FROM information_schema.columns
+    WHERE table_schema = 'public' AND table_name IN (SELECT tablename FROM pg_tables WHERE schemaname = 'public') LOOP
+    PERFORM pg_restore_attribute_stats('schemaname', 'public', 'relname', c.table_name::text, 'attname', c.column_name::text,
+      'inherited', false, 'null_frac', 0::real, 'avg_width', 16, 'n_distinct', -1::real);
+  END LOOP;
+END $$`;
+
+interface PlanNode {
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Join Filter'?: number;
+  readonly Plans?: readonly PlanNode[];
+}
+
+/** Pairs of rows that were looked at one by one to find that they do not belong together. */
+const pairsTried = (node: PlanNode): number =>
+  (node['Rows Removed by Join Filter'] ?? 0) * node['Actual Loops'] +
+  (node.Plans ?? []).map(pairsTried).reduce((sum, pairs) => sum + pairs, 0);
+
+describe('an invariant', () => {
+  it.each(INVARIANTS)(
+    'is asked in time that grows with the rows, whatever is known of them: $name',
+    async (invariant) => {
+      await sql
+        .begin(async (tx) => {
+          await tx(Object.assign([OUTDATED], { raw: [OUTDATED] }));
+          let pairs = 0;
+          const explained: Queryable = async (strings, ...values) => {
+            if (!strings.at(-2)?.includes('AS offence')) return tx(strings, ...values);
+            const text = [`EXPLAIN (ANALYZE, FORMAT JSON) ${strings[0]}`, ...strings.slice(1)];
+            const [row] = await tx<{ 'QUERY PLAN': [{ Plan: PlanNode }] }[]>(
+              Object.assign(text, { raw: text }),
+              ...values,
+            );
+            if (row) pairs = pairsTried(row['QUERY PLAN'][0].Plan);
+            return Object.assign([] as never, { count: 0, command: 'EXPLAIN' });
+          };
+          await findOffences(explained, invariant, [large], 1);
+          expect(pairs).toBeLessThan(LARGE);
+          throw UNDONE;
+        })
+        .catch((error: unknown) => {
+          if (error !== UNDONE) throw error;
+        });
+    },
+  );
+});
+
 /** Changes one thing as the owner of the database, with triggers off, and names the invariants that see it. */
 async function namedAfter(damage: string): Promise<string[]> {
-  const undone = new Error('undone');
   let named: string[] = [];
   await sql
     .begin(async (tx) => {
@@ -81,10 +140,10 @@ async function namedAfter(damage: string): Promise<string[]> {
       const found = await offences(tx, [books.walletId]);
       expect(Object.keys(await offences(tx, null))).toEqual(expect.arrayContaining(Object.keys(found)));
       named = Object.keys(found);
-      throw undone;
+      throw UNDONE;
     })
     .catch((error: unknown) => {
-      if (error !== undone) throw error;
+      if (error !== UNDONE) throw error;
     });
   return named;
 }
