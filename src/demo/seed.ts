@@ -6,13 +6,14 @@
 import { randomBytes } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { systemActor } from '../domain/actor.ts';
-import { cheapestFirst, type Plan } from '../domain/catalog/catalog.ts';
+import type { Plan } from '../domain/catalog/catalog.ts';
 import { type Micros, parseCredits, ZERO } from '../domain/credits/micros.ts';
 import { hashSecret, secretFrom, shownPrefix } from '../domain/identity/api-key-secret.ts';
 import type { Role, Scope, Tenant } from '../domain/identity/caller.ts';
+import { cheapestFirst } from '../domain/money/money.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
+import type { SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import { anchoredMonthPeriod, dayOfMonth } from '../domain/time/calendar.ts';
-import type { SubscriptionStatus } from '../domain/wallet/snapshot.ts';
 import type { Services } from '../operations/services.ts';
 import { ADVISORY_LOCKS } from '../persistence/advisory-locks.ts';
 import { rememberUser } from '../persistence/callers.ts';

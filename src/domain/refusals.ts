@@ -4,11 +4,12 @@
  */
 import type { Micros } from './credits/micros.ts';
 import type { HoldStatus } from './holds/hold.ts';
-import type { JsonObject } from './ledger/canonical.ts';
+import type { ExceededLimit } from './limits/plan-limit.ts';
 import type { CheckedLimit } from './limits/spend-limit.ts';
+import type { Conflict, InvalidIncrement, InvalidInput, NotFound, UnknownMeter } from './plain-refusals.ts';
 import type { PricedLine } from './pricing/price.ts';
+import type { SubscriptionStatus } from './subscriptions/subscription.ts';
 import type { Instant } from './time/instant.ts';
-import type { SubscriptionStatus } from './wallet/snapshot.ts';
 
 /** Why a charge was refused: how it was priced, what there was to spend and which limits it met (requirement X1). */
 export interface Explanation {
@@ -44,16 +45,7 @@ export type SpendLimitReached = {
   readonly spendLimitId: string | null;
   readonly explanation: Explanation;
 };
-export type PlanLimitReached = {
-  readonly code: 'PLAN_LIMIT_REACHED';
-  /** Which limit: "seats", or the meter of a frequency cap. */
-  readonly key: string;
-  readonly limit: number;
-  readonly current: number;
-  /** Null for what is not counted by a window. */
-  readonly resetsAt: Instant | null;
-  /** The plans on sale that allow more, cheapest first. */
-  readonly upgradePlanKeys: readonly string[];
+export type PlanLimitReached = ExceededLimit & {
   /** Null for what is no charge. */
   readonly explanation: Explanation | null;
 };
@@ -71,28 +63,8 @@ export type SubscriptionRequired = {
   readonly status: SubscriptionStatus | null;
 };
 export type IdempotencyKeyReused = { readonly code: 'IDEMPOTENCY_KEY_REUSED'; readonly idempotencyKey: string };
-export type UnknownMeter = {
-  readonly code: 'UNKNOWN_METER';
-  readonly meter: string;
-  readonly dimensions: JsonObject | null;
-};
 export type WalletFrozen = { readonly code: 'WALLET_FROZEN' };
 export type PaymentFailed = { readonly code: 'PAYMENT_FAILED'; readonly declineCode: string | null };
-export type InvalidIncrement = {
-  readonly code: 'INVALID_INCREMENT';
-  readonly increment: Micros;
-  /** Null where the next amount below is nothing. */
-  readonly nearestBelow: Micros | null;
-  readonly nearestAbove: Micros;
-};
-export type Conflict = { readonly code: 'CONFLICT'; readonly currentState: string; readonly reason: string };
-export type NotFound = { readonly code: 'NOT_FOUND'; readonly what: string };
-export type InvalidInput = {
-  readonly code: 'INVALID_INPUT';
-  readonly path: readonly string[];
-  readonly reason: string;
-};
-
 export type Refusal =
   | InsufficientCredits
   | SpendLimitReached
@@ -125,13 +97,6 @@ const STICKY: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
 ]);
 
 export const isSticky = (refusal: Refusal): boolean => STICKY.has(refusal.code);
-
-export const notFound = (what: string): NotFound => ({ code: 'NOT_FOUND', what });
-export const invalidInput = (path: readonly string[], reason: string): InvalidInput => ({
-  code: 'INVALID_INPUT',
-  path,
-  reason,
-});
 
 /** Every refusal is an object with a `code`; nothing that an operation returns on success has one. */
 export function isRefusal(value: object): value is Refusal {

@@ -2,9 +2,9 @@
 import './guard-plugin.ts';
 import SchemaBuilder from '@pothos/core';
 import PrismaPlugin from '@pothos/plugin-prisma';
+import type { JsonValue } from '../domain/canonical.ts';
 import type { Decimal } from '../domain/credits/decimal.ts';
 import type { Micros } from '../domain/credits/micros.ts';
-import type { JsonValue } from '../domain/ledger/canonical.ts';
 import type { YearMonth } from '../domain/statements/year-month.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type PrismaTypes from '../generated/pothos-prisma-types.ts';

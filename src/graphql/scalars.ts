@@ -3,9 +3,9 @@
  * way out, so that no client's number type rounds them.
  */
 import { GraphQLError, Kind, type ValueNode, valueFromASTUntyped } from 'graphql';
+import type { JsonValue } from '../domain/canonical.ts';
 import { type Decimal, formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
 import { formatCredits, type Micros, micros, parseCredits } from '../domain/credits/micros.ts';
-import type { JsonValue } from '../domain/ledger/canonical.ts';
 import { parseYearMonth, type YearMonth } from '../domain/statements/year-month.ts';
 import { type Instant, parseInstant } from '../domain/time/instant.ts';
 import { builder } from './builder.ts';

@@ -1,7 +1,9 @@
 /** What `billingUrl` points at: the plans and packages on sale, and how to buy them. */
-import { type Catalog, cheapestFirst, type Package, type Plan } from '../domain/catalog/catalog.ts';
-import { formatMoney } from '../domain/catalog/format-money.ts';
+import type { Catalog, Plan } from '../domain/catalog/catalog.ts';
 import { formatCredits, type Micros } from '../domain/credits/micros.ts';
+import { formatMoney } from '../domain/money/format-money.ts';
+import { cheapestFirst } from '../domain/money/money.ts';
+import type { Package } from '../domain/purchases/package.ts';
 import { escapeHtml, renderPage } from './pages.ts';
 
 const PERIOD = { DAY: 'a day', MONTH: 'a month', YEAR: 'a year' } as const;

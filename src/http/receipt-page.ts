@@ -3,8 +3,8 @@
  * and nothing else; the URL itself is given to those who may read the purchase.
  */
 import type { ServerResponse } from 'node:http';
-import { formatMoney } from '../domain/catalog/format-money.ts';
 import { formatCredits, ZERO } from '../domain/credits/micros.ts';
+import { formatMoney } from '../domain/money/format-money.ts';
 import { receiptNumber } from '../domain/purchases/receipt.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { encodeId } from '../graphql/ids.ts';

@@ -5,7 +5,7 @@
  * shows the same page.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { formatMoney } from '../domain/catalog/format-money.ts';
+import { formatMoney } from '../domain/money/format-money.ts';
 import { DEFAULT_CARD } from '../payments/sandbox/cards.ts';
 import type { SandboxAction, SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
 import type { SandboxCheckout, SandboxStage } from '../persistence/sandbox-checkouts.ts';

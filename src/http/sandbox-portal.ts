@@ -3,7 +3,7 @@
  * address, until it expires.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { formatMoney } from '../domain/catalog/format-money.ts';
+import { formatMoney } from '../domain/money/format-money.ts';
 import type { SandboxPortal, SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
 import type { Payment } from '../persistence/sandbox-portal.ts';
 import { readBody } from './body.ts';

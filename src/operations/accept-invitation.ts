@@ -8,7 +8,8 @@
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { hashInvitationToken, whyNotAcceptable } from '../domain/members/invitation.ts';
-import { type Conflict, type NotFound, notFound, type PlanLimitReached } from '../domain/refusals.ts';
+import { type Conflict, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import type { PlanLimitReached } from '../domain/refusals.ts';
 import { databaseNow } from '../persistence/clock.ts';
 import type { Queryable } from '../persistence/connection.ts';
 import { acceptMembership, findInvitation, isMember, type MembershipRecord } from '../persistence/memberships.ts';

@@ -6,8 +6,9 @@
  */
 import { formatCredits, type Micros, negate, ZERO } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import { invalidInput } from '../domain/plain-refusals.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantFor } from './authorize.ts';
 import { MAX_REASON_CHARACTERS } from './grant-credits.ts';
 import { checkCeiling, checkIdempotencyKey, checkText, firstProblem } from './input-rules.ts';

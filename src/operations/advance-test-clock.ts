@@ -5,7 +5,8 @@
  * and the engine's: the clock then stands where it has come to, and the same call goes on from there.
  */
 import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { formatInstant, type Instant, instant } from '../domain/time/instant.ts';
 import { upcomingCharge } from '../persistence/charges.ts';
 import { databaseNow } from '../persistence/clock.ts';

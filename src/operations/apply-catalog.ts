@@ -15,7 +15,7 @@ import {
   parseCatalog,
 } from '../domain/catalog/parse-catalog.ts';
 import { actorOf, mayAnywhere, type SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput } from '../domain/plain-refusals.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { insertAudit } from '../persistence/audit.ts';
 import { insertCatalog, lockCatalogs } from '../persistence/catalogs.ts';

@@ -1,8 +1,8 @@
 /** Whom and what a charge is attributed to. Projects and users of other organizations do not exist here. */
 import DataLoader from 'dataloader';
+import type { Attribution } from '../domain/attribution.ts';
 import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';
-import type { Attribution } from '../domain/posting/commands.ts';
-import { type NotFound, notFound } from '../domain/refusals.ts';
+import { type NotFound, notFound } from '../domain/plain-refusals.ts';
 import { membersExist, type Named, projectsExist } from '../persistence/organizations.ts';
 import { checkText, firstProblem } from './input-rules.ts';
 import type { Services } from './services.ts';

@@ -6,8 +6,8 @@
 
 import { NO_WORK } from '../domain/activity/activity.ts';
 import { activityOfAudit } from '../domain/activity/activity-of-audit.ts';
+import type { JsonObject } from '../domain/canonical.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
-import type { JsonObject } from '../domain/ledger/canonical.ts';
 import { writeActivities } from '../persistence/activities.ts';
 import { insertAudit } from '../persistence/audit.ts';
 import type { Transaction } from '../persistence/connection.ts';

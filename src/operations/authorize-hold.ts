@@ -5,8 +5,9 @@
  * SubscriptionRequired, PlanLimitReached (a frequency cap), SpendLimitReached, InsufficientCredits. Throws Forbidden, and
  * the engine's faults.
  */
+
+import type { JsonValue } from '../domain/canonical.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
-import type { JsonValue } from '../domain/ledger/canonical.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { type AttributionInput, AttributionResolver, checkAttribution } from './attribution.ts';

@@ -3,7 +3,8 @@
  * project acts for no more than the project, and could else make itself an owner.
  */
 import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';
-import { type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type InvalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { findMembership, type MembershipRecord } from '../persistence/memberships.ts';
 import { Forbidden, tenantFor } from './authorize.ts';
 import type { Services } from './services.ts';

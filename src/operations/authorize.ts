@@ -10,7 +10,8 @@ import {
   type Tenant,
   tenantsOf,
 } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { findTenant } from '../persistence/organizations.ts';
 import type { Services } from './services.ts';
 

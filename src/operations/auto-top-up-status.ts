@@ -1,5 +1,5 @@
 /** Top-ups that begin by themselves, as they stand now: with what this month has cost and why none begins. */
-import type { Money } from '../domain/catalog/catalog.ts';
+import type { Money } from '../domain/money/money.ts';
 import { type AutoTopUpSettings, reasonOfPause } from '../domain/purchases/auto-top-up.ts';
 import { calendarWindow } from '../domain/time/calendar.ts';
 import { findAutoTopUps, loadTopUpSpending } from '../persistence/auto-top-ups.ts';

@@ -5,9 +5,10 @@
  * CaptureExceedsHold, InsufficientCredits. Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import type { InvalidInput } from '../domain/plain-refusals.ts';
 import type { Charge, OveragePolicy } from '../domain/posting/commands.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { type InvalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantOfHold } from './hold-access.ts';
 import { checkIdempotencyKey } from './input-rules.ts';
 import { type AnsweredCapture, captureAnswerOf } from './outcome.ts';

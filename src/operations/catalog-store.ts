@@ -3,16 +3,12 @@
  * new version by notification, the posting engine asks with every batch, and whoever must not be outdated asks with
  * `refresh` or `hold`. Readers take one snapshot for one use, so that what they say belongs together.
  */
-import {
-  type Catalog,
-  type CatalogVersion,
-  type Package,
-  type Plan,
-  postingPolicies,
-} from '../domain/catalog/catalog.ts';
+import type { Catalog, CatalogVersion, Plan } from '../domain/catalog/catalog.ts';
 import { formatProblem, parseCatalog } from '../domain/catalog/parse-catalog.ts';
-import type { Policies } from '../domain/posting/decide-batch.ts';
+import type { Policies } from '../domain/posting/policies.ts';
+import { postingPolicies } from '../domain/posting/policies.ts';
 import { type RateCard, rateCard } from '../domain/pricing/rate-card.ts';
+import type { Package } from '../domain/purchases/package.ts';
 import { holdCatalogs, loadCatalogs, type StoredCatalog } from '../persistence/catalogs.ts';
 import type { Queryable } from '../persistence/connection.ts';
 

@@ -6,7 +6,8 @@
  */
 import type { Role, SignedInCaller } from '../domain/identity/caller.ts';
 import { whyOwnerMustStay } from '../domain/members/last-owner.ts';
-import { type Conflict, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type Conflict, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { countOwners, findMembership, setRole } from '../persistence/memberships.ts';
 import { lockOrganization } from '../persistence/plan-limits.ts';
 import { audit } from './audit.ts';

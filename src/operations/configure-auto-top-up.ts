@@ -7,8 +7,9 @@
  */
 import type { Micros } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import { type InvalidInput, invalidInput } from '../domain/plain-refusals.ts';
 import type { TopUpChoice } from '../domain/purchases/auto-top-up.ts';
-import { type InvalidInput, invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantFor } from './authorize.ts';
 import { checkCeiling, checkPositive, firstProblem } from './input-rules.ts';
 import { refusalOf } from './outcome.ts';

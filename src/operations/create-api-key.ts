@@ -7,7 +7,8 @@
 import { randomBytes } from 'node:crypto';
 import { hashSecret, secretFrom, shownPrefix } from '../domain/identity/api-key-secret.ts';
 import type { Scope, SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import { databaseNow } from '../persistence/clock.ts';
 import { insertApiKey } from '../persistence/members.ts';

@@ -6,7 +6,8 @@
  * Forbidden for a test clock asked for by others.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type Conflict, type InvalidInput, invalidInput, type PlanLimitReached } from '../domain/refusals.ts';
+import { type Conflict, type InvalidInput, invalidInput } from '../domain/plain-refusals.ts';
+import type { PlanLimitReached } from '../domain/refusals.ts';
 import { insertMembership } from '../persistence/members.ts';
 import { insertOrganization } from '../persistence/organizations.ts';
 import { audit } from './audit.ts';

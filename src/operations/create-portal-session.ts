@@ -5,7 +5,8 @@
  * Refusals: InvalidInput, NotFound. Throws Forbidden and the provider's faults.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
+import type { InvalidInput, NotFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import type { PortalSession } from '../payments/provider.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';

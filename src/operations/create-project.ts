@@ -4,13 +4,8 @@
  * Refusals: InvalidInput (a key that is taken included), NotFound, PlanLimitReached (projects). Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import {
-  type InvalidInput,
-  invalidInput,
-  isRefusal,
-  type NotFound,
-  type PlanLimitReached,
-} from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../domain/plain-refusals.ts';
+import { isRefusal, type PlanLimitReached } from '../domain/refusals.ts';
 import { insertProject, projectKeyIsTaken } from '../persistence/members.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';

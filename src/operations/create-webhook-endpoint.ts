@@ -6,7 +6,8 @@
  * (organization). Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { lockOrganization } from '../persistence/plan-limits.ts';
 import { countEndpoints, insertEndpoint } from '../persistence/webhook-endpoints.ts';
 import { beginAtNewest } from '../persistence/webhook-outbox.ts';

@@ -5,11 +5,14 @@
  * SubscriptionRequired, PlanLimitReached (a frequency cap), SpendLimitReached, InsufficientCredits. Throws Forbidden, and
  * the engine's faults.
  */
+
+import type { Attribution } from '../domain/attribution.ts';
+import type { JsonValue } from '../domain/canonical.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
-import type { JsonValue } from '../domain/ledger/canonical.ts';
-import type { Attribution, Charge, DebitCommand, OveragePolicy } from '../domain/posting/commands.ts';
+import type { InvalidInput } from '../domain/plain-refusals.ts';
+import type { Charge, DebitCommand, OveragePolicy } from '../domain/posting/commands.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { type InvalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { type AttributionInput, AttributionResolver, checkAttribution } from './attribution.ts';
 import { tenantFor } from './authorize.ts';

@@ -4,7 +4,8 @@
  * Refusals: NotFound. Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { lockEndpoint, markEndpointDeleted } from '../persistence/webhook-endpoints.ts';
 import { audit } from './audit.ts';
 import type { Services } from './services.ts';

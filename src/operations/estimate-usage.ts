@@ -5,8 +5,9 @@
  * Refusals: InvalidInput, NotFound (organization, project, user), UnknownMeter. Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import type { InvalidInput, NotFound, UnknownMeter } from '../domain/plain-refusals.ts';
 import type { Estimate } from '../domain/posting/decide-estimate.ts';
-import { type InvalidInput, isRefusal, type NotFound, type UnknownMeter } from '../domain/refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { spenderOf } from '../domain/spender.ts';
 import { AttributionResolver } from './attribution.ts';
 import { tenantFor } from './authorize.ts';

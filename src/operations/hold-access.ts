@@ -3,7 +3,7 @@
  * resolve it too. To everybody else it does not exist.
  */
 import { actorOf, may, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
-import { type NotFound, notFound } from '../domain/refusals.ts';
+import { type NotFound, notFound } from '../domain/plain-refusals.ts';
 import { findHoldOwner } from '../persistence/holds.ts';
 import { Forbidden } from './authorize.ts';
 import type { Services } from './services.ts';

@@ -2,11 +2,12 @@
  * The form of inputs that several operations share. Each rule answers the refusal that names the field, or null. What is
  * checked here holds at any time; what depends on the books or the clock is decided by the posting engine.
  */
+
+import type { JsonObject, JsonValue } from '../domain/canonical.ts';
 import type { Decimal } from '../domain/credits/decimal.ts';
 import { formatCredits, type Micros, ZERO } from '../domain/credits/micros.ts';
-import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
-import type { Policies } from '../domain/posting/decide-batch.ts';
-import { type InvalidInput, invalidInput } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput } from '../domain/plain-refusals.ts';
+import type { Policies } from '../domain/posting/policies.ts';
 import { isStorableText } from '../domain/storable-text.ts';
 import { isTimeZone } from '../domain/time/calendar.ts';
 

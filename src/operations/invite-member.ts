@@ -14,14 +14,8 @@ import {
   invitationTokenFrom,
   normalizeEmail,
 } from '../domain/members/invitation.ts';
-import {
-  type Conflict,
-  type InvalidInput,
-  invalidInput,
-  isRefusal,
-  type NotFound,
-  type PlanLimitReached,
-} from '../domain/refusals.ts';
+import { type Conflict, type InvalidInput, invalidInput, type NotFound } from '../domain/plain-refusals.ts';
+import { isRefusal, type PlanLimitReached } from '../domain/refusals.ts';
 import { insertInvitation, standingOfEmail } from '../persistence/memberships.ts';
 import { audit } from './audit.ts';
 import { managedOrganization } from './authorize-members.ts';

@@ -5,8 +5,9 @@
  * (organization, plan). Throws Forbidden, and the engine's faults.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../domain/plain-refusals.ts';
 import type { PlanChangePreview } from '../domain/posting/preview-plan-change.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../domain/refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { tenantFor } from './authorize.ts';
 import { WalletBusy } from './outcome.ts';
 import { checkPlanFits } from './plan-limits.ts';

@@ -1,6 +1,6 @@
 /** Keys that are bound to a project act for it and for no other. */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type NotFound, notFound } from '../domain/refusals.ts';
+import { type NotFound, notFound } from '../domain/plain-refusals.ts';
 import { Forbidden } from './authorize.ts';
 
 /** What is set for the project, or with null for somebody or something else. Throws Forbidden. */

@@ -5,7 +5,8 @@
  * opens no checkout: a new key tries again). Throws Forbidden, the provider's faults and the engine's.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
+import { notFound } from '../domain/plain-refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantFor } from './authorize.ts';
 import { checkIdempotencyKey } from './input-rules.ts';
 import type { Services } from './services.ts';

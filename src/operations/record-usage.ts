@@ -7,10 +7,11 @@
 import { type Micros, plus, ZERO } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../domain/plain-refusals.ts';
 import type { DebitCommand, EventsMode } from '../domain/posting/commands.ts';
 import type { EventOutcome } from '../domain/posting/outcomes.ts';
 import type { PricedLine } from '../domain/pricing/price.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { decodeLines } from '../persistence/line-codec.ts';
 import { findTransactions, rowOf, type TransactionRow } from '../persistence/transactions.ts';
 import { AttributionResolver } from './attribution.ts';

@@ -4,7 +4,8 @@
  * Refusals: NotFound, InvalidInput (its endpoint is disabled). Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { findDelivery, makeDueAgain } from '../persistence/webhook-deliveries.ts';
 import { lockEndpoint } from '../persistence/webhook-endpoints.ts';
 import { audit } from './audit.ts';

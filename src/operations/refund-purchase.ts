@@ -8,8 +8,9 @@
  * provider's faults and the engine's.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import { notFound } from '../domain/plain-refusals.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantOfPurchase } from '../persistence/purchases.ts';
 import { tenantFor } from './authorize.ts';
 import { giveBack } from './give-back.ts';

@@ -6,8 +6,9 @@
  */
 import { formatCredits, type Micros } from '../domain/credits/micros.ts';
 import { actorOf, may, type SignedInCaller } from '../domain/identity/caller.ts';
+import { notFound } from '../domain/plain-refusals.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { notFound, type Refusal } from '../domain/refusals.ts';
+import type { Refusal } from '../domain/refusals.ts';
 import { findTransactionOwner } from '../persistence/transactions.ts';
 import { Forbidden } from './authorize.ts';
 import { checkIdempotencyKey, checkPositive, checkText, firstProblem } from './input-rules.ts';

@@ -4,7 +4,8 @@
  * Refusals: NotFound. Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
-import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
+import { notFound } from '../domain/plain-refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantOfAlert } from '../persistence/alerts.ts';
 import { tenantFor } from './authorize.ts';
 import { refusalOf } from './outcome.ts';

@@ -5,7 +5,8 @@
  * Refusals: NotFound (a limit that was removed before included). Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { lockClock, retireSpendLimit, spendLimitById } from '../persistence/spend-limits.ts';
 import { audit } from './audit.ts';
 import { tenantFor } from './authorize.ts';

@@ -4,7 +4,8 @@
  * Refusals: NotFound. Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type InvalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { formatInstant } from '../domain/time/instant.ts';
 import { organizationOfKey, revokeKey } from '../persistence/members.ts';
 import { audit } from './audit.ts';

@@ -6,8 +6,9 @@
  * InsufficientCredits (nothing is left, or all of it is held). Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
+import { notFound } from '../domain/plain-refusals.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
-import { isRefusal, notFound, type Refusal } from '../domain/refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantOfLot } from '../persistence/lots.ts';
 import { tenantFor } from './authorize.ts';
 import { MAX_REASON_CHARACTERS } from './grant-credits.ts';

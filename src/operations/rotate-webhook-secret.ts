@@ -5,7 +5,8 @@
  * Refusals: NotFound. Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { lockEndpoint, replaceSecret } from '../persistence/webhook-endpoints.ts';
 import { audit } from './audit.ts';
 import type { CreatedWebhookEndpoint } from './create-webhook-endpoint.ts';

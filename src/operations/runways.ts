@@ -2,8 +2,8 @@
 import type { Micros } from '../domain/credits/micros.ts';
 import { creditsPerDay } from '../domain/runway/burn-rate.ts';
 import { depletesAt } from '../domain/runway/depletion.ts';
+import { maySpend } from '../domain/subscriptions/subscription.ts';
 import type { Instant } from '../domain/time/instant.ts';
-import { maySpend } from '../domain/wallet/snapshot.ts';
 import { loadRunwayFacts, type RunwayFacts } from '../persistence/runways.ts';
 import type { Services } from './services.ts';
 

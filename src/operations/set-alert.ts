@@ -8,7 +8,8 @@
 import { type AlertCriterion, MAX_PERCENT } from '../domain/alerts/alert.ts';
 import type { Micros } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, isRefusal, type Refusal } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput } from '../domain/plain-refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantFor } from './authorize.ts';
 import { checkPositive } from './input-rules.ts';
 import { refusalOf } from './outcome.ts';

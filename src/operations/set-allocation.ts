@@ -8,14 +8,8 @@
  */
 import { type Micros, ZERO } from '../domain/credits/micros.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
-import {
-  type InvalidInput,
-  invalidInput,
-  isRefusal,
-  type NotFound,
-  notFound,
-  type Refusal,
-} from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { isEarmarkedFor } from '../persistence/allocations.ts';
 import { membersExist, projectsExist } from '../persistence/organizations.ts';
 import { tenantFor } from './authorize.ts';

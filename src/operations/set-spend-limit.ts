@@ -6,12 +6,14 @@
  * Refusals: InvalidInput (an id that the scope asks for and is missing, or does not ask for; negative credits; one more
  * than an organization may have), NotFound (organization, project, user, API key). Throws Forbidden.
  */
+
+import type { JsonObject } from '../domain/canonical.ts';
 import { atLeastZero, formatCredits, type Micros, micros, ZERO } from '../domain/credits/micros.ts';
 import type { SignedInCaller, Tenant } from '../domain/identity/caller.ts';
-import type { JsonObject } from '../domain/ledger/canonical.ts';
 import type { LimitWindow } from '../domain/limits/plan-limit.ts';
 import type { SpendLimit, SpendLimitScope } from '../domain/limits/spend-limit.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { calendarWindow } from '../domain/time/calendar.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { Queryable, Transaction } from '../persistence/connection.ts';

@@ -6,9 +6,10 @@
  * Refusals: IdempotencyKeyReused, WalletFrozen, PaymentFailed (there is no checkout), and those of what is sold. Throws the
  * provider's faults and the engine's.
  */
-import type { Money } from '../domain/catalog/catalog.ts';
+
+import type { JsonObject } from '../domain/canonical.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
-import type { JsonObject } from '../domain/ledger/canonical.ts';
+import type { Money } from '../domain/money/money.ts';
 import type { NewPurchase } from '../domain/posting/new-purchase.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import { describeCredits } from '../domain/purchases/describe-credits.ts';

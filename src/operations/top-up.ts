@@ -6,12 +6,14 @@
  * spend, a plan without top-ups), InvalidIncrement, PaymentFailed (the provider opens no checkout: a new key tries again).
  * Throws Forbidden, the provider's faults and the engine's.
  */
-import { formatMoney } from '../domain/catalog/format-money.ts';
+
 import { formatCredits, type Micros, ZERO } from '../domain/credits/micros.ts';
 import type { SignedInCaller } from '../domain/identity/caller.ts';
+import { formatMoney } from '../domain/money/format-money.ts';
+import type { Conflict } from '../domain/plain-refusals.ts';
 import { priceTopUp } from '../domain/purchases/top-up.ts';
-import { type Conflict, isRefusal, type Refusal } from '../domain/refusals.ts';
-import { maySpend, type SubscriptionStatus } from '../domain/wallet/snapshot.ts';
+import { isRefusal, type Refusal } from '../domain/refusals.ts';
+import { maySpend, type SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import { findSubscription } from '../persistence/subscriptions.ts';
 import { tenantFor } from './authorize.ts';
 import type { CatalogSnapshot } from './catalog-store.ts';

@@ -5,14 +5,8 @@
  * Refusals: InvalidInput, NotFound, Conflict (the wallet is not frozen). Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import {
-  type Conflict,
-  type InvalidInput,
-  invalidInput,
-  isRefusal,
-  type NotFound,
-  notFound,
-} from '../domain/refusals.ts';
+import { type Conflict, type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { formatInstant } from '../domain/time/instant.ts';
 import { lockWallet, setFrozen } from '../persistence/freezes.ts';
 import { checkAgain } from '../persistence/wallet-checks.ts';

@@ -5,9 +5,11 @@
  * Refusals: InvalidInput, NotFound, Conflict (the time zone changed less than 30 days ago, or is still to change). Throws
  * Forbidden.
  */
+
+import type { JsonObject } from '../domain/canonical.ts';
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import type { JsonObject } from '../domain/ledger/canonical.ts';
-import { type Conflict, type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type Conflict, type InvalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { decideZoneChange } from '../domain/time/change-zone.ts';
 import { formatInstant } from '../domain/time/instant.ts';
 import { zoneAt } from '../domain/time/zone.ts';

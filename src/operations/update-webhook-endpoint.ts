@@ -5,9 +5,11 @@
  *
  * Refusals: InvalidInput (a URL that may not be called, no event or an unknown one), NotFound. Throws Forbidden.
  */
+
+import type { JsonObject } from '../domain/canonical.ts';
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import type { JsonObject } from '../domain/ledger/canonical.ts';
-import { type InvalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type InvalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { tryAllNow } from '../persistence/webhook-deliveries.ts';
 import { type EndpointRecord, lockEndpoint, trustEndpoint, updateEndpoint } from '../persistence/webhook-endpoints.ts';
 import { beginAtNewest } from '../persistence/webhook-outbox.ts';

@@ -1,11 +1,12 @@
 /** What callers say was used or is to be charged, read into the domain's terms. */
+
+import type { JsonObject, JsonValue } from '../domain/canonical.ts';
 import { type Decimal, formatDecimal, ONE } from '../domain/credits/decimal.ts';
 import { formatCredits, type Micros } from '../domain/credits/micros.ts';
-import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
+import { type InvalidInput, invalidInput } from '../domain/plain-refusals.ts';
 import type { Charge, OveragePolicy } from '../domain/posting/commands.ts';
-import type { Policies } from '../domain/posting/decide-batch.ts';
+import type { Policies } from '../domain/posting/policies.ts';
 import type { UsageQuantity } from '../domain/pricing/price.ts';
-import { type InvalidInput, invalidInput } from '../domain/refusals.ts';
 import {
   checkCeiling,
   checkDimensions,

@@ -1,6 +1,7 @@
 /** What the operations on webhook endpoints share: the form of their inputs, and who manages an endpoint. */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
+import { isRefusal } from '../domain/refusals.ts';
 import { type EndpointRecord, findEndpoint } from '../persistence/webhook-endpoints.ts';
 import { WEBHOOK_SOURCES, type WebhookSource } from '../persistence/webhook-sources.ts';
 import { managedOrganization } from './authorize-members.ts';

@@ -4,8 +4,8 @@ import { micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { PostedAlertEvent } from '../domain/posting/records.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
+import type { SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import { type Instant, instant } from '../domain/time/instant.ts';
-import type { SubscriptionStatus } from '../domain/wallet/snapshot.ts';
 import { amounts, amountsOrNull, instants } from './columns.ts';
 import { fragment, type Queryable, type Sql } from './connection.ts';
 

@@ -1,7 +1,7 @@
 /** Stored answers as JSON and back. Amounts are strings of micros: JSON numbers would round them. */
 import { z } from 'zod';
+import type { JsonObject, JsonValue } from '../domain/canonical.ts';
 import { micros } from '../domain/credits/micros.ts';
-import type { JsonObject, JsonValue } from '../domain/ledger/canonical.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
 import type { Explanation } from '../domain/refusals.ts';
 import { formatInstant, instant } from '../domain/time/instant.ts';

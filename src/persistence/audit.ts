@@ -1,6 +1,6 @@
 /** The audit trail: who changed what, by the organization's clock. Rows are only ever added. */
 import type { Actor } from '../domain/actor.ts';
-import type { JsonObject } from '../domain/ledger/canonical.ts';
+import type { JsonObject } from '../domain/canonical.ts';
 import type { Queryable } from './connection.ts';
 
 export interface AuditEntry {

@@ -1,5 +1,5 @@
 /** A wallet's ledger as its hash chain reads it: in order, a page at a time. */
-import type { JsonObject } from '../domain/ledger/canonical.ts';
+import type { JsonObject } from '../domain/canonical.ts';
 import type { ChainPosition, StoredLink } from '../domain/ledger/verify-chain.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import { fragment, type Queryable } from './connection.ts';

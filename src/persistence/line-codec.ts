@@ -1,9 +1,9 @@
 /** Usage lines as the JSON of a transaction row, and back. Amounts are strings of micros, quantities exact decimals. */
 import { z } from 'zod';
+import type { JsonObject } from '../domain/canonical.ts';
 import { formatDecimal, parseDecimal } from '../domain/credits/decimal.ts';
 import { micros } from '../domain/credits/micros.ts';
 import type { Reservation } from '../domain/holds/hold.ts';
-import type { JsonObject } from '../domain/ledger/canonical.ts';
 import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { CheckedLimit } from '../domain/limits/spend-limit.ts';
 import type { PricedLine } from '../domain/pricing/price.ts';

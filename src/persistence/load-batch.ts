@@ -4,28 +4,22 @@
  * cost one round trip; wallets with something due cost another, and one more where holds have lapsed.
  */
 import { type AllocationSnapshot, type AllocationStanding, NO_STANDING } from '../domain/allocations/allocation.ts';
-import type { Money } from '../domain/catalog/catalog.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import type { HoldSnapshot } from '../domain/holds/hold.ts';
 import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { SpendCount } from '../domain/limits/spend-limit.ts';
+import type { Money } from '../domain/money/money.ts';
 import { type Command, type KeyedCommand, keyedCommands } from '../domain/posting/commands.ts';
-import type { BatchInput, Policies } from '../domain/posting/decide-batch.ts';
+import type { BatchInput } from '../domain/posting/decide-batch.ts';
 import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
+import type { Policies } from '../domain/posting/policies.ts';
+import type { TierCount, WalletSnapshot } from '../domain/posting/wallet-snapshot.ts';
 import { type Spender, spenderOf } from '../domain/spender.ts';
-import type { PaymentDue, Subscription } from '../domain/subscriptions/subscription.ts';
+import type { PaymentDue, Subscription, SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import { calendarWindow } from '../domain/time/calendar.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
-import type {
-  AllowanceSnapshot,
-  BucketKind,
-  BucketSnapshot,
-  RefreshInterval,
-  SubscriptionStatus,
-  TierCount,
-  WalletSnapshot,
-} from '../domain/wallet/snapshot.ts';
+import type { AllowanceSnapshot, BucketKind, BucketSnapshot, RefreshInterval } from '../domain/wallet/bucket.ts';
 import { ALERT_COLUMNS, type AlertsRow, alertsOf } from './alerts.ts';
 import { decodeAnswer } from './answer-codec.ts';
 import { AUTO_TOP_UP_COLUMNS, type AutoTopUpRow, autoTopUpOf, loadTopUpSpending } from './auto-top-ups.ts';

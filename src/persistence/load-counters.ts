@@ -4,8 +4,8 @@ import { micros } from '../domain/credits/micros.ts';
 import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { LimitWindow } from '../domain/limits/plan-limit.ts';
 import { DAILY_CREDIT_CAP, type SpendCount } from '../domain/limits/spend-limit.ts';
+import type { TierCount } from '../domain/posting/wallet-snapshot.ts';
 import type { Instant } from '../domain/time/instant.ts';
-import type { TierCount } from '../domain/wallet/snapshot.ts';
 import type { Queryable } from './connection.ts';
 
 type OfWallet<Row> = Row & { readonly wallet_id: string };

@@ -1,9 +1,9 @@
 /** Holds with their pins and the lots that these pin, read under the wallets' locks. */
 import type { ActorKind } from '../domain/actor.ts';
+import type { JsonObject } from '../domain/canonical.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import type { HoldSnapshot, HoldStatus, Pin } from '../domain/holds/hold.ts';
-import type { JsonObject } from '../domain/ledger/canonical.ts';
 import type { Instant } from '../domain/time/instant.ts';
 import type { Queryable } from './connection.ts';
 import { decodeLines, decodeOperations, decodeReservations } from './line-codec.ts';

@@ -1,8 +1,8 @@
 /** Transactions that refunds name: what they took, what has been given back, and who paid back what they borrowed. */
 import type { ActorKind } from '../domain/actor.ts';
+import type { Attribution } from '../domain/attribution.ts';
 import { micros } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
-import type { Attribution } from '../domain/posting/commands.ts';
 import type { RefundableTransaction } from '../domain/posting/decide-refund.ts';
 import type { TransactionKind } from '../domain/posting/records.ts';
 import { DEBT_REPAYMENT } from '../domain/posting/wallet-book.ts';

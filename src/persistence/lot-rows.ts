@@ -1,7 +1,7 @@
 /** Lots as the posting engine reads them. */
 import { micros } from '../domain/credits/micros.ts';
 import type { Instant } from '../domain/time/instant.ts';
-import type { LotSnapshot, LotSource } from '../domain/wallet/snapshot.ts';
+import type { LotSnapshot, LotSource } from '../domain/wallet/lot.ts';
 import { fragment } from './connection.ts';
 
 export interface LotRow {

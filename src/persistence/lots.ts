@@ -1,6 +1,6 @@
 /** Lots that commands name. */
 import type { Tenant } from '../domain/identity/caller.ts';
-import type { LotSnapshot } from '../domain/wallet/snapshot.ts';
+import type { LotSnapshot } from '../domain/wallet/lot.ts';
 import type { Queryable } from './connection.ts';
 import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 

@@ -2,9 +2,9 @@
 import { groupBy } from '../domain/group-by.ts';
 import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { OrganizationLimitKey, PlanSubscribed } from '../domain/limits/plan-limit.ts';
+import type { SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import { type Instant, instant, later } from '../domain/time/instant.ts';
 import type { Zone } from '../domain/time/zone.ts';
-import type { SubscriptionStatus } from '../domain/wallet/snapshot.ts';
 import type { Queryable } from './connection.ts';
 import { loadOperationCounts } from './load-counters.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';

@@ -4,8 +4,9 @@ import { groupBy } from '../domain/group-by.ts';
 import type { BurnHistory } from '../domain/runway/burn-rate.ts';
 import { WINDOW_DAYS } from '../domain/runway/burn-rate.ts';
 import type { RunwayBucket, Supply } from '../domain/runway/depletion.ts';
+import type { SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import { type Instant, instant } from '../domain/time/instant.ts';
-import type { RefreshInterval, SubscriptionStatus } from '../domain/wallet/snapshot.ts';
+import type { RefreshInterval } from '../domain/wallet/bucket.ts';
 import type { Queryable } from './connection.ts';
 import { fragment } from './connection.ts';
 

@@ -2,8 +2,8 @@
 import type { Plan } from '../domain/catalog/catalog.ts';
 import type { ChangedAllowance } from '../domain/catalog/decide-catalog.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
+import type { SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import type { Instant } from '../domain/time/instant.ts';
-import type { SubscriptionStatus } from '../domain/wallet/snapshot.ts';
 import type { Queryable } from './connection.ts';
 
 export interface NewSubscription {

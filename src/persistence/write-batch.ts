@@ -2,11 +2,12 @@
  * Writes what a batch decided: one set-based statement per table, all sent at once and followed by COMMIT, one round trip.
  * If one of them fails PostgreSQL refuses the rest and the COMMIT rolls back; the caller learns of the first failure.
  */
-import { usageDueAt } from '../domain/activity/usage-due.ts';
+
 import type { BatchDecision } from '../domain/posting/decide-batch.ts';
+import { usageDueAt } from '../domain/posting/usage-due.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import { upcomingEvent } from '../domain/subscriptions/subscription.ts';
-import { lotTransitionAt } from '../domain/wallet/snapshot.ts';
+import { lotTransitionAt } from '../domain/wallet/lot.ts';
 import { writeActivities } from './activities.ts';
 import { writeAlerts } from './alerts.ts';
 import { encodeAnswer } from './answer-codec.ts';

@@ -6,12 +6,13 @@
  * Errors that `execute` throws: `EngineBusy`, `EngineStopped`, `DatabaseUnavailable` and `CatalogUnreadable`, after which the
  * same key may be sent again, and `PostingFailed`, which is a defect.
  */
+
+import type { InvalidInput, NotFound, UnknownMeter } from '../domain/plain-refusals.ts';
 import { type Command, weightOf } from '../domain/posting/commands.ts';
 import type { Estimate, Estimated } from '../domain/posting/decide-estimate.ts';
 import type { Selection } from '../domain/posting/decide-subscribe.ts';
 import type { Outcome } from '../domain/posting/outcomes.ts';
 import type { PlanChangePreview } from '../domain/posting/preview-plan-change.ts';
-import type { InvalidInput, NotFound, UnknownMeter } from '../domain/refusals.ts';
 import { isConnectionLoss, isUnavailable } from '../persistence/errors.ts';
 import { DatabaseUnavailable, EngineBusy, EngineStopped } from './errors.ts';
 import { estimate, preview } from './estimate.ts';

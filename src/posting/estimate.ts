@@ -1,11 +1,11 @@
 /** Reads a wallet in one snapshot of the database, without locking anything, and decides on it: estimates and previews. */
 
-import type { Policies } from '../domain/posting/decide-batch.ts';
+import type { InvalidInput, NotFound, UnknownMeter } from '../domain/plain-refusals.ts';
 import { decideEstimate, type Estimate, type Estimated, type Undecided } from '../domain/posting/decide-estimate.ts';
 import type { Selection } from '../domain/posting/decide-subscribe.ts';
+import type { Policies } from '../domain/posting/policies.ts';
 import { type PlanChangePreview, previewPlanChange } from '../domain/posting/preview-plan-change.ts';
-import type { InvalidInput, NotFound, UnknownMeter } from '../domain/refusals.ts';
-import type { WalletSnapshot } from '../domain/wallet/snapshot.ts';
+import type { WalletSnapshot } from '../domain/posting/wallet-snapshot.ts';
 import { beginAndRead, type Reading } from '../persistence/load-batch.ts';
 import { rollBack } from '../persistence/write-batch.ts';
 import { type BatchRunner, FIRST_LIMITS, refreshPolicies, withMoreLots } from './run-batch.ts';

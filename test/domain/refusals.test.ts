@@ -1,12 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  invalidInput,
-  isRefusal,
-  isSticky,
-  notFound,
-  type Refusal,
-  type RefusalCode,
-} from '../../src/domain/refusals.ts';
+import { invalidInput, notFound } from '../../src/domain/plain-refusals.ts';
+import { isRefusal, isSticky, type Refusal, type RefusalCode } from '../../src/domain/refusals.ts';
 import { instant } from '../../src/domain/time/instant.ts';
 import { credits } from '../support/builders-values.ts';
 

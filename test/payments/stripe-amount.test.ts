@@ -1,6 +1,6 @@
 /** What Stripe is told to charge is what people read: `formatMoney` and Stripe's documentation of its units agree. */
 import { describe, expect, it } from 'vitest';
-import { formatMoney } from '../../src/domain/catalog/format-money.ts';
+import { formatMoney } from '../../src/domain/money/format-money.ts';
 import { stripeAmount } from '../../src/payments/stripe/stripe-amount.ts';
 
 describe('an amount at Stripe', () => {

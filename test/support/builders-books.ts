@@ -15,7 +15,7 @@ import type { SpendCount, SpendLimit } from '../../src/domain/limits/spend-limit
 import { NO_AMOUNTS } from '../../src/domain/posting/allocation-drafts.ts';
 import type { Command } from '../../src/domain/posting/commands.ts';
 import { keyedCommands } from '../../src/domain/posting/commands.ts';
-import { type BatchDecision, decideBatch, type Policies } from '../../src/domain/posting/decide-batch.ts';
+import { type BatchDecision, decideBatch } from '../../src/domain/posting/decide-batch.ts';
 import { UNSPENT } from '../../src/domain/posting/decide-purchase.ts';
 import type { ExpiredLotRefund, RefundableTransaction } from '../../src/domain/posting/decide-refund.ts';
 import { ALLOCATION } from '../../src/domain/posting/decide-set-allocation.ts';
@@ -24,6 +24,7 @@ import { type IdempotencyRecord, idempotencyId } from '../../src/domain/posting/
 import type { DraftLot } from '../../src/domain/posting/lot-drafts.ts';
 import type { NewPurchase } from '../../src/domain/posting/new-purchase.ts';
 import type { Outcome } from '../../src/domain/posting/outcomes.ts';
+import type { Policies } from '../../src/domain/posting/policies.ts';
 import type {
   PostedAlertEvent,
   PostedAudit,
@@ -33,6 +34,7 @@ import type {
 } from '../../src/domain/posting/records.ts';
 import type { Redemption, RedemptionCount } from '../../src/domain/posting/redemption-drafts.ts';
 import type { WalletBook } from '../../src/domain/posting/wallet-book.ts';
+import type { TierCount, WalletSnapshot } from '../../src/domain/posting/wallet-snapshot.ts';
 import { isCounted, type Rate, rateCard } from '../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../src/domain/promotions/promo-code.ts';
 import type { AutoTopUp } from '../../src/domain/purchases/auto-top-up.ts';
@@ -40,21 +42,17 @@ import type { TopUpSales } from '../../src/domain/purchases/auto-top-up-offer.ts
 import type { PurchaseLot, PurchaseSnapshot } from '../../src/domain/purchases/purchase.ts';
 import { spenderOf } from '../../src/domain/spender.ts';
 import type { PlanOffer, RenewalPolicies } from '../../src/domain/subscriptions/plan-offer.ts';
-import { type Subscription, upcomingEvent } from '../../src/domain/subscriptions/subscription.ts';
+import {
+  type Subscription,
+  type SubscriptionStatus,
+  upcomingEvent,
+} from '../../src/domain/subscriptions/subscription.ts';
 import { calendarWindow } from '../../src/domain/time/calendar.ts';
 import { earliest, type Instant, instant } from '../../src/domain/time/instant.ts';
 import type { Zone } from '../../src/domain/time/zone.ts';
+import type { AllowanceSnapshot, BucketKind, RefreshInterval } from '../../src/domain/wallet/bucket.ts';
 import { compareBuckets, compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
-import {
-  type AllowanceSnapshot,
-  type BucketKind,
-  type LotSnapshot,
-  lotTransitionAt,
-  type RefreshInterval,
-  type SubscriptionStatus,
-  type TierCount,
-  type WalletSnapshot,
-} from '../../src/domain/wallet/snapshot.ts';
+import { type LotSnapshot, lotTransitionAt } from '../../src/domain/wallet/lot.ts';
 import { ORGANIZATION, WALLET } from './builders-commands.ts';
 import { at, credits } from './builders-values.ts';
 

@@ -1,11 +1,11 @@
 /** Commands to the posting engine, with everything that a test does not care about filled in. */
 import { type Actor, systemActor } from '../../src/domain/actor.ts';
+import type { Attribution } from '../../src/domain/attribution.ts';
+import type { JsonObject } from '../../src/domain/canonical.ts';
 import { formatDecimal } from '../../src/domain/credits/decimal.ts';
 import { formatCredits } from '../../src/domain/credits/micros.ts';
-import type { JsonObject } from '../../src/domain/ledger/canonical.ts';
 import type {
   AdjustCommand,
-  Attribution,
   AuthorizeCommand,
   CancelRefundCommand,
   CancelSubscriptionCommand,

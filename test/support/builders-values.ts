@@ -1,7 +1,8 @@
 /** Values of the domain in the words of a test: credits and instants from text, rates from what they say. */
+
+import type { JsonObject } from '../../src/domain/canonical.ts';
 import { type Decimal, parseDecimal } from '../../src/domain/credits/decimal.ts';
 import { type Micros, parseCredits } from '../../src/domain/credits/micros.ts';
-import type { JsonObject } from '../../src/domain/ledger/canonical.ts';
 import type { UsageQuantity } from '../../src/domain/pricing/price.ts';
 import type { Rate, RateShape, RoundingMode } from '../../src/domain/pricing/rate-card.ts';
 import { type Instant, instant } from '../../src/domain/time/instant.ts';

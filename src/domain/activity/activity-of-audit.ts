@@ -2,7 +2,7 @@
  * What the record of an operation tells people: members, keys, projects and settings. Operations that the books or the feed
  * tell of in another way, and those that nobody but auditors asks for, tell nothing here.
  */
-import type { JsonObject } from '../ledger/canonical.ts';
+import type { JsonObject } from '../canonical.ts';
 import type { NewActivity } from './activity.ts';
 import { inLine } from './words.ts';
 

@@ -3,7 +3,7 @@
  * life and purchase of the lots that they were split from.
  */
 import { type Micros, plus } from '../credits/micros.ts';
-import type { LotSnapshot } from '../wallet/snapshot.ts';
+import type { LotSnapshot } from '../wallet/lot.ts';
 
 /** Whom credits are earmarked for: exactly one of the two. */
 export interface AllocationTarget {

@@ -4,7 +4,7 @@
  */
 import type { Micros } from '../credits/micros.ts';
 import { formatInstant, type Instant, later } from '../time/instant.ts';
-import type { RefreshInterval } from '../wallet/snapshot.ts';
+import type { RefreshInterval } from '../wallet/bucket.ts';
 import type { Catalog, CatalogVersion } from './catalog.ts';
 import { type CatalogChange, diffCatalogs } from './diff-catalogs.ts';
 

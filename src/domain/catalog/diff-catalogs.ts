@@ -2,9 +2,10 @@
  * What differs between two catalogs, value by value. They are compared as parsed: spelling, comments and the order of
  * items that are known by a key do not count. A field that is added to the catalog appears here by itself.
  */
+
+import { canonicalJson, type JsonObject } from '../canonical.ts';
 import { type Decimal, formatDecimal } from '../credits/decimal.ts';
 import { formatCredits, micros } from '../credits/micros.ts';
-import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
 import { formatInstant, type Instant } from '../time/instant.ts';
 import type { Catalog } from './catalog.ts';
 

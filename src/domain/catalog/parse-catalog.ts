@@ -5,6 +5,7 @@
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { type AlertCriterion, isSameCriterion, MAX_PERCENT } from '../alerts/alert.ts';
+import { canonicalJson, type JsonObject } from '../canonical.ts';
 import {
   compareDecimals,
   type Decimal,
@@ -18,15 +19,15 @@ import {
 } from '../credits/decimal.ts';
 import { formatCredits, MICROS_PER_CREDIT, type Micros, micros, parseCredits, ZERO } from '../credits/micros.ts';
 import { groupBy } from '../group-by.ts';
-import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
 import { isSameCap, operationKey } from '../limits/frequency-cap.ts';
 import { PLAN_LIMIT_KEYS, type PlanLimit } from '../limits/plan-limit.ts';
 import type { Rate } from '../pricing/rate-card.ts';
 import { normalizeCode } from '../promotions/promo-code.ts';
+import type { Package } from '../purchases/package.ts';
 import { isStorableText } from '../storable-text.ts';
 import { type Instant, parseInstant } from '../time/instant.ts';
-import type { BucketKind } from '../wallet/snapshot.ts';
-import type { Catalog, Package } from './catalog.ts';
+import type { BucketKind } from '../wallet/bucket.ts';
+import type { Catalog } from './catalog.ts';
 
 export interface CatalogProblem {
   /** 1-based line of the file. */

@@ -3,13 +3,13 @@
  * ends, whatever else is spent or expires meanwhile. It ends once: captured, released or expired.
  */
 import type { Actor } from '../actor.ts';
+import type { Attribution } from '../attribution.ts';
+import type { JsonObject } from '../canonical.ts';
 import type { Micros } from '../credits/micros.ts';
-import type { JsonObject } from '../ledger/canonical.ts';
 import type { OperationCount } from '../limits/frequency-cap.ts';
-import type { Attribution } from '../posting/commands.ts';
 import type { PricedLine } from '../pricing/price.ts';
 import type { Instant } from '../time/instant.ts';
-import type { LotSnapshot } from '../wallet/snapshot.ts';
+import type { LotSnapshot } from '../wallet/lot.ts';
 
 export type HoldStatus = 'OPEN' | 'CAPTURED' | 'RELEASED' | 'EXPIRED';
 

@@ -4,8 +4,8 @@
  * every later link. The scheme's version is hashed along; a new scheme gets a new number.
  */
 import { hash } from 'node:crypto';
+import { canonicalPairs, type JsonObject, netstring } from '../canonical.ts';
 import { formatInstant, type Instant } from '../time/instant.ts';
-import { canonicalPairs, type JsonObject, netstring } from './canonical.ts';
 
 export const HASH_SCHEME = 'purser-ledger-1';
 

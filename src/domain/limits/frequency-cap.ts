@@ -3,9 +3,8 @@
  * O6). A usage line is one operation, whatever its quantity and its price. Previews have quotas of their own
  * (requirement C11): they count under a key that says so, and towards no other cap.
  */
-import type { Plan } from '../catalog/catalog.ts';
 import type { Instant } from '../time/instant.ts';
-import type { LimitWindow, PlanLimit } from './plan-limit.ts';
+import type { LimitedPlan, LimitWindow, PlanLimit } from './plan-limit.ts';
 
 export interface FrequencyCap extends PlanLimit {
   /** An `operationKey`. */
@@ -37,7 +36,7 @@ export const operationKey = ({ meter, preview }: { readonly meter: string; reado
 /** A plan has one limit at most for each key and window. */
 export const isSameCap = (a: LimitName, b: LimitName): boolean => a.key === b.key && a.window === b.window;
 
-export const frequencyCapsOf = ({ limits }: Pick<Plan, 'limits'>): readonly FrequencyCap[] =>
+export const frequencyCapsOf = ({ limits }: Pick<LimitedPlan, 'limits'>): readonly FrequencyCap[] =>
   limits.flatMap(({ key, max, window }) => (window === null ? [] : [{ key, max, window }]));
 
 /** How many operations there are of each key. */

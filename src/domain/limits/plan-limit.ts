@@ -3,10 +3,9 @@
  * has no subscription in force has the limits of the cheapest plan on sale, so that being without a plan never allows more
  * than having one. A plan that does not name a limit sets none.
  */
-import { cheapestFirst, type Plan } from '../catalog/catalog.ts';
-import type { PlanLimitReached } from '../refusals.ts';
+import { cheapestFirst, type Money } from '../money/money.ts';
+import type { SubscriptionStatus } from '../subscriptions/subscription.ts';
 import type { Instant } from '../time/instant.ts';
-import type { SubscriptionStatus } from '../wallet/snapshot.ts';
 
 /** Organizations that one person owns, and those that they are a member of without owning them. */
 export const PERSONAL_LIMITS = ['organizations_owned', 'organizations_joined'] as const;
@@ -28,6 +27,30 @@ export interface PlanLimit {
   readonly window: LimitWindow | null;
 }
 
+/** What of a plan its limits are asked by. */
+export interface LimitedPlan {
+  readonly key: string;
+  readonly price: Money;
+  /** At most one for each key and window. What is not named is not limited. */
+  readonly limits: readonly PlanLimit[];
+}
+
+/** A limit that a plan sets and that does not allow what was asked for. */
+export interface ExceededLimit {
+  readonly code: 'PLAN_LIMIT_REACHED';
+  /** Which limit: "seats", or the meter of a frequency cap. */
+  readonly key: string;
+  readonly limit: number;
+  readonly current: number;
+  /** Null for what is not counted by a window. */
+  readonly resetsAt: Instant | null;
+  /** The plans on sale that allow more, cheapest first. */
+  readonly upgradePlanKeys: readonly string[];
+}
+
+/** Of what is no charge, so that there is nothing to explain. */
+type UnpricedLimit = ExceededLimit & { readonly explanation: null };
+
 /** A limit on what there is, and how much of it is used. */
 export interface PlanLimitUse {
   readonly key: PlanLimitKey;
@@ -47,23 +70,23 @@ export type PlanSubscribed = { readonly planKey: string; readonly status: Subscr
 
 /** Plans by key, also those that are no longer sold, and the plans on sale. */
 export interface PlanCatalog {
-  readonly onSale: readonly Plan[];
-  readonly planByKey: (key: string) => Plan | undefined;
+  readonly onSale: readonly LimitedPlan[];
+  readonly planByKey: (key: string) => LimitedPlan | undefined;
 }
 
 /** The plan whose limits apply to an organization; null where no plan is sold at all. */
-export function limitingPlan({ onSale, planByKey }: PlanCatalog, subscribed: PlanSubscribed): Plan | null {
+export function limitingPlan({ onSale, planByKey }: PlanCatalog, subscribed: PlanSubscribed): LimitedPlan | null {
   const own = subscribed === null || subscribed.status === 'CANCELED' ? undefined : planByKey(subscribed.planKey);
   return own ?? cheapestPlan(onSale);
 }
 
-function cheapestPlan(onSale: readonly Plan[]): Plan | null {
+function cheapestPlan(onSale: readonly LimitedPlan[]): LimitedPlan | null {
   const sorted = cheapestFirst(onSale);
   return sorted.find(({ price }) => price.amountMinor === 0n) ?? sorted[0] ?? null;
 }
 
 /** The most of something that a plan allows; null where it sets no limit. */
-export function allowedBy(plan: Plan | null, key: PlanLimitKey): number | null {
+export function allowedBy(plan: LimitedPlan | null, key: PlanLimitKey): number | null {
   return plan?.limits.find((limit) => limit.key === key && limit.window === null)?.max ?? null;
 }
 
@@ -87,21 +110,21 @@ const moreGenerous = (a: number | null, b: number | null): number | null =>
 export function checkPlanLimit(
   { onSale }: Pick<PlanCatalog, 'onSale'>,
   { key, max, current }: PlanLimitUse,
-): PlanLimitReached | null {
+): UnpricedLimit | null {
   return current < max ? null : reached(onSale, { key, max, current }, current + 1);
 }
 
 /** Why a plan does not allow what there is; null where it does. */
 export function checkFit(
   { onSale }: Pick<PlanCatalog, 'onSale'>,
-  plan: Plan,
+  plan: LimitedPlan,
   { key, current }: Pick<PlanLimitUse, 'key' | 'current'>,
-): PlanLimitReached | null {
+): UnpricedLimit | null {
   const max = allowedBy(plan, key);
   return max === null || current <= max ? null : reached(onSale, { key, max, current }, current);
 }
 
-function reached(onSale: readonly Plan[], { key, max, current }: PlanLimitUse, needed: number): PlanLimitReached {
+function reached(onSale: readonly LimitedPlan[], { key, max, current }: PlanLimitUse, needed: number): UnpricedLimit {
   const allowing = onSale.filter((plan) => (allowedBy(plan, key) ?? Number.POSITIVE_INFINITY) >= needed);
   const upgradePlanKeys = cheapestFirst(allowing).map((plan) => plan.key);
   return { code: 'PLAN_LIMIT_REACHED', key, limit: max, current, resetsAt: null, upgradePlanKeys, explanation: null };

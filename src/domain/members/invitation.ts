@@ -3,7 +3,7 @@
  * once and until it expires by the real clock.
  */
 import { hash } from 'node:crypto';
-import type { Conflict } from '../refusals.ts';
+import type { Conflict } from '../plain-refusals.ts';
 import type { Instant } from '../time/instant.ts';
 
 export const INVITATION_TOKEN_BYTES = 32;

@@ -1,6 +1,6 @@
 /** The rule that an organization which has an owner keeps one. */
 import type { Role } from '../identity/caller.ts';
-import type { Conflict } from '../refusals.ts';
+import type { Conflict } from '../plain-refusals.ts';
 
 export interface Place {
   readonly role: Role;

@@ -2,8 +2,9 @@
 import { type Alert, isInForce, type PlanAlerts, thresholdOf, transitionOf, withPlanAlerts } from '../alerts/alert.ts';
 import { type Micros, sum } from '../credits/micros.ts';
 import type { Instant } from '../time/instant.ts';
-import type { AllowanceSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
+import type { AllowanceSnapshot } from '../wallet/bucket.ts';
 import type { PostedAlertEvent } from './records.ts';
+import type { WalletSnapshot } from './wallet-snapshot.ts';
 
 /** What alerts are asked about. */
 export interface Watched {

@@ -9,7 +9,7 @@ import {
   isFor,
 } from '../allocations/allocation.ts';
 import { type Micros, micros, plus, smaller, ZERO } from '../credits/micros.ts';
-import type { LotSnapshot } from '../wallet/snapshot.ts';
+import type { LotSnapshot } from '../wallet/lot.ts';
 import type { DraftLot } from './lot-drafts.ts';
 
 export const NO_AMOUNTS: AllocationAmounts = { available: ZERO, pinned: ZERO, frozen: ZERO, used: ZERO };

@@ -11,22 +11,20 @@ import {
   limitCodeOf,
   type WindowedLimit,
 } from '../limits/spend-limit.ts';
+import { type InvalidInput, invalidInput, type UnknownMeter } from '../plain-refusals.ts';
 import { type CountedUnits, type PricedLine, priceUsage } from '../pricing/price.ts';
 import type { RateCard } from '../pricing/rate-card.ts';
 import {
   type AllocationExhausted,
   type Explanation,
   type InsufficientCredits,
-  type InvalidInput,
-  invalidInput,
   isRefusal,
   type PlanLimitReached,
   type SpendLimitReached,
   type SubscriptionRequired,
-  type UnknownMeter,
 } from '../refusals.ts';
 import type { Spender } from '../spender.ts';
-import { maySpend } from '../wallet/snapshot.ts';
+import { maySpend } from '../subscriptions/subscription.ts';
 import type { Charge, OveragePolicy } from './commands.ts';
 import { findReachedCap } from './frequency.ts';
 import type { Funds } from './funds.ts';

@@ -3,14 +3,14 @@
  * only notes that one is wanted; collecting begins it, in a transaction of its own.
  */
 import type { Actor } from '../actor.ts';
-import { formatMoney } from '../catalog/format-money.ts';
 import { ZERO } from '../credits/micros.ts';
+import { formatMoney } from '../money/format-money.ts';
 import { begin, beginsAt, isArmed, land, standDown, suspend, waitForMonth, want } from '../purchases/auto-top-up.ts';
 import { reasonUnsold, type TopUpOffer, type TopUpSales, topUpOffer } from '../purchases/auto-top-up-offer.ts';
 import { describeCredits } from '../purchases/describe-credits.ts';
 import { isRefusal } from '../refusals.ts';
+import { maySpend } from '../subscriptions/subscription.ts';
 import { calendarWindow } from '../time/calendar.ts';
-import { maySpend } from '../wallet/snapshot.ts';
 import type { CollectCommand, Command } from './commands.ts';
 import type { DraftPurchase } from './decide-purchase.ts';
 import type { Outcome } from './outcomes.ts';

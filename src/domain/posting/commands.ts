@@ -6,8 +6,9 @@
 import type { Actor } from '../actor.ts';
 import type { AlertCriterion } from '../alerts/alert.ts';
 import type { AllocationTarget } from '../allocations/allocation.ts';
+import type { Attribution } from '../attribution.ts';
+import type { JsonObject } from '../canonical.ts';
 import type { Micros } from '../credits/micros.ts';
-import type { JsonObject } from '../ledger/canonical.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
 import type { TopUpChoice } from '../purchases/auto-top-up.ts';
 import type { PurchaseNews } from '../purchases/purchase.ts';
@@ -25,13 +26,6 @@ export interface Keyed {
   readonly idempotencyKey: string;
   /** SHA-256, hexadecimal, of the operation and its normalized input. */
   readonly requestHash: string;
-}
-
-export interface Attribution {
-  readonly userId: string | null;
-  readonly projectId: string | null;
-  readonly taskId: string | null;
-  readonly executionId: string | null;
 }
 
 /** A command whose effect is written to the audit trail as well. */

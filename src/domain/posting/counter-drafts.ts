@@ -8,7 +8,7 @@ import type { Reservation } from '../holds/hold.ts';
 import type { SpendCount, WindowedLimit } from '../limits/spend-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
 import type { Instant } from '../time/instant.ts';
-import type { TierCount, WalletSnapshot } from '../wallet/snapshot.ts';
+import type { TierCount, WalletSnapshot } from './wallet-snapshot.ts';
 
 export class CounterDrafts {
   readonly #spend: Map<string, SpendCount>;

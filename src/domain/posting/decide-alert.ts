@@ -3,9 +3,9 @@
  * every alert after every command.
  */
 import { type Alert, type AlertCriterion, isInForce, isSameCriterion, MAX_ALERTS, newAlert } from '../alerts/alert.ts';
+import type { JsonObject } from '../canonical.ts';
 import { formatCredits } from '../credits/micros.ts';
-import type { JsonObject } from '../ledger/canonical.ts';
-import { invalidInput, notFound } from '../refusals.ts';
+import { invalidInput, notFound } from '../plain-refusals.ts';
 import type { RemoveAlertCommand, SetAlertCommand } from './commands.ts';
 import { type Outcome, refused } from './outcomes.ts';
 import type { WalletBook } from './wallet-book.ts';

@@ -2,14 +2,15 @@
  * The decision over one batch: every command in order, each against the state that the earlier ones left. Pure: the same
  * input gives the same decision, so that the engine may decide again with more lots loaded.
  */
-import { activitiesOf } from '../activity/activities-of-batch.ts';
+
 import type { NewActivity } from '../activity/activity.ts';
-import { type InvalidInput, isRefusal, isSticky, type NotFound } from '../refusals.ts';
+import type { InvalidInput, NotFound } from '../plain-refusals.ts';
+import { isRefusal, isSticky } from '../refusals.ts';
 import { type Spender, spenderOf } from '../spender.ts';
-import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
-import type { LotSnapshot, WalletSnapshot } from '../wallet/snapshot.ts';
-import { landTopUp, type TopUpPolicies, watchThreshold } from './collect-top-up.ts';
+import type { LotSnapshot } from '../wallet/lot.ts';
+import { activitiesOf } from './activities-of-batch.ts';
+import { landTopUp, watchThreshold } from './collect-top-up.ts';
 import {
   type AlertCommand,
   type Command,
@@ -27,29 +28,11 @@ import { decideSubscriptionChange } from './decide-cancel.ts';
 import { checkOccurredAt, decideDebit } from './decide-charge.ts';
 import { decideCollect, nextChargeAt } from './decide-collect.ts';
 import { decideConfigureAutoTopUp, describeSettings } from './decide-configure-top-up.ts';
-import { type BucketPolicies, checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
-import {
-  checkLife,
-  decideAuthorize,
-  decideCapture,
-  decideExtend,
-  decideRelease,
-  type HoldingPolicies,
-} from './decide-hold.ts';
-import {
-  type DraftPurchase,
-  decideResolvePurchase,
-  draftPurchase,
-  type LoadedPurchase,
-  type PurchasePolicies,
-} from './decide-purchase.ts';
-import { checkPromoCode, decideRedeem, type PromotionPolicies } from './decide-redeem.ts';
-import {
-  type DraftRefundable,
-  decideRefund,
-  type RefundableTransaction,
-  type RefundPolicies,
-} from './decide-refund.ts';
+import { checkGrant, decideAdjust, decideGrant } from './decide-grant.ts';
+import { checkLife, decideAuthorize, decideCapture, decideExtend, decideRelease } from './decide-hold.ts';
+import { type DraftPurchase, decideResolvePurchase, draftPurchase, type LoadedPurchase } from './decide-purchase.ts';
+import { checkPromoCode, decideRedeem } from './decide-redeem.ts';
+import { type DraftRefundable, decideRefund, type RefundableTransaction } from './decide-refund.ts';
 import { decideCancelRefund, decideRefundPurchase, decideRevokeGrant } from './decide-revoke.ts';
 import { decideSetAllocation } from './decide-set-allocation.ts';
 import { checkPlan, decideSubscribe } from './decide-subscribe.ts';
@@ -57,22 +40,13 @@ import { type Audited, auditOf, describeAllocation, describeSubscription } from 
 import { answerAgain, type IdempotencyRecord, idempotencyId, type Recordable, recordOf } from './idempotency.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { type EventOutcome, type Outcome, type Refused, refused } from './outcomes.ts';
+import type { Policies } from './policies.ts';
 import type { PostedAudit } from './records.ts';
 import { type Redemption, type RedemptionCount, RedemptionDrafts } from './redemption-drafts.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
-import { type AlertPolicies, watchAlerts } from './watch-alerts.ts';
-
-/** What the catalog says about posting. */
-export interface Policies
-  extends HoldingPolicies,
-    BucketPolicies,
-    RefundPolicies,
-    SubscriptionPolicies,
-    PromotionPolicies,
-    TopUpPolicies,
-    AlertPolicies,
-    PurchasePolicies {}
+import type { WalletSnapshot } from './wallet-snapshot.ts';
+import { watchAlerts } from './watch-alerts.ts';
 
 export interface BatchInput {
   readonly commands: readonly Command[];

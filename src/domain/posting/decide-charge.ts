@@ -3,8 +3,9 @@
  * frozen wallets are settled before by `decideBatch`.
  */
 import { negate, plus } from '../credits/micros.ts';
+import { type InvalidInput, invalidInput } from '../plain-refusals.ts';
 import { rateCardAt } from '../pricing/price.ts';
-import { type InvalidInput, invalidInput, isRefusal } from '../refusals.ts';
+import { isRefusal } from '../refusals.ts';
 import { spenderOf } from '../spender.ts';
 import { assess, type ChargingPolicies, priceCharge, take, termsOf } from './assess-charge.ts';
 import type { DebitCommand } from './commands.ts';

@@ -2,13 +2,15 @@
  * Configuring the top-ups that begin by themselves. What is left out stays as it was. Enabling clears declines and a
  * suspension, and wants one at once where less than the threshold is left.
  */
-import type { Money } from '../catalog/catalog.ts';
-import { formatMoney } from '../catalog/format-money.ts';
+
+import type { JsonObject } from '../canonical.ts';
 import { formatCredits } from '../credits/micros.ts';
-import type { JsonObject } from '../ledger/canonical.ts';
+import { formatMoney } from '../money/format-money.ts';
+import type { Money } from '../money/money.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../plain-refusals.ts';
 import { type AutoTopUp, type AutoTopUpSettings, IDLE, isArmed, want } from '../purchases/auto-top-up.ts';
 import { topUpOffer } from '../purchases/auto-top-up-offer.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound } from '../refusals.ts';
+import { isRefusal } from '../refusals.ts';
 import type { TopUpPolicies } from './collect-top-up.ts';
 import type { ConfigureAutoTopUpCommand } from './commands.ts';
 import { type Outcome, refused } from './outcomes.ts';

@@ -3,15 +3,16 @@
  * card, and posts nothing.
  */
 import type { Micros } from '../credits/micros.ts';
+import type { InvalidInput, UnknownMeter } from '../plain-refusals.ts';
 import { type PricedLine, rateCardAt, type UsageQuantity } from '../pricing/price.ts';
-import { type InvalidInput, isRefusal, type Refusal, type UnknownMeter } from '../refusals.ts';
+import { isRefusal, type Refusal } from '../refusals.ts';
 import type { Spender } from '../spender.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
-import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import { type Assessment, assess, type ChargingPolicies, priceCharge } from './assess-charge.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
+import type { WalletSnapshot } from './wallet-snapshot.ts';
 
 export interface Estimate {
   readonly credits: Micros;

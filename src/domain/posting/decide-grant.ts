@@ -1,6 +1,6 @@
 /** What an operator does by hand: granting credits and adjusting a bucket, with a reason that stays in the ledger. */
 import { MAX_GRANTED_BALANCE, type Micros, negate, ZERO } from '../credits/micros.ts';
-import { type InvalidInput, invalidInput } from '../refusals.ts';
+import { type InvalidInput, invalidInput } from '../plain-refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { AdjustCommand, GrantCommand } from './commands.ts';

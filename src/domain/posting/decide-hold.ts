@@ -4,9 +4,10 @@
  */
 import { type Micros, minus, negate, plus, smaller, ZERO } from '../credits/micros.ts';
 import type { HoldPolicies } from '../holds/hold.ts';
+import { type InvalidInput, invalidInput, notFound, type UnknownMeter } from '../plain-refusals.ts';
 import { countUnits, rateCardAt } from '../pricing/price.ts';
 import type { RateCard } from '../pricing/rate-card.ts';
-import { type InvalidInput, invalidInput, isRefusal, notFound, type Refusal, type UnknownMeter } from '../refusals.ts';
+import { isRefusal, type Refusal } from '../refusals.ts';
 import { spenderOf } from '../spender.ts';
 import { formatInstant, type Instant, instant } from '../time/instant.ts';
 import {

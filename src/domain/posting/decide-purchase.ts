@@ -4,13 +4,13 @@
  */
 import type { Actor } from '../actor.ts';
 import { type Micros, minus, plus, sum, ZERO } from '../credits/micros.ts';
+import { notFound } from '../plain-refusals.ts';
 import {
   type PurchaseEffect,
   type PurchaseSnapshot,
   type PurchaseState,
   resolvePurchase,
 } from '../purchases/purchase.ts';
-import { notFound } from '../refusals.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import { subscriptionAfter } from '../subscriptions/subscription.ts';
 import { addDays } from '../time/calendar.ts';

@@ -1,7 +1,7 @@
 /** Redeeming a promo code: a promotional lot, at most as often as the code says. */
 import { formatCredits } from '../credits/micros.ts';
+import { type Conflict, type InvalidInput, type NotFound, notFound } from '../plain-refusals.ts';
 import type { PromoCode } from '../promotions/promo-code.ts';
-import { type Conflict, type InvalidInput, type NotFound, notFound } from '../refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { RedeemCommand } from './commands.ts';
 import { type BucketPolicies, checkRoom, defaultExpiry, grantLot } from './decide-grant.ts';

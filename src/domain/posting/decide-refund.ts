@@ -2,13 +2,15 @@
  * Refunds of charges: credits go back to the lots they were spent from, last spent first, and never add up to more than
  * was charged. What was paid for stays paid for, what was promotional stays promotional.
  */
+
+import type { Attribution } from '../attribution.ts';
 import { type Micros, minus, negate, plus, smaller, ZERO } from '../credits/micros.ts';
-import { notFound } from '../refusals.ts';
+import { notFound } from '../plain-refusals.ts';
 import type { Spender } from '../spender.ts';
 import { addDays } from '../time/calendar.ts';
 import { type Instant, instant } from '../time/instant.ts';
-import type { LotSnapshot } from '../wallet/snapshot.ts';
-import type { Attribution, RefundCommand } from './commands.ts';
+import type { LotSnapshot } from '../wallet/lot.ts';
+import type { RefundCommand } from './commands.ts';
 import { expireLot } from './expire-lot.ts';
 import type { DraftLot, NewLot } from './lot-drafts.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';

@@ -3,8 +3,8 @@
  * refund, which keeps what was bought from being spent until the payment provider has answered.
  */
 import { minus, sum, ZERO } from '../credits/micros.ts';
-import { invalidInput, notFound } from '../refusals.ts';
-import type { LotSnapshot, LotSource } from '../wallet/snapshot.ts';
+import { invalidInput, notFound } from '../plain-refusals.ts';
+import type { LotSnapshot, LotSource } from '../wallet/lot.ts';
 import type { RefundPurchaseCommand, RevokeGrantCommand } from './commands.ts';
 import {
   type DraftPurchase,

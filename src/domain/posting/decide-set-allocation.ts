@@ -4,7 +4,8 @@
  */
 import { creditsOf } from '../allocations/allocation.ts';
 import { formatCredits, type Micros, minus, negate, plus, ZERO } from '../credits/micros.ts';
-import { type Conflict, type InvalidInput, invalidInput, type Refusal } from '../refusals.ts';
+import { type Conflict, type InvalidInput, invalidInput } from '../plain-refusals.ts';
+import type { Refusal } from '../refusals.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
 import type { ChargingPolicies } from './assess-charge.ts';
 import type { SetAllocationCommand } from './commands.ts';

@@ -2,9 +2,9 @@
  * Selecting a plan: the first one, or another in its place, now or at the end of the period. What costs nothing now is done at
  * once; what is to be paid first is a purchase, and `fulfil-plan.ts` does it once that is paid.
  */
-import type { Money } from '../catalog/catalog.ts';
+import type { Money } from '../money/money.ts';
+import { type Conflict, type InvalidInput, invalidInput, type NotFound, notFound } from '../plain-refusals.ts';
 import type { PlanSale } from '../purchases/purchase.ts';
-import { type Conflict, type InvalidInput, invalidInput, type NotFound, notFound } from '../refusals.ts';
 import { isFree, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import { prorate } from '../subscriptions/proration.ts';
 import { NOTHING_PAID, type Subscription, stateAfter, stateOf } from '../subscriptions/subscription.ts';

@@ -1,7 +1,7 @@
 /** What the audit trail keeps of the commands that change something by hand: what it was, and what it became. */
 import { creditsOf } from '../allocations/allocation.ts';
+import type { JsonObject } from '../canonical.ts';
 import { formatCredits } from '../credits/micros.ts';
-import type { JsonObject } from '../ledger/canonical.ts';
 import { formatInstant } from '../time/instant.ts';
 import type { KeyedCommand, SetAllocationCommand } from './commands.ts';
 import type { DraftPurchase } from './decide-purchase.ts';

@@ -2,9 +2,9 @@
 import { type Micros, minus, plus } from '../credits/micros.ts';
 import { chainHash } from '../ledger/hash-chain.ts';
 import type { Instant } from '../time/instant.ts';
-import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import type { Direction, PostedEntry, TransactionDetails } from './records.ts';
+import type { WalletSnapshot } from './wallet-snapshot.ts';
 
 export interface Movement {
   readonly direction: Direction;

@@ -5,8 +5,9 @@
 import type { AllocationSnapshot } from '../allocations/allocation.ts';
 import { type Micros, minus, plus, ZERO } from '../credits/micros.ts';
 import type { Instant } from '../time/instant.ts';
+import type { BucketSnapshot } from '../wallet/bucket.ts';
 import { compareBuckets, compareBurnOrder } from '../wallet/burn-order.ts';
-import type { BucketSnapshot, LotSnapshot, LotSource } from '../wallet/snapshot.ts';
+import type { LotSnapshot, LotSource } from '../wallet/lot.ts';
 import { AllocationDrafts, NO_AMOUNTS } from './allocation-drafts.ts';
 
 /** A lot being changed. What is not listed here stays in `facts`, which are replaced only where a lot lives longer. */

@@ -1,7 +1,7 @@
 /** A purchase that a batch begins: PENDING until the payment provider says what became of it. */
 import type { Actor } from '../actor.ts';
-import type { Money } from '../catalog/catalog.ts';
 import type { Micros } from '../credits/micros.ts';
+import type { Money } from '../money/money.ts';
 import type { PlanSale } from '../purchases/purchase.ts';
 import type { Instant } from '../time/instant.ts';
 

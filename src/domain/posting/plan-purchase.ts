@@ -1,6 +1,7 @@
 /** The purchase by which a plan is paid, before it begins. */
-import type { Money } from '../catalog/catalog.ts';
+
 import { ZERO } from '../credits/micros.ts';
+import type { Money } from '../money/money.ts';
 import type { PlanSale } from '../purchases/purchase.ts';
 import type { PlanOffer, SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { SubscribeCommand } from './commands.ts';

@@ -2,12 +2,11 @@
  * What selecting a plan would do, by the code that does it: it changes a draft of the wallet which is then thrown away.
  */
 import { systemActor } from '../actor.ts';
-import type { Money } from '../catalog/catalog.ts';
 import { type Micros, sum } from '../credits/micros.ts';
-import { type InvalidInput, invalidInput, type NotFound } from '../refusals.ts';
+import type { Money } from '../money/money.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../plain-refusals.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
-import type { WalletSnapshot } from '../wallet/snapshot.ts';
 import type { Undecided } from './decide-estimate.ts';
 import { checkPlan, type Selection, selectPlan } from './decide-subscribe.ts';
 import { fulfilPlan } from './fulfil-plan.ts';
@@ -16,6 +15,7 @@ import { paymentDueAt } from './subscription-transitions.ts';
 import { PLAN_CHANGE } from './take-up-plan.ts';
 import { postDueTransitions } from './transitions.ts';
 import { WalletBook } from './wallet-book.ts';
+import type { WalletSnapshot } from './wallet-snapshot.ts';
 
 export interface PlanChangePreview {
   /** The instant that it was worked out for. */

@@ -1,12 +1,12 @@
 /** The rows that a decision adds to the books. */
 import type { Actor } from '../actor.ts';
 import type { AlertTransition } from '../alerts/alert.ts';
+import type { Attribution } from '../attribution.ts';
+import type { JsonObject } from '../canonical.ts';
 import type { Micros } from '../credits/micros.ts';
-import type { JsonObject } from '../ledger/canonical.ts';
 import type { CheckedLimit } from '../limits/spend-limit.ts';
 import type { PricedLine } from '../pricing/price.ts';
 import type { Instant } from '../time/instant.ts';
-import type { Attribution } from './commands.ts';
 
 export type TransactionKind =
   | 'DEBIT'

@@ -15,7 +15,7 @@ import {
 } from '../subscriptions/subscription.ts';
 import { addDays, billingPeriodSince } from '../time/calendar.ts';
 import { type Instant, later } from '../time/instant.ts';
-import type { AllowanceSnapshot } from '../wallet/snapshot.ts';
+import type { AllowanceSnapshot } from '../wallet/bucket.ts';
 import type { WalletBook } from './wallet-book.ts';
 
 /** A plan that no catalog knows any more is billed by the month. */

@@ -8,7 +8,7 @@ import type { Actor } from '../actor.ts';
 import { minus, ZERO } from '../credits/micros.ts';
 import type { PlanOffer } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
-import type { AllowanceSnapshot } from '../wallet/snapshot.ts';
+import type { AllowanceSnapshot } from '../wallet/bucket.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import { transactionDetails } from './records.ts';
 import { grantPeriod, isGranted } from './refresh-allowance.ts';

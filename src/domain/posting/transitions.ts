@@ -7,13 +7,14 @@ import { ZERO } from '../credits/micros.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import { upcomingEvent } from '../subscriptions/subscription.ts';
 import type { Instant } from '../time/instant.ts';
-import { type LotSnapshot, lotTransitionAt, type WalletSnapshot } from '../wallet/snapshot.ts';
+import { type LotSnapshot, lotTransitionAt } from '../wallet/lot.ts';
 import { endUnused } from './decide-hold.ts';
 import { expireLot } from './expire-lot.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import { dueAt, isCarriedBy, refresh } from './refresh-allowance.ts';
 import { postSubscriptionEvent } from './subscription-transitions.ts';
 import type { WalletBook } from './wallet-book.ts';
+import type { WalletSnapshot } from './wallet-snapshot.ts';
 
 /**
  * Posts everything due at the book's instant. False where more is due than was loaded; the rest needs another batch.

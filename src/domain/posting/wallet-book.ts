@@ -11,11 +11,12 @@ import { SpendLimits } from '../limits/spend-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
 import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import { type Spender, spenderOf } from '../spender.ts';
-import type { Subscription } from '../subscriptions/subscription.ts';
+import type { Subscription, SubscriptionStatus } from '../subscriptions/subscription.ts';
 import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { Zone } from '../time/zone.ts';
-import type { AllowanceSnapshot, LotSnapshot, SubscriptionStatus, WalletSnapshot } from '../wallet/snapshot.ts';
+import type { AllowanceSnapshot } from '../wallet/bucket.ts';
+import type { LotSnapshot } from '../wallet/lot.ts';
 import { AlertDrafts } from './alert-drafts.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
 import { CounterDrafts } from './counter-drafts.ts';
@@ -44,6 +45,7 @@ import {
 import type { NewPurchase } from './new-purchase.ts';
 import { OperationDrafts } from './operation-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails, TransactionKind } from './records.ts';
+import type { WalletSnapshot } from './wallet-snapshot.ts';
 
 /** The reason code of what new credits pay back of a debt. */
 export const DEBT_REPAYMENT = 'DEBT_REPAYMENT';

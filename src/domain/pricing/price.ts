@@ -2,10 +2,11 @@
  * Pricing: a rate card, usage and what the billing period has charged before in; priced lines out. The same function
  * prices charges and estimates, so that they agree credit for credit.
  */
+
+import type { JsonObject } from '../canonical.ts';
 import { add, type Decimal, isZero, ZERO_DECIMAL } from '../credits/decimal.ts';
 import { isStorable, type Micros, micros, ZERO } from '../credits/micros.ts';
-import type { JsonObject } from '../ledger/canonical.ts';
-import { type InvalidInput, invalidInput, type UnknownMeter } from '../refusals.ts';
+import { type InvalidInput, invalidInput, type UnknownMeter } from '../plain-refusals.ts';
 import type { Instant } from '../time/instant.ts';
 import { describeRate } from './describe-rate.ts';
 import { priceUnits } from './price-units.ts';

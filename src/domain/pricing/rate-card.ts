@@ -2,10 +2,11 @@
  * The rate card: what each meter costs. A rate states credits per a number of units; its shape says how a quantity is
  * turned into credits. Rates are data of the catalog; no price is in code.
  */
+
+import { canonicalJson, type JsonObject } from '../canonical.ts';
 import { type Decimal, isZero, type Rounding } from '../credits/decimal.ts';
 import type { Micros } from '../credits/micros.ts';
 import { groupBy } from '../group-by.ts';
-import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
 import type { Instant } from '../time/instant.ts';
 
 export type { Rounding, RoundingMode } from '../credits/decimal.ts';

@@ -1,9 +1,12 @@
 /** What a top-up that begins by itself buys, and for how much, by the catalog in force. */
-import type { Money, Package } from '../catalog/catalog.ts';
+
 import { formatCredits, type Micros, ZERO } from '../credits/micros.ts';
-import { type InvalidInput, invalidInput, isRefusal, type NotFound, notFound } from '../refusals.ts';
-import { maySpend, type SubscriptionStatus } from '../wallet/snapshot.ts';
+import type { Money } from '../money/money.ts';
+import { type InvalidInput, invalidInput, type NotFound, notFound } from '../plain-refusals.ts';
+import { isRefusal } from '../refusals.ts';
+import { maySpend, type SubscriptionStatus } from '../subscriptions/subscription.ts';
 import type { TopUpChoice } from './auto-top-up.ts';
+import type { Package } from './package.ts';
 import { priceTopUp, type TopUpTerms } from './top-up.ts';
 
 /** What the catalog sells beside plans. */

@@ -3,9 +3,10 @@
  * outside of the debit, one at a time; while it is wanted or in flight further debits want nothing. A decline is followed by
  * a pause, several in a row by a suspension until somebody configures it anew. A ceiling bounds what a calendar month costs.
  */
-import type { Money } from '../catalog/catalog.ts';
-import { formatMoney } from '../catalog/format-money.ts';
+
 import type { Micros } from '../credits/micros.ts';
+import { formatMoney } from '../money/format-money.ts';
+import type { Money } from '../money/money.ts';
 import { formatInstant, type Instant, instant, later } from '../time/instant.ts';
 import type { PurchaseStatus } from './purchase.ts';
 

@@ -3,10 +3,11 @@
  * each piece of news says all that must have happened before it: what is refunded or disputed has been paid. News that
  * comes late or again then finds its effect there, and the same news ends in the same state in any order.
  */
-import type { Money } from '../catalog/catalog.ts';
+
 import type { Micros } from '../credits/micros.ts';
+import type { Money } from '../money/money.ts';
 import type { Instant } from '../time/instant.ts';
-import type { LotSnapshot } from '../wallet/snapshot.ts';
+import type { LotSnapshot } from '../wallet/lot.ts';
 
 export type PurchaseStatus = 'PENDING' | 'PAID' | 'FAILED' | 'EXPIRED' | 'REFUNDED' | 'DISPUTED';
 

@@ -1,6 +1,6 @@
 /** Top-ups: credits that a plan sells in fixed increments, spelled out before checkout (requirement P5). */
 import { type Micros, micros, plus, ZERO } from '../credits/micros.ts';
-import { type InvalidIncrement, type InvalidInput, invalidInput } from '../refusals.ts';
+import { type InvalidIncrement, type InvalidInput, invalidInput } from '../plain-refusals.ts';
 
 /** What a plan says about top-ups. */
 export interface TopUpTerms {

@@ -5,7 +5,7 @@
 import { type Micros, ZERO } from '../credits/micros.ts';
 import { type Instant, instant } from '../time/instant.ts';
 import { DAY_MILLISECONDS } from '../usage/rollup.ts';
-import type { RefreshInterval } from '../wallet/snapshot.ts';
+import type { RefreshInterval } from '../wallet/bucket.ts';
 
 /** What an allowance grants into its bucket again and again. */
 export interface Refreshing {

@@ -3,9 +3,9 @@
  * whoever has it can compute its hash; amounts are exact decimals, instants RFC 3339, ids those of the books.
  */
 import { hash } from 'node:crypto';
+import { canonicalJson, type JsonObject } from '../canonical.ts';
 import { type Decimal, formatDecimal } from '../credits/decimal.ts';
 import { formatCredits, type Micros, micros, sum } from '../credits/micros.ts';
-import { canonicalJson, type JsonObject } from '../ledger/canonical.ts';
 import { formatInstant, type Instant } from '../time/instant.ts';
 import type { StatedMonth } from './months.ts';
 

@@ -1,7 +1,23 @@
 /** A plan as it is subscribed to, and how two of them compare. */
-import type { Plan } from '../catalog/catalog.ts';
+import type { Micros } from '../credits/micros.ts';
+import type { Money } from '../money/money.ts';
+import type { RefreshInterval } from '../wallet/bucket.ts';
 
-export type PlanOffer = Pick<Plan, 'name' | 'price' | 'interval' | 'trialDays' | 'allowances'>;
+export interface PlanAllowance {
+  readonly bucketKey: string;
+  readonly interval: RefreshInterval;
+  readonly credits: Micros;
+  /** The most of a period's rest that is carried into the next; null for nothing. */
+  readonly rolloverLimit: Micros | null;
+}
+
+export interface PlanOffer {
+  readonly name: string;
+  readonly price: Money;
+  readonly interval: 'MONTH' | 'YEAR';
+  readonly trialDays: number;
+  readonly allowances: readonly PlanAllowance[];
+}
 
 /** What the catalog says about subscribing. */
 export interface SubscriptionPolicies {

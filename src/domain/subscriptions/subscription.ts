@@ -3,10 +3,16 @@
  * state does not have is forbidden in it. A subscription that ends with its period is in a state of its own, and so is one
  * whose next period is to be paid.
  */
-import type { Money } from '../catalog/catalog.ts';
+import type { Money } from '../money/money.ts';
 import type { Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
-import type { SubscriptionStatus } from '../wallet/snapshot.ts';
+
+export type SubscriptionStatus = 'TRIALING' | 'ACTIVE' | 'PAST_DUE' | 'CANCELED';
+
+/** Statuses under which credits may be spent (requirement C6). */
+export function maySpend(status: SubscriptionStatus | null): boolean {
+  return status === 'ACTIVE' || status === 'TRIALING';
+}
 
 /** The next period of a plan is to be paid before it begins. */
 export interface PaymentDue {

@@ -3,7 +3,7 @@
  * open then, so that no window whose end somebody was told, and no period that was paid for, is cut or stretched. What opens
  * meanwhile may already end by the new zone: a change that was accepted is not taken back.
  */
-import type { Conflict } from '../refusals.ts';
+import type { Conflict } from '../plain-refusals.ts';
 import { addDays, anchoredMonthPeriod, calendarWindow, isSameZone } from './calendar.ts';
 import { formatInstant, type Instant, later } from './instant.ts';
 import { nextZoneChange, type Zone, type ZoneChange, zoneAt } from './zone.ts';

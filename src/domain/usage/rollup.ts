@@ -3,9 +3,10 @@
  * They are kept by the transaction that charges, so that a report reads few rows however long the history is. Every time
  * zone is a whole number of quarter hours off UTC, so that local days and months are sums of them.
  */
+
+import type { JsonObject, JsonValue } from '../canonical.ts';
 import { add, type Decimal, ZERO_DECIMAL } from '../credits/decimal.ts';
 import { type Micros, negate, plus } from '../credits/micros.ts';
-import type { JsonObject, JsonValue } from '../ledger/canonical.ts';
 import type { PostedTransaction } from '../posting/records.ts';
 import type { PricedLine } from '../pricing/price.ts';
 import { type Instant, instant } from '../time/instant.ts';

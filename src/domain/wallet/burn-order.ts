@@ -3,7 +3,7 @@
  * disagree. Within a wallet buckets burn by priority; within a bucket this comparison decides. The index `lot_burn_order`
  * and the lots connection of the API sort by the same keys.
  */
-import type { LotSnapshot } from './snapshot.ts';
+import type { LotSnapshot } from './lot.ts';
 
 type BurnKeys = Pick<LotSnapshot, 'expiresAt' | 'paid' | 'effectiveAt' | 'id'>;
 

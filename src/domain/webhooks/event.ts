@@ -1,5 +1,5 @@
 /** What a webhook tells: one event, in the shape of Standard Webhooks. */
-import type { JsonObject } from '../ledger/canonical.ts';
+import type { JsonObject } from '../canonical.ts';
 import { formatInstant, type Instant } from '../time/instant.ts';
 
 export interface WebhookEvent {

@@ -1,4 +1,4 @@
-import { cheapestFirst } from '../../domain/catalog/catalog.ts';
+import { cheapestFirst } from '../../domain/money/money.ts';
 import { rateCardAt } from '../../domain/pricing/price.ts';
 import { builder } from '../builder.ts';
 import { PackageRef } from '../types/package.ts';

@@ -3,17 +3,14 @@
  * what a person reads and which HTTP status it equals. Nothing is thrown.
  */
 import { formatCredits, ZERO } from '../../domain/credits/micros.ts';
+import type { Conflict, InvalidIncrement, InvalidInput, NotFound, UnknownMeter } from '../../domain/plain-refusals.ts';
 import type {
   AllocationExhausted,
   CaptureExceedsHold,
-  Conflict,
   HoldNotOpen,
   IdempotencyKeyReused,
   InsufficientCredits,
-  InvalidIncrement,
-  InvalidInput,
   NotAttempted,
-  NotFound,
   PaymentFailed,
   PlanLimitReached,
   RefundExceedsOriginal,
@@ -21,7 +18,6 @@ import type {
   RefusalCode,
   SpendLimitReached,
   SubscriptionRequired,
-  UnknownMeter,
   WalletFrozen,
 } from '../../domain/refusals.ts';
 import { formatInstant } from '../../domain/time/instant.ts';

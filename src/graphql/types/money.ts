@@ -1,5 +1,5 @@
 /** Money: minor units and a currency, never a float. */
-import type { Money } from '../../domain/catalog/catalog.ts';
+import type { Money } from '../../domain/money/money.ts';
 import { builder } from '../builder.ts';
 
 export const MoneyRef = builder.objectRef<Money>('Money').implement({

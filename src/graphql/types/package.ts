@@ -1,6 +1,7 @@
 /** Packages of the catalog. */
-import { bonusPercent, costPerCredit, type Package, totalCredits } from '../../domain/catalog/catalog.ts';
-import { minorDigits } from '../../domain/catalog/currency.ts';
+
+import { minorDigits } from '../../domain/money/currency.ts';
+import { bonusPercent, costPerCredit, type Package, totalCredits } from '../../domain/purchases/package.ts';
 import { builder } from '../builder.ts';
 import { encodeId } from '../ids.ts';
 import { MoneyRef } from './money.ts';

@@ -1,6 +1,7 @@
 /** Plans of the catalog. */
-import type { Plan, PlanAllowance } from '../../domain/catalog/catalog.ts';
+import type { Plan } from '../../domain/catalog/catalog.ts';
 import type { PlanLimit } from '../../domain/limits/plan-limit.ts';
+import type { PlanAllowance } from '../../domain/subscriptions/plan-offer.ts';
 import { builder } from '../builder.ts';
 import { encodeId } from '../ids.ts';
 import { BillingIntervalEnum, LimitWindowEnum, RefreshIntervalEnum } from './enums.ts';

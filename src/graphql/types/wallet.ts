@@ -1,6 +1,6 @@
 /** Wallets: what an organization has and can spend. */
 import { atLeastZero, micros, minus, sum } from '../../domain/credits/micros.ts';
-import type { BucketKind } from '../../domain/wallet/snapshot.ts';
+import type { BucketKind } from '../../domain/wallet/bucket.ts';
 import { builder } from '../builder.ts';
 import { datedPages } from '../dated-pages.ts';
 import { encodeId } from '../ids.ts';

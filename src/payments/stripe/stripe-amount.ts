@@ -3,7 +3,7 @@
  * in which the runtime writes the currency (HUF and COP none), Stripe has its own (HUF and COP two). What is charged is what
  * people read, or nothing.
  */
-import { minorDigits } from '../../domain/catalog/currency.ts';
+import { minorDigits } from '../../domain/money/currency.ts';
 
 /** Whole units. */
 const ZERO_DECIMAL = new Set('BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF'.split(' '));

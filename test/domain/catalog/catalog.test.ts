@@ -1,19 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import {
-  bonusPercent,
-  type Catalog,
-  cheapestFirst,
-  costPerCredit,
-  type Package,
-  postingPolicies,
-  totalCredits,
-} from '../../../src/domain/catalog/catalog.ts';
-import { minorDigits } from '../../../src/domain/catalog/currency.ts';
-import { formatMoney } from '../../../src/domain/catalog/format-money.ts';
+import type { Catalog } from '../../../src/domain/catalog/catalog.ts';
 import { formatProblem, parseCatalog } from '../../../src/domain/catalog/parse-catalog.ts';
 import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
+import { minorDigits } from '../../../src/domain/money/currency.ts';
+import { formatMoney } from '../../../src/domain/money/format-money.ts';
+import { cheapestFirst } from '../../../src/domain/money/money.ts';
+import { postingPolicies } from '../../../src/domain/posting/policies.ts';
 import { rateCard } from '../../../src/domain/pricing/rate-card.ts';
 import type { PromoCode } from '../../../src/domain/promotions/promo-code.ts';
+import { bonusPercent, costPerCredit, type Package, totalCredits } from '../../../src/domain/purchases/package.ts';
 import { instant } from '../../../src/domain/time/instant.ts';
 import { credits } from '../../support/builders-values.ts';
 import { parsedCatalog } from '../../support/catalog-files.ts';

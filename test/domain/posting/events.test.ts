@@ -1,8 +1,8 @@
 /** Usage events of one call, by the rules of semantics.md under Idempotency and refusals (`recordUsage`). */
 import { describe, expect, it } from 'vitest';
+import { invalidInput } from '../../../src/domain/plain-refusals.ts';
 import type { EventsMode } from '../../../src/domain/posting/commands.ts';
 import type { EventOutcome } from '../../../src/domain/posting/outcomes.ts';
-import { invalidInput } from '../../../src/domain/refusals.ts';
 import { expectSound, stateOf } from '../../support/builders-audit.ts';
 import { aWallet, type Books, policies } from '../../support/builders-books.ts';
 import { aDebit, aDebitOf, aGrant, anAuthorization, someEvents } from '../../support/builders-commands.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../../src/domain/canonical.ts';
 import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
 import { formatCredits, parseCredits } from '../../../src/domain/credits/micros.ts';
-import type { JsonObject } from '../../../src/domain/ledger/canonical.ts';
 import { requestHash } from '../../../src/domain/posting/request-hash.ts';
 import { credits, decimal } from '../../support/builders-values.ts';
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../../src/domain/canonical.ts';
 import { formatDecimal, ZERO_DECIMAL } from '../../../src/domain/credits/decimal.ts';
 import { formatCredits, micros, sum } from '../../../src/domain/credits/micros.ts';
-import type { JsonObject } from '../../../src/domain/ledger/canonical.ts';
 import { type PricedUsage, priceUsage, rateCardAt, type UsageQuantity } from '../../../src/domain/pricing/price.ts';
 import { type Rate, rateCard } from '../../../src/domain/pricing/rate-card.ts';
 import { isRefusal } from '../../../src/domain/refusals.ts';

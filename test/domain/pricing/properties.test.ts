@@ -1,6 +1,7 @@
 /** What holds for every rate and any usage: exactness, splits into lines, monotony, specificity. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../../src/domain/canonical.ts';
 import {
   add,
   compareDecimals,
@@ -12,7 +13,6 @@ import {
   ZERO_DECIMAL,
 } from '../../../src/domain/credits/decimal.ts';
 import { type Micros, sum } from '../../../src/domain/credits/micros.ts';
-import type { JsonObject } from '../../../src/domain/ledger/canonical.ts';
 import {
   countUnits,
   type PricedUsage,

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { canonicalJson } from '../../../src/domain/canonical.ts';
 import { micros, ZERO } from '../../../src/domain/credits/micros.ts';
-import { canonicalJson } from '../../../src/domain/ledger/canonical.ts';
 import {
   addMovements,
   boundMovements,

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import {
+  maySpend,
   type PaymentDue,
   type Subscription,
   type SubscriptionEvent,
   type SubscriptionState,
+  type SubscriptionStatus,
   stateAfter,
   stateOf,
   subscriptionAfter,
@@ -131,5 +133,17 @@ describe('a subscription', () => {
     ],
   ])('has ahead of it that %s', (_what, changes, expected) => {
     expect(upcomingEvent(subscription(changes))).toEqual(expected);
+  });
+});
+
+describe('maySpend', () => {
+  it.each<[SubscriptionStatus | null, boolean]>([
+    ['TRIALING', true],
+    ['ACTIVE', true],
+    ['PAST_DUE', false],
+    ['CANCELED', false],
+    [null, false],
+  ])('under %s is %s', (status, expected) => {
+    expect(maySpend(status)).toBe(expected);
   });
 });

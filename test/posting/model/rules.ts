@@ -1,7 +1,7 @@
 /** The catalog of the model test: what both the engine and the model are told about plans, buckets and lives. */
 
 import { micros } from '../../../src/domain/credits/micros.ts';
-import type { Policies } from '../../../src/domain/posting/decide-batch.ts';
+import type { Policies } from '../../../src/domain/posting/policies.ts';
 import type { PlanOffer } from '../../../src/domain/subscriptions/plan-offer.ts';
 import { policies } from '../../support/builders-books.ts';
 import { DAY, HOUR } from './naive-calendar.ts';

@@ -1,24 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { instant } from '../../../src/domain/time/instant.ts';
-import {
-  type LotSnapshot,
-  lotTransitionAt,
-  maySpend,
-  type SubscriptionStatus,
-} from '../../../src/domain/wallet/snapshot.ts';
+import { type LotSnapshot, lotTransitionAt } from '../../../src/domain/wallet/lot.ts';
 import { credits } from '../../support/builders-values.ts';
-
-describe('maySpend', () => {
-  it.each<[SubscriptionStatus | null, boolean]>([
-    ['TRIALING', true],
-    ['ACTIVE', true],
-    ['PAST_DUE', false],
-    ['CANCELED', false],
-    [null, false],
-  ])('under %s is %s', (status, expected) => {
-    expect(maySpend(status)).toBe(expected);
-  });
-});
 
 describe('lotTransitionAt', () => {
   const lot = (change: Partial<LotSnapshot>): LotSnapshot => ({

@@ -1,17 +1,18 @@
 /** What a batch of postings tells people. Of charges nothing: they are told in groups. */
+
+import { type ActivityKind, type NewActivity, NO_WORK, type Work } from '../activity/activity.ts';
+import { activityOfAudit } from '../activity/activity-of-audit.ts';
+import { describeSubscription } from '../activity/subscription-words.ts';
+import { because, creditsOf, inLine, ofWork } from '../activity/words.ts';
 import { systemActor } from '../actor.ts';
-import { formatMoney } from '../catalog/format-money.ts';
 import { type Micros, plus, sum, ZERO } from '../credits/micros.ts';
-import type { DraftPurchase } from '../posting/decide-purchase.ts';
-import type { Happening } from '../posting/happenings.ts';
-import type { PostedAudit, PostedTransaction } from '../posting/records.ts';
-import type { WalletBook } from '../posting/wallet-book.ts';
+import { formatMoney } from '../money/format-money.ts';
 import type { PurchaseStatus } from '../purchases/purchase.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
-import { type ActivityKind, type NewActivity, NO_WORK, type Work } from './activity.ts';
-import { activityOfAudit } from './activity-of-audit.ts';
-import { describeSubscription } from './subscription-words.ts';
-import { because, creditsOf, inLine, ofWork } from './words.ts';
+import type { DraftPurchase } from './decide-purchase.ts';
+import type { Happening } from './happenings.ts';
+import type { PostedAudit, PostedTransaction } from './records.ts';
+import type { WalletBook } from './wallet-book.ts';
 
 export interface ToldBatch {
   readonly books: readonly WalletBook[];

@@ -6,7 +6,7 @@ import {
   type JsonObject,
   type JsonValue,
   netstring,
-} from '../../../src/domain/ledger/canonical.ts';
+} from '../../src/domain/canonical.ts';
 
 const jsonObject = fc.dictionary(fc.string(), fc.jsonValue(), { maxKeys: 5 }).map((value) => value as JsonObject);
 

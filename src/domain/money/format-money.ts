@@ -1,6 +1,7 @@
 /** Money for people: "45.00 USD". Exact: the digits are placed, never divided. */
-import type { Money } from './catalog.ts';
+
 import { minorDigits } from './currency.ts';
+import type { Money } from './money.ts';
 
 export function formatMoney({ amountMinor, currency }: Money): string {
   const digits = minorDigits(currency);

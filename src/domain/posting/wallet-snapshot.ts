@@ -14,70 +14,8 @@ import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Instant } from '../time/instant.ts';
 import type { Zone } from '../time/zone.ts';
-
-export type BucketKind = 'ALLOWANCE' | 'PLAN' | 'PURCHASED' | 'PROMOTIONAL';
-export type RefreshInterval = 'DAY' | 'MONTH';
-export type SubscriptionStatus = 'TRIALING' | 'ACTIVE' | 'PAST_DUE' | 'CANCELED';
-export type LotSource =
-  | 'PLAN_GRANT'
-  | 'ALLOWANCE'
-  | 'PURCHASE'
-  | 'BONUS'
-  | 'PROMOTION'
-  | 'ADJUSTMENT'
-  | 'REFUND'
-  | 'ROLLOVER';
-
-export interface LotSnapshot {
-  readonly id: string;
-  readonly bucketId: string;
-  readonly source: LotSource;
-  readonly granted: Micros;
-  readonly remaining: Micros;
-  /** The part that open holds have pinned. */
-  readonly pinned: Micros;
-  readonly paid: boolean;
-  readonly effectiveAt: Instant;
-  readonly expiresAt: Instant | null;
-  readonly inForce: boolean;
-  /** True once its expiry has been posted; what is left then is pinned. */
-  readonly closed: boolean;
-  readonly frozen: boolean;
-  /** True once it was taken back: nothing that comes back to it stays. */
-  readonly revoked: boolean;
-  readonly purchaseId: string | null;
-  /** Whom it is earmarked for; null for nobody. */
-  readonly allocationId: string | null;
-  /** The granted lot that it was split from; null for that lot itself. */
-  readonly originId: string | null;
-}
-
-export interface BucketSnapshot {
-  readonly id: string;
-  readonly key: string;
-  readonly kind: BucketKind;
-  readonly burnPriority: number;
-  /** Σ (remaining − pinned) over lots in force and not frozen. */
-  readonly available: Micros;
-  readonly pinned: Micros;
-  readonly frozen: Micros;
-  /** The part of what is available that is earmarked. */
-  readonly earmarked: Micros;
-  /** Spendable lots that are earmarked for nobody, in burn order: all of them, or a prefix where `truncated`. */
-  readonly lots: readonly LotSnapshot[];
-  readonly truncated: boolean;
-}
-
-export interface AllowanceSnapshot {
-  readonly bucketId: string;
-  readonly interval: RefreshInterval;
-  readonly amount: Micros;
-  /** The most of a period's rest that is carried into the next; null for nothing. */
-  readonly rolloverLimit: Micros | null;
-  readonly anchorDay: number;
-  readonly lastRefreshedAt: Instant | null;
-  readonly nextRefreshAt: Instant;
-}
+import type { AllowanceSnapshot, BucketSnapshot } from '../wallet/bucket.ts';
+import type { LotSnapshot } from '../wallet/lot.ts';
 
 /** Units that one rate has charged in one billing period. */
 export interface TierCount {
@@ -134,15 +72,4 @@ export interface WalletSnapshot {
   readonly operationCounts: readonly OperationCount[];
   /** Of the rates that the batch's usage may meet. */
   readonly tierCounts: readonly TierCount[];
-}
-
-/** Statuses under which credits may be spent (requirement C6). */
-export function maySpend(status: SubscriptionStatus | null): boolean {
-  return status === 'ACTIVE' || status === 'TRIALING';
-}
-
-/** When a lot starts or expires next; null once it has nothing left to do. */
-export function lotTransitionAt(lot: LotSnapshot): Instant | null {
-  if (lot.remaining === 0n) return null;
-  return lot.inForce ? lot.expiresAt : lot.effectiveAt;
 }

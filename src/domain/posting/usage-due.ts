@@ -1,7 +1,8 @@
 /** When usage of a wallet has to be looked at after a batch. */
-import type { WalletBook } from '../posting/wallet-book.ts';
+
+import { QUIET_MILLISECONDS } from '../activity/usage-groups.ts';
 import { type Instant, instant } from '../time/instant.ts';
-import { QUIET_MILLISECONDS } from './usage-groups.ts';
+import type { WalletBook } from './wallet-book.ts';
 
 /** At once where a hold has ended, for its work may have; when the group may have ended where something was charged. */
 export function usageDueAt({ transactions, holds, now }: WalletBook): Instant | null {
