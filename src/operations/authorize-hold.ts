@@ -2,8 +2,8 @@
  * Reserves credits for work that is about to be done: checks and holds in one step.
  *
  * Refusals: InvalidInput, NotFound (organization, project, user), IdempotencyKeyReused, WalletFrozen, UnknownMeter,
- * SubscriptionRequired, PlanLimitReached (a frequency cap), SpendLimitReached, InsufficientCredits. Throws Forbidden, and
- * the engine's faults.
+ * SubscriptionRequired, PlanLimitReached (a frequency cap), SpendLimitReached, AllocationExhausted, InsufficientCredits.
+ * Throws Forbidden, and the engine's faults.
  */
 
 import type { JsonValue } from '../domain/canonical.ts';

@@ -2,13 +2,14 @@
  * Charges an organization for work done, by an amount or by metered usage.
  *
  * Refusals: InvalidInput, NotFound (organization, project, user), IdempotencyKeyReused, WalletFrozen, UnknownMeter,
- * SubscriptionRequired, PlanLimitReached (a frequency cap), SpendLimitReached, InsufficientCredits. Throws Forbidden, and
- * the engine's faults.
+ * SubscriptionRequired, PlanLimitReached (a frequency cap), SpendLimitReached, AllocationExhausted, InsufficientCredits.
+ * Throws Forbidden, and the engine's faults.
  */
 
 import type { Attribution } from '../domain/attribution.ts';
 import type { JsonValue } from '../domain/canonical.ts';
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
+import { callerReasonCode } from '../domain/ledger/reason-code.ts';
 import type { InvalidInput } from '../domain/plain-refusals.ts';
 import type { Charge, DebitCommand, OveragePolicy } from '../domain/posting/commands.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
@@ -32,7 +33,6 @@ export interface DebitInput extends AttributionInput, ChargeInput {
 }
 
 const MAX_DESCRIPTION_CHARACTERS = 500;
-const DEFAULT_REASON_CODE = 'USAGE';
 
 export async function debit(
   services: Services,
@@ -75,7 +75,7 @@ export function debitCommand(
   operation: string,
   { caller, tenant, attribution, charge, input }: DebitParts,
 ): DebitCommand {
-  const reasonCode = input.reasonCode ?? DEFAULT_REASON_CODE;
+  const reasonCode = typeof input.reasonCode === 'string' ? callerReasonCode(input.reasonCode) : 'USAGE';
   const overage = input.overage ?? 'REJECT';
   const metadata = objectOrNull(input.metadata);
   const occurredAt = input.occurredAt ?? null;

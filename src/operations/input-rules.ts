@@ -6,6 +6,7 @@
 import type { JsonObject, JsonValue } from '../domain/canonical.ts';
 import type { Decimal } from '../domain/credits/decimal.ts';
 import { formatCredits, type Micros, ZERO } from '../domain/credits/micros.ts';
+import { hasReasonCodeForm, isSystemReasonCode } from '../domain/ledger/reason-code.ts';
 import { type InvalidInput, invalidInput } from '../domain/plain-refusals.ts';
 import type { Policies } from '../domain/posting/policies.ts';
 import { isStorableText } from '../domain/storable-text.ts';
@@ -19,35 +20,6 @@ const MAX_COUNTED_CHARACTERS = 2_000;
 const MAX_JSON_CHARACTERS = 16_384;
 const MAX_JSON_DEPTH = 8;
 const MAX_JSON_KEYS = 100;
-/** Reason codes that the system writes; callers use USAGE or their own. */
-const SYSTEM_REASON_CODES = new Set([
-  'PURCHASE',
-  'BONUS',
-  'PLAN_GRANT',
-  'ALLOWANCE',
-  'ROLLOVER',
-  'REFUND',
-  'EXPIRY',
-  'ADJUSTMENT',
-  'REVOKE',
-  'GRANT',
-  'PROMOTION',
-  'REVERSAL',
-  'ALLOCATION',
-  'DEBT',
-  'DEBT_REPAYMENT',
-  'PLAN_CHANGE',
-  'DISPUTE',
-  'CAPTURE',
-  'RELEASE',
-  'HOLD',
-  'HOLD_EXPIRY',
-  'LAPSE',
-  'LOT_STARTED',
-  'SNAPSHOT',
-]);
-const REASON_CODE = /^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/;
-
 /** Returns the first refusal among the checks. */
 export function firstProblem(...checks: readonly (InvalidInput | null)[]): InvalidInput | null {
   return checks.find((check) => check !== null) ?? null;
@@ -101,12 +73,10 @@ export function checkQuantity(path: Path, quantity: Decimal): InvalidInput | nul
 
 export function checkReasonCode(reasonCode: string | null | undefined): InvalidInput | null {
   if (reasonCode === null || reasonCode === undefined) return null;
-  if (!REASON_CODE.test(reasonCode)) {
+  if (!hasReasonCodeForm(reasonCode)) {
     return invalidInput(['reasonCode'], 'must be a letter and up to 63 letters, digits and _ . : -');
   }
-  return SYSTEM_REASON_CODES.has(reasonCode.toUpperCase())
-    ? invalidInput(['reasonCode'], 'is a reason code of the system')
-    : null;
+  return isSystemReasonCode(reasonCode) ? invalidInput(['reasonCode'], 'is a reason code of the system') : null;
 }
 
 /** Metadata and dimensions: a JSON object of bounded size and depth whose text PostgreSQL can store. */

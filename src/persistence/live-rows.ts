@@ -1,5 +1,6 @@
 /** What live streams read: rows of one wallet after a number, in order, a bounded number at a time. */
 import { type Micros, micros } from '../domain/credits/micros.ts';
+import type { ReasonCode } from '../domain/ledger/reason-code.ts';
 import type { PostedChange } from '../domain/posting/records.ts';
 import { type Instant, instant } from '../domain/time/instant.ts';
 import type { Sql } from './connection.ts';
@@ -13,7 +14,7 @@ export async function changesAfter(sql: Sql, walletId: string, version: bigint, 
       version: bigint;
       sequence: bigint;
       change_micros: bigint;
-      reason_code: string;
+      reason_code: ReasonCode;
       total_available_micros: bigint;
       held_micros: bigint;
       transaction_id: string | null;
@@ -52,8 +53,6 @@ export interface WalletState {
   readonly sequence: bigint;
   readonly totalAvailable: Micros;
   readonly held: Micros;
-  /** True where a transition has come and nobody has posted it yet. */
-  readonly due: boolean;
   readonly now: Instant;
 }
 
@@ -89,10 +88,8 @@ export async function watchedWallets(sql: Sql, walletIds: readonly string[]): Pr
 
 /** The wallet as it stands, read in one statement. */
 export async function walletState(sql: Sql, walletId: string): Promise<WalletState> {
-  const [row] = await sql<
-    { version: bigint; sequence: bigint; available: bigint; held: bigint; due: boolean | null; now: bigint }[]
-  >`
-    SELECT w.version, w.sequence, w.frozen_at IS NULL AND w.next_transition_at <= c.now AS due,
+  const [row] = await sql<{ version: bigint; sequence: bigint; available: bigint; held: bigint; now: bigint }[]>`
+    SELECT w.version, w.sequence,
            floor(extract(epoch FROM c.now) * 1000)::bigint AS now,
            greatest(0, b.available_micros - w.debt_micros)::bigint AS available,
            b.pinned_micros AS held
@@ -113,7 +110,6 @@ export async function walletState(sql: Sql, walletId: string): Promise<WalletSta
     sequence: row.sequence,
     totalAvailable: micros(row.available),
     held: micros(row.held),
-    due: row.due === true,
     now: instant(Number(row.now)),
   };
 }

@@ -17,7 +17,6 @@ import {
   readMigrationScripts,
   readSchemaFiles,
 } from './migration-files.ts';
-import { NO_DATABASE } from './migration-no-database.ts';
 
 /** "purs" in ASCII; any number that no other user of the database's advisory locks takes. */
 const MIGRATION_LOCK = 0x70757273;
@@ -54,16 +53,6 @@ export async function applyMigrations(options: Database & { readonly schemaPath:
     await lock(client);
     return await migrate(client, options);
   });
-}
-
-/** The SQL that makes an empty database match the Prisma schema: what a developer starts a first migration from. */
-export async function printSchemaSql(schemaPath: string): Promise<string> {
-  const files = await readSchemaFiles(schemaPath);
-  const { stdout } = await withSchemaEngine(files, NO_DATABASE, (engine) => {
-    const to = { tag: 'schemaDatamodel', files } as const;
-    return engine.diff({ from: { tag: 'empty' }, to, script: true, exitCode: null, filters: NO_FILTERS });
-  });
-  return stdout ?? '';
 }
 
 /**

@@ -71,7 +71,6 @@ const MAIN_FILES: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that only these units may import (requirement of design.md: all SQL and Prisma is in persistence). */
 const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: readonly Unit[] }[] = [
-  { packages: /^postgres$/, units: ['persistence'] },
   { packages: /^pg$/, units: ['persistence', 'embedded-postgres', 'main'] },
   { packages: /^@prisma\//, units: ['persistence'] },
   { packages: /^@pothos\/|^graphql-(middleware|shield)$/, units: ['graphql'] },

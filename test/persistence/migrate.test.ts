@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded-postgres/index.ts';
-import { applyMigrations, MigrationError, pendingMigrations, printSchemaSql } from '../../src/persistence/migrate.ts';
+import { applyMigrations, MigrationError, pendingMigrations } from '../../src/persistence/migrate.ts';
+import { printSchemaSql } from '../support/schema-sql.ts';
 
 const SCHEMA = `
 datasource db {

@@ -3,11 +3,11 @@
  * what the migrations make, and every difference is one that the first migration documents.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { printSchemaSql } from '../../src/persistence/migrate.ts';
 import { projectPath } from '../../src/project-path.ts';
 import { query } from '../support/books.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { createEmptyDatabase, execute } from '../support/process-database.ts';
+import { printSchemaSql } from '../support/schema-sql.ts';
 
 let declared: TestDatabase;
 let migrated: TestDatabase;

@@ -4,6 +4,7 @@ import type { Attribution } from '../../src/domain/attribution.ts';
 import type { JsonObject } from '../../src/domain/canonical.ts';
 import { formatDecimal } from '../../src/domain/credits/decimal.ts';
 import { formatCredits } from '../../src/domain/credits/micros.ts';
+import { callerReasonCode } from '../../src/domain/ledger/reason-code.ts';
 import type {
   AdjustCommand,
   AuthorizeCommand,
@@ -60,7 +61,8 @@ export interface DebitOptions {
 }
 
 function debitBy(charge: Charge, canonical: JsonObject, options: DebitOptions): DebitCommand {
-  const { key = freshKey(), reasonCode = 'USAGE', occurredAt = null, metadata = null } = options;
+  const { key = freshKey(), occurredAt = null, metadata = null } = options;
+  const reasonCode = options.reasonCode === undefined ? 'USAGE' : callerReasonCode(options.reasonCode);
   const { walletId = WALLET, organizationId = ORGANIZATION } = options;
   return {
     kind: 'debit',

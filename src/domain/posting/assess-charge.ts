@@ -2,7 +2,9 @@
  * What a charge costs and whether it may be made. Charges, holds and estimates ask the same questions here in the same
  * order, so that an estimate followed by the same usage at the same moment costs the same, credit for credit.
  */
+
 import { formatCredits, type Micros, minus, plus, smaller, ZERO } from '../credits/micros.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import type { CappedOffer, FrequencyCap } from '../limits/frequency-cap.ts';
 import {
   type CheckedLimit,
@@ -261,7 +263,7 @@ export function waive(lines: readonly PricedLine[], amount: Micros): readonly Pr
 }
 
 /** Takes the credits of a charge from where they come. */
-export function take({ funds, spent, borrowed }: Sources, { spend, borrow }: Movements, reasonCode: string): void {
+export function take({ funds, spent, borrowed }: Sources, { spend, borrow }: Movements, reasonCode: ReasonCode): void {
   spend(spent, reasonCode, funds);
   if (borrowed > ZERO) borrow(borrowed, reasonCode);
 }

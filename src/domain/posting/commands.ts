@@ -9,6 +9,7 @@ import type { AllocationTarget } from '../allocations/allocation.ts';
 import type { Attribution } from '../attribution.ts';
 import type { JsonObject } from '../canonical.ts';
 import type { Micros } from '../credits/micros.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import type { UsageQuantity } from '../pricing/price.ts';
 import type { TopUpChoice } from '../purchases/auto-top-up.ts';
 import type { PurchaseNews } from '../purchases/purchase.ts';
@@ -46,7 +47,7 @@ export interface DebitCommand extends OnWallet, Keyed {
   readonly kind: 'debit';
   readonly charge: Charge;
   readonly overage: OveragePolicy;
-  readonly reasonCode: string;
+  readonly reasonCode: ReasonCode;
   readonly description: string | null;
   readonly attribution: Attribution;
   readonly occurredAt: Instant | null;

@@ -1,5 +1,7 @@
 /** What an operator does by hand: granting credits and adjusting a bucket, with a reason that stays in the ledger. */
+
 import { MAX_GRANTED_BALANCE, type Micros, negate, ZERO } from '../credits/micros.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import { type InvalidInput, invalidInput } from '../plain-refusals.ts';
 import { addDays } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
@@ -85,7 +87,7 @@ function byOperator(
   book: WalletBook,
   command: GrantCommand | AdjustCommand,
   kind: TransactionKind,
-  reasonCode: string,
+  reasonCode: ReasonCode,
 ): TransactionDetails {
   const { idempotencyKey, actor, description } = command;
   return transactionDetails({ kind, reasonCode, idempotencyKey, actor, description, effectiveAt: book.now });

@@ -2,8 +2,10 @@
  * What news of a payment does to the books, once: the state that guards it is read and written under the wallet's lock. A
  * payment makes lots, a dispute freezes them, a refund or a lost dispute takes back what is left of them.
  */
+
 import type { Actor } from '../actor.ts';
 import { type Micros, minus, plus, sum, ZERO } from '../credits/micros.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import { notFound } from '../plain-refusals.ts';
 import {
   type PurchaseEffect,
@@ -214,7 +216,7 @@ export function releaseLots(
   book: WalletBook,
   purchase: DraftPurchase,
   { frozenGraceDays }: PurchasePolicies,
-  reasonCode: string,
+  reasonCode: ReasonCode,
 ): void {
   const { now, snapshot } = book;
   const lots = lotsOf(book, purchase);

@@ -1,6 +1,8 @@
 /** The ledger of one wallet within a batch: numbers each entry, carries the balance and chains the hashes. */
+
 import { type Micros, minus, plus } from '../credits/micros.ts';
 import { chainHash } from '../ledger/hash-chain.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import type { Instant } from '../time/instant.ts';
 import type { DraftLot } from './lot-drafts.ts';
 import type { Direction, PostedEntry, TransactionDetails } from './records.ts';
@@ -9,7 +11,7 @@ import type { WalletSnapshot } from './wallet-snapshot.ts';
 export interface Movement {
   readonly direction: Direction;
   readonly amount: Micros;
-  readonly reasonCode: string;
+  readonly reasonCode: ReasonCode;
   /** Null for what is owed. */
   readonly lot: DraftLot | null;
 }

@@ -1,8 +1,10 @@
 /**
  * What selecting a plan would do, by the code that does it: it changes a draft of the wallet which is then thrown away.
  */
+
 import { systemActor } from '../actor.ts';
 import { type Micros, sum } from '../credits/micros.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import type { Money } from '../money/money.ts';
 import { type InvalidInput, invalidInput, type NotFound } from '../plain-refusals.ts';
 import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
@@ -77,7 +79,7 @@ function preview(
   const nothing = { amountMinor: 0n, currency: plan.price.currency };
   const entries = book.entries.slice(posted);
   const follows = subscription.scheduledPlanKey !== null;
-  const amounts = (direction: 'CREDIT' | 'DEBIT', isMeant: (reasonCode: string) => boolean): Micros =>
+  const amounts = (direction: 'CREDIT' | 'DEBIT', isMeant: (reasonCode: ReasonCode) => boolean): Micros =>
     sum(entries.flatMap((entry) => (entry.direction === direction && isMeant(entry.reasonCode) ? [entry.amount] : [])));
   return {
     at: selection.prorationAt ?? now,

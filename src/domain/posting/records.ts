@@ -1,9 +1,11 @@
 /** The rows that a decision adds to the books. */
+
 import type { Actor } from '../actor.ts';
 import type { AlertTransition } from '../alerts/alert.ts';
 import type { Attribution } from '../attribution.ts';
 import type { JsonObject } from '../canonical.ts';
 import type { Micros } from '../credits/micros.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import type { CheckedLimit } from '../limits/spend-limit.ts';
 import type { PricedLine } from '../pricing/price.ts';
 import type { Instant } from '../time/instant.ts';
@@ -26,7 +28,7 @@ export type Direction = 'CREDIT' | 'DEBIT';
 export interface TransactionDetails {
   readonly kind: TransactionKind;
   /** The leading reason code, shown by live events. */
-  readonly reasonCode: string;
+  readonly reasonCode: ReasonCode;
   readonly idempotencyKey: string | null;
   readonly actor: Actor;
   readonly attribution: Attribution;
@@ -103,7 +105,7 @@ export interface PostedEntry {
   readonly direction: Direction;
   readonly amount: Micros;
   readonly balanceAfter: Micros;
-  readonly reasonCode: string;
+  readonly reasonCode: ReasonCode;
   readonly lotId: string | null;
   readonly bucketId: string | null;
   readonly meter: string | null;
@@ -117,7 +119,7 @@ export interface PostedChange {
   readonly version: bigint;
   readonly sequence: bigint;
   readonly change: Micros;
-  readonly reasonCode: string;
+  readonly reasonCode: ReasonCode;
   readonly totalAvailable: Micros;
   readonly held: Micros;
   readonly transactionId: string | null;

@@ -3,8 +3,10 @@
  * credits are granted. Periods that passed unseen grant nothing; with rollover the last of them counts as unspent, if it was
  * paid.
  */
+
 import { systemActor } from '../actor.ts';
 import { type Micros, minus, smaller, sum, ZERO } from '../credits/micros.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import { type Period, refreshPeriod } from '../time/calendar.ts';
 import { type Instant, instant, later } from '../time/instant.ts';
 import type { AllowanceSnapshot } from '../wallet/bucket.ts';
@@ -153,6 +155,6 @@ function newLot(book: WalletBook, { bucketId, interval }: AllowanceSnapshot, { s
   };
 }
 
-function details(kind: TransactionKind, reasonCode: string, effectiveAt: Instant): TransactionDetails {
+function details(kind: TransactionKind, reasonCode: ReasonCode, effectiveAt: Instant): TransactionDetails {
   return transactionDetails({ kind, reasonCode, actor: systemActor('purser'), effectiveAt });
 }

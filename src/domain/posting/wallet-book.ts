@@ -3,9 +3,11 @@
  * order, and ends as the rows to write. It keeps the invariants of the wallet (balance equals lots less debt, every change
  * of what can be spent has a version without gaps); it does not know why credits move.
  */
+
 import { type Actor, systemActor } from '../actor.ts';
 import { atLeastZero, type Micros, micros, minus, plus, smaller, sum, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
+import type { ReasonCode } from '../ledger/reason-code.ts';
 import type { LimitWindow } from '../limits/plan-limit.ts';
 import { SpendLimits } from '../limits/spend-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
@@ -59,21 +61,21 @@ export interface Movements {
    * Takes `amount` of what somebody may spend, in burn order; without them, of what is for nobody in particular. The caller has
    * checked that it is available.
    */
-  spend(amount: Micros, reasonCode: string, funds?: Funds): void;
+  spend(amount: Micros, reasonCode: ReasonCode, funds?: Funds): void;
   /** Takes `amount` of what one bucket has for nobody in particular, in burn order. */
-  spendFrom(bucket: DraftBucket, amount: Micros, reasonCode: string): void;
+  spendFrom(bucket: DraftBucket, amount: Micros, reasonCode: ReasonCode): void;
   /** Takes `amount` of what a hold has pinned, in the order of its pins. */
-  spendHeld(hold: DraftHold, amount: Micros, reasonCode: string): void;
+  spendHeld(hold: DraftHold, amount: Micros, reasonCode: ReasonCode): void;
   /** Takes `amount` out of one lot. */
-  debitLot(lot: DraftLot, amount: Micros, reasonCode: string): void;
+  debitLot(lot: DraftLot, amount: Micros, reasonCode: ReasonCode): void;
   /** Puts a new lot into the wallet. */
-  grant(lot: NewLot, reasonCode: string): DraftLot;
+  grant(lot: NewLot, reasonCode: ReasonCode): DraftLot;
   /** Puts `amount` back into a lot. */
-  creditLot(lot: DraftLot, amount: Micros, reasonCode: string): void;
+  creditLot(lot: DraftLot, amount: Micros, reasonCode: ReasonCode): void;
   /** Spends `amount` that the wallet does not have. */
-  borrow(amount: Micros, reasonCode: string): void;
+  borrow(amount: Micros, reasonCode: ReasonCode): void;
   /** Takes `amount` off what the wallet owes. */
-  repay(amount: Micros, reasonCode: string): void;
+  repay(amount: Micros, reasonCode: ReasonCode): void;
   /** Ends a hold's claim on what it has not used. */
   unpin(hold: DraftHold): void;
 }
@@ -369,7 +371,7 @@ export class WalletBook {
   }
 
   /** Lots cannot be spent until they are released, even by holds that have pinned them. */
-  freeze(lots: readonly DraftLot[], reasonCode: string): void {
+  freeze(lots: readonly DraftLot[], reasonCode: ReasonCode): void {
     for (const lot of lots) this.lots.freeze(lot);
     this.transitionsChanged = true;
     this.#announce(reasonCode, null, this.now);
@@ -378,7 +380,7 @@ export class WalletBook {
   /** Frozen lots can be spent again, each until the given expiry. */
   release(
     released: readonly { readonly lot: DraftLot; readonly expiresAt: Instant | null }[],
-    reasonCode: string,
+    reasonCode: ReasonCode,
   ): void {
     for (const { lot, expiresAt } of released) this.lots.release(lot, expiresAt);
     this.transitionsChanged = true;
@@ -429,7 +431,7 @@ export class WalletBook {
   }
 
   /** Gives the change since the newest version a version of its own; nothing where nothing changed. */
-  #announce(reasonCode: string, transactionId: string | null, occurredAt: Instant): void {
+  #announce(reasonCode: ReasonCode, transactionId: string | null, occurredAt: Instant): void {
     const before = this.#announced;
     const after = this.#spendableState();
     const isUnchanged =
@@ -451,13 +453,13 @@ export class WalletBook {
   }
 
   #movements(transactionId: string, details: TransactionDetails): Movements {
-    const enter = (direction: 'CREDIT' | 'DEBIT', amount: Micros, reasonCode: string, lot: DraftLot | null) =>
+    const enter = (direction: 'CREDIT' | 'DEBIT', amount: Micros, reasonCode: ReasonCode, lot: DraftLot | null) =>
       this.#log.enter(transactionId, details, { direction, amount, reasonCode, lot });
-    const debitLot = (lot: DraftLot, amount: Micros, reasonCode: string) => {
+    const debitLot = (lot: DraftLot, amount: Micros, reasonCode: ReasonCode) => {
       this.lots.changeRemaining(lot, micros(-amount));
       enter('DEBIT', amount, reasonCode, lot);
     };
-    const repay = (amount: Micros, reasonCode: string) => {
+    const repay = (amount: Micros, reasonCode: ReasonCode) => {
       this.debt = minus(this.debt, amount);
       enter('CREDIT', amount, reasonCode, null);
     };

@@ -71,9 +71,16 @@ async function balanceChanges(
   const { walletId } = tenant;
   const { sql } = context.services;
   await settleWallets(context.services, [tenant.organizationId]);
-  const { now: occurredAt, due: _due, ...state } = await walletState(sql, walletId);
+  const { now: occurredAt, ...state } = await walletState(sql, walletId);
   if (after !== null && after > state.version) throw badUserInput('after is not a cursor of this wallet.');
-  const snapshot = { ...state, occurredAt, walletId, transactionId: null, change: ZERO, reasonCode: 'SNAPSHOT' };
+  const snapshot = {
+    ...state,
+    occurredAt,
+    walletId,
+    transactionId: null,
+    change: ZERO,
+    reasonCode: 'SNAPSHOT',
+  } as const;
   const load: Load = async (version, limit) => {
     const rows = await changesAfter(sql, walletId, version, limit);
     // Versions have no gaps: what is missing was forgotten.
