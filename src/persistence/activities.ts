@@ -4,10 +4,7 @@
  * for a feed can be waited for by who holds it. A batch that writes to several feeds holds the wallets of all of them, so that
  * no two such batches have a feed in common.
  */
-import type { ActivityKind, NewActivity } from '../domain/activity/activity.ts';
-import type { Actor, ActorKind } from '../domain/actor.ts';
-import { type Micros, micros } from '../domain/credits/micros.ts';
-import type { Instant } from '../domain/time/instant.ts';
+import type { NewActivity } from '../domain/activity/activity.ts';
 import { amountsOrNull, instants } from './columns.ts';
 import type { Queryable } from './connection.ts';
 
@@ -44,60 +41,4 @@ export async function writeActivities(sql: Queryable, rows: readonly NewActivity
         (SELECT test_clock_offset_ms FROM organization WHERE id = added.organization_id), 0))
     FROM added JOIN feed ON feed.organization_id = added.organization_id
     ORDER BY added.organization_id, added.position`;
-}
-
-/** An activity as it was written; the organization is the reader's. */
-export interface ActivityRow {
-  readonly number: bigint;
-  readonly kind: ActivityKind;
-  readonly summary: string;
-  readonly credits: Micros | null;
-  readonly actor: Actor;
-  readonly taskId: string | null;
-  readonly executionId: string | null;
-  readonly occurredAt: Instant;
-}
-
-/** Those after a number, oldest first, a bounded number at a time. */
-export async function activitiesAfter(
-  sql: Queryable,
-  organizationId: string,
-  number: bigint,
-  limit: number,
-): Promise<ActivityRow[]> {
-  const rows = await sql<
-    {
-      number: bigint;
-      kind: ActivityKind;
-      summary: string;
-      credits_micros: bigint | null;
-      actor_kind: ActorKind;
-      actor_id: string;
-      task_id: string | null;
-      execution_id: string | null;
-      occurred_at: Instant;
-    }[]
-  >`
-    SELECT number, kind, summary, credits_micros, actor_kind, actor_id, task_id, execution_id, occurred_at
-    FROM activity
-    WHERE organization_id = ${organizationId} AND number > ${number.toString()}::bigint
-    ORDER BY number
-    LIMIT ${limit}`;
-  return rows.map((row) => ({
-    number: row.number,
-    kind: row.kind,
-    summary: row.summary,
-    credits: row.credits_micros === null ? null : micros(row.credits_micros),
-    actor: { kind: row.actor_kind, id: row.actor_id },
-    taskId: row.task_id,
-    executionId: row.execution_id,
-    occurredAt: row.occurred_at,
-  }));
-}
-
-/** The newest number of a feed; 0 where nothing has happened yet. */
-export async function newestActivity(sql: Queryable, organizationId: string): Promise<bigint> {
-  const [row] = await sql<{ last_number: bigint }[]>`
-    SELECT last_number FROM activity_feed WHERE organization_id = ${organizationId}`;
-  return row?.last_number ?? 0n;
 }

@@ -1,13 +1,12 @@
 /** Alerts as the posting engine loads and writes them, and their events as streams and deliveries read them. */
-import type { Alert, AlertCriterion, AlertState, AlertTransition } from '../domain/alerts/alert.ts';
+import type { Alert, AlertCriterion, AlertState } from '../domain/alerts/alert.ts';
 import { micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
-import type { PostedAlertEvent } from '../domain/posting/records.ts';
 import type { WalletBook } from '../domain/posting/wallet-book.ts';
 import type { SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import { type Instant, instant } from '../domain/time/instant.ts';
 import { amounts, amountsOrNull, instants } from './columns.ts';
-import { fragment, type Queryable, type Sql } from './connection.ts';
+import { fragment, type Queryable } from './connection.ts';
 
 interface StoredAlert {
   readonly id: string;
@@ -141,50 +140,6 @@ function countEvents(sql: Queryable, books: readonly WalletBook[]) {
       ${amounts(counted.map(({ alerts }) => alerts.number))}::bigint[]
     ) AS counted (id, number)
     WHERE wallet.id = counted.id`;
-}
-
-/** An event as it was posted; the wallet is the reader's. */
-export type AlertEventRow = Omit<PostedAlertEvent, 'walletId'>;
-
-/** The events of a wallet's alerts after a number, in order. */
-export async function alertEventsAfter(
-  sql: Sql,
-  walletId: string,
-  number: bigint,
-  limit: number,
-): Promise<AlertEventRow[]> {
-  const rows = await sql<
-    {
-      number: bigint;
-      alert_id: string;
-      transition: AlertTransition;
-      threshold_micros: bigint;
-      total_available_micros: bigint;
-      version: bigint;
-      occurred_at: Instant;
-    }[]
-  >`
-    SELECT number, alert_id, transition, threshold_micros, total_available_micros, version, occurred_at
-    FROM alert_event
-    WHERE wallet_id = ${walletId} AND number > ${number.toString()}::bigint
-    ORDER BY number
-    LIMIT ${limit}`;
-  return rows.map((row) => ({
-    number: row.number,
-    alertId: row.alert_id,
-    transition: row.transition,
-    threshold: micros(row.threshold_micros),
-    totalAvailable: micros(row.total_available_micros),
-    version: row.version,
-    occurredAt: row.occurred_at,
-  }));
-}
-
-/** The number of the newest event; 0 before the first. */
-export async function newestAlertEvent(sql: Sql, walletId: string): Promise<bigint> {
-  const [row] = await sql<{ alert_number: bigint }[]>`SELECT alert_number FROM wallet WHERE id = ${walletId}`;
-  if (!row) throw new Error(`there is no wallet ${walletId}`);
-  return row.alert_number;
 }
 
 /** Whose alert it is; null for an unknown one. */

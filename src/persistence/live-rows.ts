@@ -1,52 +1,9 @@
-/** What live streams read: rows of one wallet after a number, in order, a bounded number at a time. */
+/** What live streams ask about wallets: how one stands, and how far those are that somebody watches. */
 import { type Micros, micros } from '../domain/credits/micros.ts';
-import type { ReasonCode } from '../domain/ledger/reason-code.ts';
-import type { PostedChange } from '../domain/posting/records.ts';
+import type { Tenant } from '../domain/identity/caller.ts';
 import { type Instant, instant } from '../domain/time/instant.ts';
 import type { Sql } from './connection.ts';
-
-/** A change as it was posted; the wallet is the reader's. */
-export type ChangeRow = Omit<PostedChange, 'walletId'>;
-
-export async function changesAfter(sql: Sql, walletId: string, version: bigint, limit: number): Promise<ChangeRow[]> {
-  const rows = await sql<
-    {
-      version: bigint;
-      sequence: bigint;
-      change_micros: bigint;
-      reason_code: ReasonCode;
-      total_available_micros: bigint;
-      held_micros: bigint;
-      transaction_id: string | null;
-      occurred_at: Instant;
-    }[]
-  >`
-    SELECT version, sequence, change_micros, reason_code, total_available_micros, held_micros, transaction_id, occurred_at
-    FROM balance_change
-    WHERE wallet_id = ${walletId} AND version > ${version.toString()}::bigint
-    ORDER BY version
-    LIMIT ${limit}`;
-  return rows.map((row) => ({
-    version: row.version,
-    sequence: row.sequence,
-    change: micros(row.change_micros),
-    reasonCode: row.reason_code,
-    totalAvailable: micros(row.total_available_micros),
-    held: micros(row.held_micros),
-    transactionId: row.transaction_id,
-    occurredAt: row.occurred_at,
-  }));
-}
-
-/** The sequences of the entries after one. */
-export async function sequencesAfter(sql: Sql, walletId: string, sequence: bigint, limit: number): Promise<bigint[]> {
-  const rows = await sql<{ sequence: bigint }[]>`
-    SELECT sequence FROM ledger_entry
-    WHERE wallet_id = ${walletId} AND sequence > ${sequence.toString()}::bigint
-    ORDER BY sequence
-    LIMIT ${limit}`;
-  return rows.map((row) => row.sequence);
-}
+import { EVENT_SOURCES, type EventType } from './event-sources.ts';
 
 export interface WalletState {
   readonly version: bigint;
@@ -57,32 +14,53 @@ export interface WalletState {
 }
 
 /** How far a watched wallet is. */
-export interface WatchedWallet {
-  readonly walletId: string;
-  readonly organizationId: string;
-  readonly version: bigint;
-  readonly sequence: bigint;
+export interface WatchedWallet extends Tenant {
+  /** The number of its newest event of each type. */
+  readonly newest: Readonly<Record<EventType, bigint>>;
   /** True where a transition has come and nobody has posted it yet. */
   readonly due: boolean;
+  /** True where usage has come to be told as activity. */
+  readonly usageDue: boolean;
 }
 
 /** All wallets that a process watches, in one statement. */
 export async function watchedWallets(sql: Sql, walletIds: readonly string[]): Promise<WatchedWallet[]> {
   const rows = await sql<
-    { id: string; organization_id: string; version: bigint; sequence: bigint; due: boolean | null }[]
+    {
+      id: string;
+      organization_id: string;
+      changes: bigint;
+      entries: bigint;
+      alert_events: bigint;
+      activities: bigint;
+      due: boolean | null;
+      usage_due: boolean | null;
+    }[]
   >`
-    SELECT w.id, w.organization_id, w.version, w.sequence,
-           w.frozen_at IS NULL AND w.next_transition_at <= greatest(w.last_posted_at,
-             clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond') AS due
+    SELECT w.id, w.organization_id, ${EVENT_SOURCES['balance.changed'].newest} AS changes,
+           ${EVENT_SOURCES['ledger_entry.posted'].newest} AS entries,
+           ${EVENT_SOURCES['balance.low'].newest} AS alert_events,
+           ${EVENT_SOURCES['activity.added'].newest} AS activities,
+           w.frozen_at IS NULL AND w.next_transition_at <= c.now AS due,
+           w.usage_due_at <= c.now AS usage_due
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
+    CROSS JOIN LATERAL (
+      SELECT greatest(w.last_posted_at,
+        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond') AS now
+    ) c
     WHERE w.id = ANY(${walletIds}::uuid[])`;
   return rows.map((row) => ({
     walletId: row.id,
     organizationId: row.organization_id,
-    version: row.version,
-    sequence: row.sequence,
+    newest: {
+      'balance.changed': row.changes,
+      'ledger_entry.posted': row.entries,
+      'balance.low': row.alert_events,
+      'activity.added': row.activities,
+    },
     due: row.due === true,
+    usageDue: row.usage_due === true,
   }));
 }
 

@@ -22,7 +22,7 @@ class World {
 
   constructor() {
     this.live = new LiveSources({
-      services: { sql: (async () => []) as never, engine: null as never },
+      services: { sql: (async () => []) as never, engine: null as never, feed: null as never },
       signals: {
         subscribe: (_walletId, wake) => {
           this.signals.add(wake);
@@ -46,13 +46,12 @@ class World {
       connection: { backlogBytes: backlog, close: (code) => void closed.push(code), tellsErrorsAsEvents: false },
     };
     const rows = follow<bigint>(context as GraphQLContext, {
-      stream: 'numbers',
+      type: 'balance.changed',
       tenant,
       opening: [],
       after: 0n,
       numberOf: (row) => row,
       load: (after, limit) => this.load(after, limit),
-      comesWithVersion: true,
       ...followed,
     });
     return rows[Symbol.asyncIterator]() as AsyncIterableIterator<bigint>;

@@ -4,7 +4,7 @@ import { micros } from '../../src/domain/credits/micros.ts';
 import type { OperatorCaller, Tenant } from '../../src/domain/identity/caller.ts';
 import { audit } from '../../src/operations/audit.ts';
 import { setSpendLimit } from '../../src/operations/set-spend-limit.ts';
-import { newestActivity } from '../../src/persistence/activities.ts';
+import { ACTIVITIES, newestEvent } from '../../src/persistence/event-sources.ts';
 import { lockClock } from '../../src/persistence/spend-limits.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { anOrganization } from '../support/given.ts';
@@ -33,12 +33,12 @@ describe('what an operation tells in the feed', () => {
   it('is there and the wallet is free when those who watch are told, over whichever channel', async () => {
     const tenant = await aTenant();
     const { sql } = gateway.gateway.services;
-    const before = await newestActivity(sql, tenant.organizationId);
+    const before = await newestEvent(sql, ACTIVITIES, tenant.walletId);
     const seen: Promise<[wallets: string[], newest: bigint]>[] = [];
     const services = toldBy((changes) => {
       const look = sql.begin(async (tx): Promise<[string[], bigint]> => {
         await lockClock(tx, tenant.walletId);
-        return [changes.map(({ walletId }) => walletId), await newestActivity(tx, tenant.organizationId)];
+        return [changes.map(({ walletId }) => walletId), await newestEvent(tx, ACTIVITIES, tenant.walletId)];
       });
       seen.push(look);
     });
@@ -54,9 +54,9 @@ describe('what an operation tells in the feed', () => {
   });
 
   it('is told to nobody where it is rolled back', async () => {
-    const { organizationId } = await aTenant();
+    const { organizationId, walletId } = await aTenant();
     const { sql } = gateway.gateway.services;
-    const before = await newestActivity(sql, organizationId);
+    const before = await newestEvent(sql, ACTIVITIES, walletId);
     const told: unknown[] = [];
     const services = toldBy((changes) => told.push(changes));
     const work = sql.begin(async (tx) => {
@@ -65,6 +65,6 @@ describe('what an operation tells in the feed', () => {
     });
     await expect(work).rejects.toThrow('rolled back');
     expect(told).toEqual([]);
-    expect(await newestActivity(sql, organizationId)).toBe(before);
+    expect(await newestEvent(sql, ACTIVITIES, walletId)).toBe(before);
   });
 });

@@ -3,12 +3,13 @@
  * the same name and wallet are open share one source of rows ([source.ts](source.ts)).
  */
 import type { Tenant } from '../../domain/identity/caller.ts';
+import type { EventType } from '../../persistence/event-sources.ts';
 import type { GraphQLContext } from '../context.ts';
 import { Reader } from './reader.ts';
 
 export interface Followed<Row> {
-  /** The name of the stream. Streams of one name and wallet share what they read, so that `load` is the same for all. */
-  readonly stream: string;
+  /** What is followed. Streams of one type and wallet share what they read, so that `load` is the same for all. */
+  readonly type: EventType;
   readonly tenant: Tenant;
   /** Sent before everything else. */
   readonly opening: readonly Row[];
@@ -17,8 +18,6 @@ export interface Followed<Row> {
   readonly numberOf: (row: Row) => bigint;
   /** Rows that are never changed, the next ones after a number. */
   readonly load: (after: bigint, limit: number) => Promise<readonly Row[]>;
-  /** True where every new row comes with a new version of its wallet, so that nobody need look for others. */
-  readonly comesWithVersion?: boolean;
   /** For a reader who wants the newest state only: rows that it did not get are merged into the one that it gets. */
   readonly coalesce?: {
     /** What it knows when the stream begins. */

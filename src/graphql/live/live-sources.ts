@@ -1,13 +1,15 @@
 /**
  * What this process watches: the sources of rows that its open streams share, and the wallets these belong to. A signal
  * has the sources of its wallet look for new rows. One statement a second asks for all watched wallets at once: it backs up lost
- * signals, and has the engine post transitions that have come due, so that a watched wallet changes on time. Nothing is left
+ * signals, and has what has come due done, transitions posted and usage told, so that a watched wallet changes on time. Nothing is left
  * of a wallet that nobody watches.
  */
 import type { Logger } from 'pino';
+import { publishUsage } from '../../operations/publish-usage.ts';
 import type { Services } from '../../operations/services.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
-import { watchedWallets } from '../../persistence/live-rows.ts';
+import type { EventType } from '../../persistence/event-sources.ts';
+import { type WatchedWallet, watchedWallets } from '../../persistence/live-rows.ts';
 import type { WalletSignals } from '../../persistence/wallet-signals.ts';
 import type { Followed } from './follow.ts';
 import type { Reader } from './reader.ts';
@@ -19,21 +21,15 @@ const POLL_MILLISECONDS = 1_000;
 type AnySource = Pick<Source<unknown>, 'load' | 'checkPace'>;
 type AnyReader = Pick<Reader<unknown>, 'end'>;
 
-interface WatchedSource {
-  readonly source: AnySource;
-  readonly comesWithVersion: boolean;
-}
-
 interface Watched {
-  /** By the name of their stream. */
-  readonly sources: Map<string, WatchedSource>;
+  readonly sources: Map<EventType, AnySource>;
   readonly unsubscribe: () => void;
-  /** Version and sequence as the last poll found them. */
-  seen: string;
+  /** As the last poll found it. */
+  newest: WatchedWallet['newest'] | null;
 }
 
 export interface LiveOptions {
-  readonly services: Pick<Services, 'sql' | 'engine'>;
+  readonly services: Pick<Services, 'sql' | 'engine' | 'feed'>;
   readonly signals: Pick<WalletSignals, 'subscribe'>;
   readonly logger: Logger;
   /** Ends all streams when it is aborted. */
@@ -44,8 +40,9 @@ export class LiveSources {
   readonly #options: LiveOptions;
   readonly #wallets = new Map<string, Watched>();
   readonly #readers = new Set<AnyReader>();
-  /** Organizations whose wallet is being brought up to date. */
+  /** Organizations whose wallet is being brought up to date, and those whose usage is being told. */
   readonly #settling = new Set<string>();
+  readonly #publishing = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
   #polling = false;
 
@@ -76,8 +73,8 @@ export class LiveSources {
     after: bigint,
     isUpToDate: boolean,
   ): { readonly source: Source<Row> | null; readonly place: Place<Row> | null } {
-    const { stream, tenant } = followed;
-    const known = this.#wallets.get(tenant.walletId)?.sources.get(stream)?.source as Source<Row> | undefined;
+    const { type, tenant } = followed;
+    const known = this.#wallets.get(tenant.walletId)?.sources.get(type) as Source<Row> | undefined;
     const source = known ?? (isUpToDate ? this.#begin(followed, after) : null);
     return { source, place: source?.placeAfter(after) ?? null };
   }
@@ -90,9 +87,9 @@ export class LiveSources {
   }
 
   #begin<Row>(followed: Followed<Row>, after: bigint): Source<Row> {
-    const { stream, tenant, comesWithVersion = false } = followed;
+    const { type, tenant } = followed;
     const source: Source<Row> = new Source<Row>(followed, after, () => this.#end(followed, source));
-    this.#watch(tenant.walletId).sources.set(stream, { source, comesWithVersion });
+    this.#watch(tenant.walletId).sources.set(type, source);
     this.#timer ??= setInterval(() => void this.#poll(), POLL_MILLISECONDS);
     // The wake-up is registered before the first look, so that nothing falls between.
     void source.load();
@@ -102,19 +99,19 @@ export class LiveSources {
   #watch(walletId: string): Watched {
     const known = this.#wallets.get(walletId);
     if (known) return known;
-    const sources = new Map<string, WatchedSource>();
+    const sources = new Map<EventType, AnySource>();
     const wake = () => {
-      for (const { source } of sources.values()) void source.load();
+      for (const source of sources.values()) void source.load();
     };
-    const watched = { sources, unsubscribe: this.#options.signals.subscribe(walletId, wake), seen: '' };
+    const watched = { sources, unsubscribe: this.#options.signals.subscribe(walletId, wake), newest: null };
     this.#wallets.set(walletId, watched);
     return watched;
   }
 
-  #end<Row>({ stream, tenant: { walletId } }: Followed<Row>, source: Source<Row>): void {
+  #end<Row>({ type, tenant: { walletId } }: Followed<Row>, source: Source<Row>): void {
     const watched = this.#wallets.get(walletId);
-    if (watched?.sources.get(stream)?.source !== source) return;
-    watched.sources.delete(stream);
+    if (watched?.sources.get(type) !== source) return;
+    watched.sources.delete(type);
     if (watched.sources.size > 0) return;
     watched.unsubscribe();
     this.#wallets.delete(walletId);
@@ -131,46 +128,51 @@ export class LiveSources {
       await this.#lookAround();
     } catch (error) {
       this.#options.logger.debug({ err: error }, 'watched wallets could not be asked for; the next second tries again');
-      this.#load(() => true);
+      this.#loadAll();
     } finally {
       this.#polling = false;
     }
   }
 
   async #lookAround(): Promise<void> {
-    const { services } = this.#options;
-    const moved = new Set<string>();
-    for (const wallet of await watchedWallets(services.sql, [...this.#wallets.keys()])) {
+    for (const wallet of await watchedWallets(this.#options.services.sql, [...this.#wallets.keys()])) {
       const watched = this.#wallets.get(wallet.walletId);
       if (!watched) continue;
-      const seen = `${wallet.version} ${wallet.sequence}`;
-      if (watched.seen !== seen) moved.add(wallet.walletId);
-      watched.seen = seen;
+      for (const [type, source] of watched.sources) {
+        if (watched.newest?.[type] !== wallet.newest[type]) void source.load();
+      }
+      watched.newest = wallet.newest;
       if (wallet.due) void this.#settle(wallet.organizationId);
+      if (wallet.usageDue && watched.sources.has('activity.added')) void this.#publish(wallet.organizationId);
     }
-    this.#load((walletId, { comesWithVersion }) => !comesWithVersion || moved.has(walletId));
+  }
+
+  #settle(organizationId: string): Promise<void> {
+    return this.#bring(organizationId, this.#settling, () => settleWallets(this.#options.services, [organizationId]));
+  }
+
+  #publish(organizationId: string): Promise<void> {
+    return this.#bring(organizationId, this.#publishing, () => publishUsage(this.#options.services, [organizationId]));
   }
 
   /** Nobody waits for it: a wallet that is busy or locked holds up no other, and is tried again as long as it is due. */
-  async #settle(organizationId: string): Promise<void> {
-    if (this.#settling.has(organizationId)) return;
-    this.#settling.add(organizationId);
+  async #bring(organizationId: string, busy: Set<string>, upToDate: () => Promise<unknown>): Promise<void> {
+    if (busy.has(organizationId)) return;
+    busy.add(organizationId);
     try {
-      await settleWallets(this.#options.services, [organizationId]);
+      await upToDate();
     } catch (error) {
       this.#options.logger.debug({ err: error, organizationId }, 'a watched wallet could not be brought up to date');
     } finally {
-      this.#settling.delete(organizationId);
+      busy.delete(organizationId);
     }
   }
 
-  #load(which: (walletId: string, source: WatchedSource) => boolean): void {
-    for (const [walletId, { sources }] of this.#wallets) {
-      for (const watched of sources.values()) if (which(walletId, watched)) void watched.source.load();
-    }
+  #loadAll(): void {
+    for (const { sources } of this.#wallets.values()) for (const source of sources.values()) void source.load();
   }
 
   #checkPace(): void {
-    for (const { sources } of this.#wallets.values()) for (const { source } of sources.values()) source.checkPace();
+    for (const { sources } of this.#wallets.values()) for (const source of sources.values()) source.checkPace();
   }
 }

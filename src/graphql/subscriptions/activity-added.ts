@@ -1,6 +1,6 @@
 import type { Tenant } from '../../domain/identity/caller.ts';
 import { publishUsage } from '../../operations/publish-usage.ts';
-import { activitiesAfter, newestActivity } from '../../persistence/activities.ts';
+import { ACTIVITIES, type ActivityEvent, eventsAfter, newestEvent } from '../../persistence/event-sources.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
@@ -9,11 +9,6 @@ import { liveTenant } from '../live/tenant.ts';
 import { loadWritten } from '../loading/rows.ts';
 import { ActivityRef } from '../types/activity.ts';
 import { activityCursor, activityNumber } from '../types/activity-pages.ts';
-
-interface ActivityEvent {
-  readonly organizationId: string;
-  readonly number: bigint;
-}
 
 const ActivityAddedRef = builder.objectRef<ActivityEvent>('ActivityAdded').implement({
   description: 'One activity, as it is written.',
@@ -38,21 +33,18 @@ async function addedActivities(
   tenant: Tenant,
   after: bigint | null,
 ): Promise<AsyncIterable<ActivityEvent>> {
-  const { organizationId } = tenant;
-  const { sql } = context.services;
-  const newest = await newestActivity(sql, organizationId);
+  const { services } = context;
+  const newest = await newestEvent(services.sql, ACTIVITIES, tenant.walletId);
   if (after !== null && after > newest) throw badUserInput('after is not a cursor of this organization.');
+  // What this publishes comes first: it happens while the stream is open.
+  await publishUsage(services, [tenant.organizationId]);
   return follow<ActivityEvent>(context, {
-    stream: 'activityAdded',
+    type: 'activity.added',
     tenant,
     opening: [],
     after: after ?? newest,
     numberOf: (event) => event.number,
-    load: async (number, limit) => {
-      await publishUsage(context.services, [organizationId]);
-      const rows = await activitiesAfter(sql, organizationId, number, limit);
-      return rows.map((row) => ({ organizationId, number: row.number }));
-    },
+    load: (number, limit) => eventsAfter(services.sql, ACTIVITIES, tenant, number, limit),
   });
 }
 

@@ -1,7 +1,9 @@
 import { micros, ZERO } from '../../domain/credits/micros.ts';
 import type { Tenant } from '../../domain/identity/caller.ts';
+import type { PostedChange } from '../../domain/posting/records.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
-import { type ChangeRow, changesAfter, walletState } from '../../persistence/live-rows.ts';
+import { BALANCE_CHANGES, eventsAfter } from '../../persistence/event-sources.ts';
+import { walletState } from '../../persistence/live-rows.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { badUserInput, cursorExpired } from '../errors.ts';
@@ -12,11 +14,7 @@ import { liveCursor, versionOf } from '../types/live-cursor.ts';
 import { TransactionRef } from '../types/transaction.ts';
 import { WalletRef } from '../types/wallet.ts';
 
-interface BalanceChange extends ChangeRow {
-  readonly walletId: string;
-}
-
-const BalanceChangeRef = builder.objectRef<BalanceChange>('BalanceChange').implement({
+const BalanceChangeRef = builder.objectRef<PostedChange>('BalanceChange').implement({
   description:
     'One change of what a wallet can spend: exactly one per version, in order, unless the stream coalesces. All fields but `wallet` are as of that version.',
   fields: (t) => ({
@@ -67,7 +65,7 @@ async function balanceChanges(
   context: GraphQLContext,
   tenant: Tenant,
   { after, coalesce }: Asked,
-): Promise<AsyncIterable<BalanceChange>> {
+): Promise<AsyncIterable<PostedChange>> {
   const { walletId } = tenant;
   const { sql } = context.services;
   await settleWallets(context.services, [tenant.organizationId]);
@@ -82,36 +80,35 @@ async function balanceChanges(
     reasonCode: 'SNAPSHOT',
   } as const;
   const load: Load = async (version, limit) => {
-    const rows = await changesAfter(sql, walletId, version, limit);
+    const rows = await eventsAfter(sql, BALANCE_CHANGES, tenant, version, limit);
     // Versions have no gaps: what is missing was forgotten.
     if (rows[0] && rows[0].version !== version + 1n) throw cursorExpired();
-    return rows.map((row) => ({ ...row, walletId }));
+    return rows;
   };
   // Read also where it is not sent from here: a cursor that has expired is refused at once.
   const [missed] = after === null || after === state.version ? [] : await load(after, 1);
   const netChange = missed && coalesce ? await netChangeSince(load, missed, state.version) : [];
-  return follow<BalanceChange>(context, {
-    stream: 'balanceChanged',
+  return follow<PostedChange>(context, {
+    type: 'balance.changed',
     tenant,
     opening: after === null ? [snapshot] : netChange,
     after: coalesce ? state.version : (after ?? state.version),
     numberOf: (change) => change.version,
-    comesWithVersion: true,
     load,
     ...(coalesce ? { coalesce: { from: snapshot, merge: merged } } : {}),
   });
 }
 
 /** The newest state as it looks to who has seen `last`: everything is as of it, and the change is what both differ by. */
-const merged = (last: Pick<BalanceChange, 'totalAvailable'>, newest: BalanceChange): BalanceChange => ({
+const merged = (last: Pick<PostedChange, 'totalAvailable'>, newest: PostedChange): PostedChange => ({
   ...newest,
   change: micros(newest.totalAvailable - last.totalAvailable),
 });
 
-type Load = (version: bigint, limit: number) => Promise<BalanceChange[]>;
+type Load = (version: bigint, limit: number) => Promise<PostedChange[]>;
 
 /** What happened from a change to the newest version, as one change. */
-async function netChangeSince(load: Load, first: BalanceChange, version: bigint): Promise<BalanceChange[]> {
+async function netChangeSince(load: Load, first: PostedChange, version: bigint): Promise<PostedChange[]> {
   const before = { totalAvailable: micros(first.totalAvailable - first.change) };
   const newest = await load(version - 1n, 1);
   return newest.map((change) => merged(before, change));

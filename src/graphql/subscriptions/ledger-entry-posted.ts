@@ -1,5 +1,5 @@
 import type { Tenant } from '../../domain/identity/caller.ts';
-import { sequencesAfter, walletState } from '../../persistence/live-rows.ts';
+import { eventsAfter, LEDGER_ENTRIES, newestEvent } from '../../persistence/event-sources.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
@@ -35,17 +35,17 @@ async function postedEntries(
 ): Promise<AsyncIterable<PostedEntryEvent>> {
   const { walletId } = tenant;
   const { sql } = context.services;
-  const { sequence: newest } = await walletState(sql, walletId);
+  const newest = await newestEvent(sql, LEDGER_ENTRIES, walletId);
   if (after !== null && after > newest) throw badUserInput('after is not a cursor of this wallet.');
   return follow<PostedEntryEvent>(context, {
-    stream: 'ledgerEntryPosted',
+    type: 'ledger_entry.posted',
     tenant,
     opening: [],
     after: after ?? newest,
     numberOf: (event) => event.sequence,
-    comesWithVersion: true,
     load: async (sequence, limit) => {
-      const sequences = await sequencesAfter(sql, walletId, sequence, limit);
+      const entries = await eventsAfter(sql, LEDGER_ENTRIES, tenant, sequence, limit);
+      const sequences = entries.map((entry) => entry.sequence);
       const batch = new EntryBatch(walletId, sequences);
       return sequences.map((next) => ({ walletId, sequence: next, batch }));
     },

@@ -1,6 +1,7 @@
 import type { Tenant } from '../../domain/identity/caller.ts';
+import type { PostedAlertEvent } from '../../domain/posting/records.ts';
 import { settleAlerts } from '../../operations/settle-alerts.ts';
-import { type AlertEventRow, alertEventsAfter, newestAlertEvent } from '../../persistence/alerts.ts';
+import { ALERT_EVENTS, eventsAfter, newestEvent } from '../../persistence/event-sources.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';
@@ -13,11 +14,7 @@ import { AlertTransitionEnum } from '../types/enums.ts';
 import { alertCursor, alertEventOf } from '../types/live-cursor.ts';
 import { RunwayRef } from '../types/runway.ts';
 
-interface LowBalanceEvent extends AlertEventRow {
-  readonly walletId: string;
-}
-
-const LowBalanceEventRef = builder.objectRef<LowBalanceEvent>('LowBalanceEvent').implement({
+const LowBalanceEventRef = builder.objectRef<PostedAlertEvent>('LowBalanceEvent').implement({
   description:
     'An alert that triggered or resolved: one event for a crossing of its threshold. All fields but `alert` and `runway` are as of then.',
   fields: (t) => ({
@@ -57,23 +54,19 @@ async function alertEvents(
   context: GraphQLContext,
   tenant: Tenant,
   after: bigint | null,
-): Promise<AsyncIterable<LowBalanceEvent>> {
-  const { walletId } = tenant;
+): Promise<AsyncIterable<PostedAlertEvent>> {
   const { services } = context;
-  const newest = await newestAlertEvent(services.sql, walletId);
+  const newest = await newestEvent(services.sql, ALERT_EVENTS, tenant.walletId);
   if (after !== null && after > newest) throw badUserInput('after is not a cursor of this wallet.');
   // What this brings up to date comes first: it happens while the stream is open.
   await settleAlerts(services, [tenant.organizationId]);
-  return follow<LowBalanceEvent>(context, {
-    stream: 'lowBalance',
+  return follow<PostedAlertEvent>(context, {
+    type: 'balance.low',
     tenant,
     opening: [],
     after: after ?? newest,
     numberOf: (event) => event.number,
-    load: async (number, limit) => {
-      const rows = await alertEventsAfter(services.sql, walletId, number, limit);
-      return rows.map((row) => ({ ...row, walletId }));
-    },
+    load: (number, limit) => eventsAfter(services.sql, ALERT_EVENTS, tenant, number, limit),
   });
 }
 
