@@ -24,6 +24,8 @@ const SETTINGS = {
   max_wal_senders: '0',
   max_wal_size: '4GB',
   checkpoint_timeout: '1h',
+  // Counts the pages that statements look at.
+  shared_preload_libraries: 'pg_stat_statements',
   // Roles are made by the hundred and sign in by the thousand.
   scram_iterations: '1',
 };
