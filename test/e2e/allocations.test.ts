@@ -258,6 +258,31 @@ describe('who sees it', () => {
     }
   });
 
+  it('a key that spends an earmark and nothing else changes nothing of the wallet, and its earmark least of all', async () => {
+    const { client, projectId, id, slug } = await aCustomer();
+    const { createApiKey } = await client.run(CreateApiKeyDocument, {
+      input: { name: 'team', scopes: ['USAGE_WRITE', 'BILLING_WRITE'], projectId },
+    });
+    if (createApiKey.__typename !== 'CreateApiKeyPayload') throw new Error(JSON.stringify(createApiKey));
+    const key = createClient(gateway.gateway.endpoint, createApiKey.secret);
+    await set(client, { projectId, credits: '10', exclusive: true });
+    const before = await seen(client, { slug });
+    for (const mutation of [
+      `setAllocation(input: { projectId: "${projectId}", credits: "20" }) { __typename }`,
+      `setAllocation(input: { projectId: "${projectId}", credits: "10", exclusive: false }) { __typename }`,
+      'setAlert(input: { threshold: "1" }) { __typename }',
+      `setSpendLimit(input: { scope: PROJECT, projectId: "${projectId}", window: DAY, credits: "5" }) { __typename }`,
+      'cancelSubscription(input: {}) { __typename }',
+      `redeemPromoCode(input: { code: "WELCOME", idempotencyKey: "${aKey()}" }) { __typename }`,
+    ]) {
+      const { data, errors } = await key.raw(`mutation { ${mutation} }`);
+      expect(errors.map(({ extensions }) => extensions.code)).toEqual(['FORBIDDEN']);
+      expect(data).toBeNull();
+    }
+    expect(await seen(client, { slug })).toEqual(before);
+    await expectSoundBooks(database, id);
+  });
+
   it('a key bound to a project sees and spends what is for that', async () => {
     const { client, projectId, id, slug } = await aCustomer();
     const { createApiKey } = await client.run(CreateApiKeyDocument, {

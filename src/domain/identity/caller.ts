@@ -127,7 +127,9 @@ export function mayAnywhere(caller: Caller, permission: Permission): boolean {
 
 function keyMay({ master, scopes, balanceAccess }: ApiKeyCaller, permission: Permission): boolean {
   if (master) return EVERYTHING_BUT_OPERATING.includes(permission);
-  if (balanceAccess === 'EARMARK_ONLY' && permission === 'billing:read') return false;
+  // Whoever may not see what the wallet has may not change what becomes of it either, their own earmark least of all.
+  if (balanceAccess === 'EARMARK_ONLY' && (permission === 'billing:read' || permission === 'billing:write'))
+    return false;
   return permission === 'organization:see' || scopes.some((scope) => PERMISSIONS_OF_SCOPE[scope].includes(permission));
 }
 

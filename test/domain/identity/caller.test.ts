@@ -60,6 +60,11 @@ const MATRIX: readonly (readonly [string, Caller, string])[] = [
   ['a key with usage:write and billing:read', aKey('USAGE_WRITE', 'BILLING_READ'), 'yyy---'],
   ['a key with every scope', aKey('USAGE_WRITE', 'BILLING_READ', 'BILLING_WRITE'), 'yyyy--'],
   ['a key bound to a project', { ...aKey('USAGE_WRITE'), projectId: 'project-1' }, 'yy----'],
+  [
+    'a key with every scope whose project spends an earmark and nothing else',
+    { ...aKey('USAGE_WRITE', 'BILLING_READ', 'BILLING_WRITE'), projectId: 'project-1', balanceAccess: 'EARMARK_ONLY' },
+    'yy----',
+  ],
   ['a master key', { ...aKey(), master: true }, 'yyyyy-'],
   ['an owner', aUser(member('OWNER')), 'yyyyy-'],
   ['an admin', aUser(member('ADMIN')), 'y-y---'],
