@@ -631,6 +631,51 @@ describe('the trial of a plan with a price', () => {
     },
   );
 
+  it('is given up for a free plan at once, whose period begins then', async () => {
+    const account = await anAccount(gateway, START);
+    await select(account, 'tried');
+    await advanceTo(gateway, account.id, '2041-01-14T12:00:00Z');
+    expect(await select(account, 'gratis', { when: 'NOW' })).toMatchObject({
+      subscription: { plan: { key: 'gratis' }, status: 'ACTIVE' },
+    });
+    expect(await standingOf(account)).toMatchObject({
+      status: 'ACTIVE',
+      anchorDay: 10,
+      currentPeriodStart: expect.stringMatching(/^2041-01-14T12:00:/),
+      currentPeriodEnd: '2041-02-10T00:00:00.000Z',
+    });
+    await advanceTo(gateway, account.id, '2041-02-10T00:00:00Z');
+    expect(await standingOf(account)).toMatchObject({ status: 'ACTIVE', currentPeriodEnd: '2041-03-10T00:00:00.000Z' });
+    expect(await balance(account)).toBe('10');
+    expect(await purchasesOf(account)).toEqual([]);
+  });
+
+  it('leaves what it granted to the free plan that follows, which grants with the next period, as foretold', async () => {
+    const account = await anAccount(gateway, START);
+    await select(account, 'tried');
+    const { trialEndsAt } = (await standingOf(account)) ?? {};
+    expect(await preview(account, 'gratis', 'PERIOD_END')).toMatchObject({
+      effectiveAt: trialEndsAt,
+      creditsGranted: '0',
+      creditsForfeited: '0',
+    });
+    expect(await preview(account, 'basic', 'PERIOD_END')).toMatchObject({
+      effectiveAt: trialEndsAt,
+      creditsGranted: '100',
+    });
+    await select(account, 'gratis', { when: 'PERIOD_END' });
+    await advanceTo(gateway, account.id, '2041-01-24T12:00:00Z');
+    expect(await standingOf(account)).toMatchObject({
+      plan: { key: 'gratis' },
+      status: 'ACTIVE',
+      currentPeriodStart: trialEndsAt,
+      currentPeriodEnd: '2041-02-10T00:00:00.000Z',
+    });
+    expect(await balance(account)).toBe('200');
+    await advanceTo(gateway, account.id, '2041-02-10T00:00:00Z');
+    expect(await balance(account)).toBe('10');
+  });
+
   it('can be paid before it ends, and is not charged where it is canceled', async () => {
     const [paid, canceled] = [await anAccount(gateway, START), await anAccount(gateway, START)];
     for (const account of [paid, canceled]) await select(account, 'tried');

@@ -23,11 +23,12 @@ export function changeNow(
 ): void {
   const { now, snapshot } = book;
   const goesOn = periodGoesOn(subscription, plan, policies) || isFree(plan);
+  const status = endsTrial(subscription, plan) ? 'ACTIVE' : subscription.status;
   // A period that is paid in full is a full one.
   const anchorDay = goesOn ? subscription.anchorDay : dayOfMonth(now, snapshot.timeZone);
   const period = periodUnder(book, subscription, { plan, anchorDay }, policies);
   const paid = paidAfterChange(subscription, plan, purchaseId, period !== subscription.period);
-  book.changeSubscription({ ...subscription, ...paid, planKey, anchorDay, period, scheduledPlanKey: null });
+  book.changeSubscription({ ...subscription, ...paid, status, planKey, anchorDay, period, scheduledPlanKey: null });
   takeUpPlan(book, { plan, anchorDay, isUpgrade: isUpgradeOf(subscription, plan, policies), purchaseId, actor });
 }
 
@@ -52,7 +53,10 @@ export function isUpgradeOf(
   return current === undefined || isUpgrade(current, plan);
 }
 
-/** A running period goes on, and so does a trial; where the plans are billed at different intervals a new one begins. */
+/**
+ * A running period goes on, and so does a trial, unless it is given up for a free plan; where the plans are billed at different
+ * intervals a new one begins.
+ */
 export function periodUnder(
   { now, snapshot }: WalletBook,
   running: Subscription | null,
@@ -63,11 +67,14 @@ export function periodUnder(
   return { start: now, end: billingPeriod(plan.interval, now, anchorDay, snapshot.timeZone).end };
 }
 
-const periodGoesOn = (
-  { status, planKey }: Subscription,
-  plan: PlanOffer,
-  { plansEverSold }: SubscriptionPolicies,
-): boolean => status === 'TRIALING' || plansEverSold.get(planKey)?.interval === plan.interval;
+function periodGoesOn(subscription: Subscription, plan: PlanOffer, { plansEverSold }: SubscriptionPolicies): boolean {
+  if (subscription.status === 'TRIALING') return !endsTrial(subscription, plan);
+  return plansEverSold.get(subscription.planKey)?.interval === plan.interval;
+}
+
+/** A free plan is active at once. */
+const endsTrial = ({ status }: Subscription, plan: PlanOffer): boolean =>
+  status === 'TRIALING' && isFree(plan) && plan.trialDays === 0;
 
 /**
  * The money of a change went back: the plan that it took the place of goes on, if that was paid. False where there is none.

@@ -7,12 +7,13 @@ import { type Micros, sum } from '../credits/micros.ts';
 import type { ReasonCode } from '../ledger/reason-code.ts';
 import type { Money } from '../money/money.ts';
 import { type InvalidInput, invalidInput, type NotFound } from '../plain-refusals.ts';
-import type { SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
+import { isFree, type PlanOffer, type SubscriptionPolicies } from '../subscriptions/plan-offer.ts';
 import type { Instant } from '../time/instant.ts';
 import type { Undecided } from './decide-estimate.ts';
 import { checkPlan, type Selection, selectPlan } from './decide-subscribe.ts';
 import { fulfilPlan } from './fulfil-plan.ts';
 import { LotsNotLoaded } from './lot-drafts.ts';
+import { refreshesAt } from './refresh-allowance.ts';
 import { paymentDueAt } from './subscription-transitions.ts';
 import { PLAN_CHANGE } from './take-up-plan.ts';
 import { postDueTransitions } from './transitions.ts';
@@ -46,6 +47,19 @@ export function previewPlanChange(
     if (error instanceof LotsNotLoaded) return 'needs-lots';
     throw error;
   }
+}
+
+/**
+ * What a plan that follows grants as it begins. What is paid grants in full; a free plan fills each bucket as the running period of
+ * its allowance ends, which may be later, as after a trial.
+ */
+function grantedAt(book: WalletBook, plan: PlanOffer, begins: Instant): Micros {
+  const due = plan.allowances.filter(({ bucketKey }) => {
+    const bucketId = book.requireBucket(bucketKey).facts.id;
+    const running = book.allowances.find((allowance) => allowance.bucketId === bucketId);
+    return !isFree(plan) || running === undefined || refreshesAt(book, running, begins);
+  });
+  return sum(due.map(({ credits }) => credits));
 }
 
 function preview(
@@ -88,9 +102,8 @@ function preview(
     credited: { amountMinor: selected.creditedMinor, currency: plan.price.currency },
     renewal: plan.price,
     nextRenewalAt: paymentDueAt(subscription, policies) ?? subscription.period.end,
-    // What a plan that follows grants as it begins: its period starts with a new period of every allowance.
     creditsGranted: follows
-      ? sum(plan.allowances.map(({ credits }) => credits))
+      ? grantedAt(book, plan, subscription.period.end)
       : amounts('CREDIT', (reasonCode) => reasonCode === 'PLAN_GRANT' || reasonCode === 'ALLOWANCE'),
     creditsForfeited: amounts('DEBIT', (reasonCode) => reasonCode === PLAN_CHANGE),
   };

@@ -33,6 +33,16 @@ export function dueAt(book: WalletBook, allowance: AllowanceSnapshot): Instant {
   return later(allowance.nextRefreshAt, currentPeriod(book, allowance).start);
 }
 
+/** Whether a period of an allowance begins at an instant that is to come. */
+export function refreshesAt(
+  book: WalletBook,
+  { nextRefreshAt, interval, anchorDay }: AllowanceSnapshot,
+  at: Instant,
+): boolean {
+  if (nextRefreshAt >= at) return nextRefreshAt === at;
+  return refreshPeriod(interval, at, anchorDay, book.snapshot.timeZone).start === at;
+}
+
 function currentPeriod(book: WalletBook, { interval, anchorDay }: AllowanceSnapshot): Period {
   return refreshPeriod(interval, book.now, anchorDay, book.snapshot.timeZone);
 }

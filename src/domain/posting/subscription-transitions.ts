@@ -98,7 +98,9 @@ function renew(book: WalletBook, subscription: Subscription, policies: Subscript
   const planKey = following ?? subscription.planKey;
   const plan = policies.plansEverSold.get(planKey);
   const interval = plan?.interval ?? DEFAULT_INTERVAL;
-  const period = billingPeriodSince(interval, ended, book.now, anchorDay, book.snapshot.timeZone);
+  const { start, end } = billingPeriodSince(interval, ended, book.now, anchorDay, book.snapshot.timeZone);
+  // What follows a trial is shorter.
+  const period = { start: later(start, ended.end), end };
   const scheduledPlanKey = following === null ? subscription.scheduledPlanKey : null;
   book.changeSubscription({ ...subscription, planKey, scheduledPlanKey, period, ...NOTHING_PAID });
   if (following !== null) followBy(book, plan, { begins: ended.end, anchorDay, isSame: false });
