@@ -205,7 +205,7 @@ function decideCommand(state: BatchState, book: WalletBook, command: Command, in
     case 'settle':
       return { status: 'settled' };
     case 'cancel-refund':
-      return decideCancelRefund(book, state.purchases.get(command.purchaseId), state.policies);
+      return decideCancelRefund(book, command, state.purchases.get(command.purchaseId), state.policies);
     case 'resolve-purchase':
       return resolvePurchase(state, book, command);
     case 'collect':
