@@ -295,15 +295,15 @@ function insertRecords(sql: Queryable, { newRecords: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO idempotency_record (organization_id, key, operation, request_hash, outcome, created_at)
-    SELECT organization_id, key, operation, decode(request_hash, 'hex'), outcome, created_at
+    SELECT organization_id, key, operation, decode(request_hash, 'hex'), outcome,
+      date_trunc('milliseconds', clock_timestamp())
     FROM unnest(
       ${rows.map((row) => row.organizationId)}::uuid[],
       ${rows.map((row) => row.idempotencyKey)}::text[],
       ${rows.map((row) => row.operation)}::text[],
       ${rows.map((row) => row.requestHash)}::text[],
-      ${rows.map((row) => JSON.stringify(encodeAnswer(row.answer)))}::jsonb[],
-      ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
-    ) AS record (organization_id, key, operation, request_hash, outcome, created_at)`;
+      ${rows.map((row) => JSON.stringify(encodeAnswer(row.answer)))}::jsonb[]
+    ) AS record (organization_id, key, operation, request_hash, outcome)`;
 }
 
 function insertAudits(sql: Queryable, { audits: rows }: BatchDecision) {
