@@ -86,14 +86,16 @@ export type Refusal =
 
 export type RefusalCode = Refusal['code'];
 
-/** Refusals that a retry under the same key gets again, whatever has changed since (semantics: Idempotency). */
+/**
+ * Refusals of the engine that a retry under the same key gets again, whatever has changed since (semantics: Idempotency).
+ * `PaymentFailed` does so too, and is none of them: the purchase that its key has begun keeps what the provider said.
+ */
 const STICKY: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
   'INSUFFICIENT_CREDITS',
   'SPEND_LIMIT_REACHED',
   'ALLOCATION_EXHAUSTED',
   'PLAN_LIMIT_REACHED',
   'CAPTURE_EXCEEDS_HOLD',
-  'PAYMENT_FAILED',
 ]);
 
 export const isSticky = (refusal: Refusal): boolean => STICKY.has(refusal.code);

@@ -21,17 +21,17 @@ export async function giveBack(
 ): Promise<Refusal | null> {
   const refundable = await findRefundable(sql, purchaseId);
   if (!refundable) throw new Error(`the purchase ${purchaseId} is missing`);
-  const { status, isRequested, ...request } = refundable;
+  const { status, isRequested, declineCode, ...request } = refundable;
   if (status === 'REFUNDED') return null;
   // It was asked before, under this key, and the provider said no.
-  if (!isRequested) return { code: 'PAYMENT_FAILED', declineCode: null };
+  if (!isRequested) return { code: 'PAYMENT_FAILED', declineCode };
   const answer = await payments.refund({ purchaseId, ...request });
   if (answer.status === 'PENDING') return null;
   const of = { ...tenant, actor, purchaseId };
   const outcome = await engine.execute(
-    answer.status === 'REFUNDED'
-      ? { kind: 'resolve-purchase', ...of, news: { kind: 'REFUNDED' } }
-      : { kind: 'cancel-refund', ...of },
+    answer.status === 'DECLINED'
+      ? { kind: 'cancel-refund', ...of, declineCode: answer.code }
+      : { kind: 'resolve-purchase', ...of, news: { kind: 'REFUNDED' } },
   );
   if (outcome.status !== 'purchase-resolved') return refusalOf(outcome);
   return answer.status === 'DECLINED' ? { code: 'PAYMENT_FAILED', declineCode: answer.code } : null;

@@ -19,9 +19,9 @@ export async function openCheckout(
 ): Promise<Refusal | null> {
   const purchase = await findUnopened(sql, purchaseId, payments.name);
   if (!purchase) return null;
-  const { status, ...request } = purchase;
+  const { status, declineCode, ...request } = purchase;
   // The provider has refused it before, under this key.
-  if (status === 'FAILED') return { code: 'PAYMENT_FAILED', declineCode: null };
+  if (status === 'FAILED') return { code: 'PAYMENT_FAILED', declineCode };
   const checkout = await payments.createCheckout({ ...request, purchaseId, organizationId: tenant.organizationId });
   if (checkout.status === 'OPEN') {
     await attachCheckout(sql, purchaseId, checkout);
@@ -32,7 +32,7 @@ export async function openCheckout(
     ...tenant,
     actor: actorOf(caller),
     purchaseId,
-    news: { kind: 'FAILED' },
+    news: { kind: 'FAILED', declineCode: checkout.code },
   });
   if (outcome.status !== 'purchase-resolved') return refusalOf(outcome);
   return { code: 'PAYMENT_FAILED', declineCode: checkout.code };

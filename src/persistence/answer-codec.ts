@@ -53,7 +53,6 @@ const stickyRefusal = z.discriminatedUnion('code', [
     explanation: explanation.nullable().default(null),
   }),
   z.object({ code: z.literal('CAPTURE_EXCEEDS_HOLD'), required: amount, held: amount }),
-  z.object({ code: z.literal('PAYMENT_FAILED'), declineCode: z.string().nullable() }),
 ]);
 
 const hold = z.object({

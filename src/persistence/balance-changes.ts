@@ -29,6 +29,8 @@ export async function forgetChanges(sql: Sql, afterWalletId: string, days: numbe
         FROM webhook_endpoint e
         JOIN webhook_cursor c ON c.endpoint_id = e.id AND c.event = 'balance.changed'
         WHERE e.organization_id = w.organization_id AND e.enabled AND e.deleted_at IS NULL
+          -- The cursor of what it is no longer told stays where it was.
+          AND c.event = ANY (e.events)
       ) untold
       WHERE w.id > ${afterWalletId}::uuid
       ORDER BY w.id

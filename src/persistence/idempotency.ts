@@ -3,21 +3,19 @@ import type { IdempotencyRecord } from '../domain/posting/idempotency.ts';
 import { decodeAnswer, encodeAnswer } from './answer-codec.ts';
 import type { Queryable } from './connection.ts';
 
-export type NewRecord = Omit<IdempotencyRecord, 'createdAt'>;
-
 /**
  * Claims the key in the caller's transaction. Null where it was free and is now the caller's; else what is stored. A
  * concurrent claim of the same key waits for the other transaction to end, so that nobody sees half of an operation.
  */
 export async function claimKey(
   sql: Queryable,
-  record: NewRecord,
+  record: IdempotencyRecord,
 ): Promise<Pick<IdempotencyRecord, 'requestHash' | 'answer'> | null> {
   const { organizationId, idempotencyKey, operation, requestHash, answer } = record;
   const claimed = await sql`
     INSERT INTO idempotency_record (organization_id, key, operation, request_hash, outcome, created_at)
     VALUES (${organizationId}, ${idempotencyKey}, ${operation}, decode(${requestHash}, 'hex'),
-      ${JSON.stringify(encodeAnswer(answer))}::text::jsonb, clock_timestamp())
+      ${JSON.stringify(encodeAnswer(answer))}::text::jsonb, date_trunc('milliseconds', clock_timestamp()))
     ON CONFLICT (organization_id, key) DO NOTHING`;
   if (claimed.count === 1) return null;
   const [stored] = await sql<{ request_hash: string; outcome: unknown }[]>`

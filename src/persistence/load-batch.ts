@@ -110,7 +110,6 @@ interface RecordRow {
   operation: string;
   request_hash: string;
   outcome: unknown;
-  created_at: Instant;
 }
 
 /** A plan begins when it is selected, or when its payment is known. */
@@ -402,7 +401,7 @@ function findLapsed(sql: Queryable, wallets: readonly WalletRow[], perWallet: nu
 async function loadRecords(sql: Queryable, keyed: readonly KeyedCommand[]): Promise<readonly RecordRow[]> {
   if (keyed.length === 0) return [];
   return sql<RecordRow[]>`
-    SELECT r.organization_id, r.key, r.operation, encode(r.request_hash, 'hex') AS request_hash, r.outcome, r.created_at
+    SELECT r.organization_id, r.key, r.operation, encode(r.request_hash, 'hex') AS request_hash, r.outcome
     FROM unnest(${keyed.map((command) => command.organizationId)}::uuid[],
                 ${keyed.map((command) => command.idempotencyKey)}::text[]) AS wanted (organization_id, key)
     CROSS JOIN LATERAL (
@@ -550,6 +549,5 @@ function recordOf(row: RecordRow): IdempotencyRecord {
     operation: row.operation,
     requestHash: row.request_hash,
     answer: decodeAnswer(row.outcome),
-    createdAt: row.created_at,
   };
 }

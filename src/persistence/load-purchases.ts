@@ -18,6 +18,7 @@ interface PurchaseRow {
   created_at: Instant;
   paid_at: Instant | null;
   refund_requested_at: Instant | null;
+  decline_code: string | null;
   description: string;
   price_minor: bigint;
   currency: string;
@@ -49,7 +50,7 @@ export async function loadPurchases(
     sql<PurchaseRow[]>`
       SELECT p.id, w.id AS wallet_id, p.status, to_jsonb(p.open_disputes) AS open_disputes,
              to_jsonb(p.closed_disputes) AS closed_disputes, p.created_at, p.paid_at, p.refund_requested_at,
-             p.description, p.price_minor, p.currency, p.credits_micros, p.bonus_micros, p.bucket_key, p.expires_after_days, p.plan_key, p.plan_purpose, p.from_plan_key,
+             p.decline_code, p.description, p.price_minor, p.currency, p.credits_micros, p.bonus_micros, p.bucket_key, p.expires_after_days, p.plan_key, p.plan_purpose, p.from_plan_key,
              p.plan_period_start, p.actor_kind, p.actor_id,
              (SELECT e.effective_at FROM ledger_entry e WHERE e.wallet_id = w.id ORDER BY e.sequence DESC LIMIT 1)
                AS last_effective_at
@@ -79,6 +80,7 @@ export async function loadPurchases(
       createdAt: row.created_at,
       paidAt: row.paid_at,
       refundRequestedAt: row.refund_requested_at,
+      declineCode: row.decline_code,
       description: row.description,
       price: { amountMinor: row.price_minor, currency: row.currency },
       credits: micros(row.credits_micros),

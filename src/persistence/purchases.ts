@@ -42,11 +42,16 @@ export function insertPurchases(sql: Queryable, rows: readonly NewPurchase[]) {
       actor_kind, actor_id, created_at)`;
 }
 
-export interface UnopenedPurchase {
+interface SoldPurchase {
   readonly status: PurchaseStatus;
   readonly description: string;
   readonly amountMinor: bigint;
   readonly currency: string;
+}
+
+export interface UnopenedPurchase extends SoldPurchase {
+  /** Why the provider opened no checkout for one that is FAILED, where it said so. */
+  readonly declineCode: string | null;
 }
 
 /** What a checkout must ask for, as it was sold; null once the purchase has a checkout, and where another provider began it. */
@@ -55,12 +60,20 @@ export async function findUnopened(
   purchaseId: string,
   provider: string,
 ): Promise<UnopenedPurchase | null> {
-  const [row] = await sql<{ status: PurchaseStatus; description: string; price_minor: bigint; currency: string }[]>`
-    SELECT status, description, price_minor, currency FROM purchase
+  const [row] = await sql<
+    {
+      status: PurchaseStatus;
+      decline_code: string | null;
+      description: string;
+      price_minor: bigint;
+      currency: string;
+    }[]
+  >`
+    SELECT status, decline_code, description, price_minor, currency FROM purchase
     WHERE id = ${purchaseId} AND provider = ${provider} AND checkout_url IS NULL`;
   if (!row) return null;
-  const { status, description, price_minor: amountMinor, currency } = row;
-  return { status, description, amountMinor, currency };
+  const { status, decline_code: declineCode, description, price_minor: amountMinor, currency } = row;
+  return { status, declineCode, description, amountMinor, currency };
 }
 
 /** Keeps the first checkout that the provider made. */
@@ -74,7 +87,7 @@ export async function attachCheckout(
     WHERE id = ${purchaseId} AND checkout_url IS NULL`;
 }
 
-export interface OffSessionPurchase extends UnopenedPurchase {
+export interface OffSessionPurchase extends SoldPurchase {
   /** The provider's own id of the charge; null until it has answered. */
   readonly reference: string | null;
 }
@@ -124,6 +137,8 @@ export interface RefundableOfPurchase {
   readonly status: PurchaseStatus;
   /** True while the provider's answer to a refund is awaited. */
   readonly isRequested: boolean;
+  /** Why it declined the last one, where it said so. */
+  readonly declineCode: string | null;
   /** The provider's own id of the checkout. */
   readonly reference: string | null;
   readonly amountMinor: bigint;
@@ -136,16 +151,17 @@ export async function findRefundable(sql: Queryable, purchaseId: string): Promis
     {
       status: PurchaseStatus;
       is_requested: boolean;
+      decline_code: string | null;
       provider_reference: string | null;
       price_minor: bigint;
       currency: string;
     }[]
   >`
-    SELECT status, refund_requested_at IS NOT NULL AS is_requested, provider_reference, price_minor, currency
+    SELECT status, refund_requested_at IS NOT NULL AS is_requested, decline_code, provider_reference, price_minor, currency
     FROM purchase WHERE id = ${purchaseId}`;
   if (!row) return null;
-  const { status, is_requested: isRequested, provider_reference: reference } = row;
-  return { status, isRequested, reference, amountMinor: row.price_minor, currency: row.currency };
+  const { status, is_requested: isRequested, decline_code: declineCode, provider_reference: reference } = row;
+  return { status, isRequested, declineCode, reference, amountMinor: row.price_minor, currency: row.currency };
 }
 
 export async function isWalletFrozen(sql: Queryable, walletId: string): Promise<boolean> {

@@ -266,10 +266,12 @@ function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecisi
         ${rows.map((row) => row.state.status)}::"PurchaseStatus"[],
         ${instants(rows.map((row) => row.paidAt))}::timestamptz[],
         ${instants(rows.map((row) => row.refundRequestedAt))}::timestamptz[],
+        ${rows.map((row) => row.declineCode)}::text[],
         ${rows.map(({ state }) => JSON.stringify({ open: state.openDisputes, closed: state.closedDisputes }))}::jsonb[],
         ${rows.map((row) => row.receiptIssuer)}::text[],
         ${rows.map((row) => row.reference)}::text[]
-      ) WITH ORDINALITY AS changed (id, status, paid_at, refund_requested_at, disputes, issuer, reference, position)
+      ) WITH ORDINALITY
+        AS changed (id, status, paid_at, refund_requested_at, decline_code, disputes, issuer, reference, position)
     ), counter AS (
       INSERT INTO receipt_counter (issuer, last_number)
       SELECT issuer, count(*) FROM changed WHERE issuer IS NOT NULL GROUP BY issuer
@@ -278,6 +280,7 @@ function updatePurchases(sql: Queryable, { changedPurchases: rows }: BatchDecisi
     )
     UPDATE purchase
     SET status = changed.status, paid_at = changed.paid_at, refund_requested_at = changed.refund_requested_at,
+        decline_code = changed.decline_code,
         open_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'open')),
         closed_disputes = ARRAY(SELECT jsonb_array_elements_text(changed.disputes -> 'closed')),
         provider_reference = coalesce(provider_reference, changed.reference),
@@ -292,15 +295,15 @@ function insertRecords(sql: Queryable, { newRecords: rows }: BatchDecision) {
   if (rows.length === 0) return null;
   return sql`
     INSERT INTO idempotency_record (organization_id, key, operation, request_hash, outcome, created_at)
-    SELECT organization_id, key, operation, decode(request_hash, 'hex'), outcome, created_at
+    SELECT organization_id, key, operation, decode(request_hash, 'hex'), outcome,
+      date_trunc('milliseconds', clock_timestamp())
     FROM unnest(
       ${rows.map((row) => row.organizationId)}::uuid[],
       ${rows.map((row) => row.idempotencyKey)}::text[],
       ${rows.map((row) => row.operation)}::text[],
       ${rows.map((row) => row.requestHash)}::text[],
-      ${rows.map((row) => JSON.stringify(encodeAnswer(row.answer)))}::jsonb[],
-      ${instants(rows.map((row) => row.createdAt))}::timestamptz[]
-    ) AS record (organization_id, key, operation, request_hash, outcome, created_at)`;
+      ${rows.map((row) => JSON.stringify(encodeAnswer(row.answer)))}::jsonb[]
+    ) AS record (organization_id, key, operation, request_hash, outcome)`;
 }
 
 function insertAudits(sql: Queryable, { audits: rows }: BatchDecision) {

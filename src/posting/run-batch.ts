@@ -1,7 +1,7 @@
 /**
- * One batch from lock to answer. Faults are handled by kind: a lost connection or a lost race runs the same commands
- * again (their keys make that safe even if the lost COMMIT took effect); anything else bisects the batch, so that one
- * poisoned command fails alone. Nothing is decided by a catalog that is no longer in force: each batch asks for its version
+ * One batch from lock to answer. Faults of posting are handled by kind: a lost connection or a lost race runs the same
+ * commands again (their keys make that safe even if the lost COMMIT took effect); anything else bisects the batch, so that one
+ * poisoned command fails alone. Once it is known to be committed, nothing runs again. Nothing is decided by a catalog that is no longer in force: each batch asks for its version
  * under the locks.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -51,15 +51,9 @@ const FIRST_PAUSE_MILLISECONDS = 20;
 export async function runBatch(runner: BatchRunner, batch: readonly PendingCommand[]): Promise<void> {
   let perhapsPosted: BatchDecision | null = null;
   for (let attempt = 1; ; attempt++) {
+    let decision: BatchDecision;
     try {
-      const decision = await postOnce(runner, batch);
-      batch.forEach((pending, index) => {
-        const outcome = decision.outcomes[index];
-        if (!outcome) throw new Error('a decision has an outcome for every command');
-        pending.resolve(firstAnswer(outcome, perhapsPosted?.outcomes[index]));
-      });
-      runner.feed.published(changedWallets(decision));
-      return;
+      decision = await postOnce(runner, batch);
     } catch (error) {
       if (error instanceof CatalogUnreadable) {
         runner.logger.error({ err: error, commands: batch.length }, 'posting batch was not decided');
@@ -72,7 +66,30 @@ export async function runBatch(runner: BatchRunner, batch: readonly PendingComma
       if (attempt === ATTEMPTS) return rejectAll(batch, new DatabaseUnavailable(error));
       runner.logger.warn({ err: error, attempt, commands: batch.length }, 'posting batch is tried again');
       await delay(FIRST_PAUSE_MILLISECONDS * 2 ** attempt * (0.5 + Math.random()));
+      continue;
     }
+    // Outside of the try: what goes wrong from here on must not run commands again, for not all of them have a key.
+    answer(batch, decision, perhapsPosted);
+    return publish(runner, decision);
+  }
+}
+
+function answer(
+  batch: readonly PendingCommand[],
+  { outcomes }: BatchDecision,
+  perhapsPosted: BatchDecision | null,
+): void {
+  for (const [index, outcome] of outcomes.entries()) {
+    batch[index]?.resolve(firstAnswer(outcome, perhapsPosted?.outcomes[index]));
+  }
+}
+
+/** Followers that are not told look again after a while. */
+function publish({ feed, logger }: BatchRunner, decision: BatchDecision): void {
+  try {
+    feed.published(changedWallets(decision));
+  } catch (error) {
+    logger.error({ err: error, commands: decision.outcomes.length }, 'a posted batch was not published');
   }
 }
 
@@ -195,6 +212,8 @@ async function decideAndWrite(
     await rollBack(sql);
     return decision;
   }
+  // Found before the commit, for after it there is nothing to answer with.
+  if (decision.outcomes.length !== commands.length) throw new Error('a decision has an outcome for every command');
   await writeAndCommit(sql, decision).catch((error: unknown) => {
     throw isConnectionLoss(error) ? new CommitUnknown(decision, error) : error;
   });

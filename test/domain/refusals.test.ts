@@ -56,7 +56,8 @@ const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readon
   HOLD_NOT_OPEN: { refusal: { code: 'HOLD_NOT_OPEN', status: 'RELEASED' }, sticky: false },
   REFUND_EXCEEDS_ORIGINAL: { refusal: { code: 'REFUND_EXCEEDS_ORIGINAL', refundable: credits('1') }, sticky: false },
   NOT_ATTEMPTED: { refusal: { code: 'NOT_ATTEMPTED' }, sticky: false },
-  PAYMENT_FAILED: { refusal: { code: 'PAYMENT_FAILED', declineCode: null }, sticky: true },
+  // The engine never refuses with it.
+  PAYMENT_FAILED: { refusal: { code: 'PAYMENT_FAILED', declineCode: null }, sticky: false },
   INVALID_INPUT: { refusal: invalidInput(['amount'], 'must be more than 0'), sticky: false },
   NOT_FOUND: { refusal: notFound('organization'), sticky: false },
   UNKNOWN_METER: { refusal: { code: 'UNKNOWN_METER', meter: 'm', dimensions: null }, sticky: false },

@@ -3,6 +3,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { encodeAnswer } from '../../src/persistence/answer-codec.ts';
+import { databaseNow } from '../../src/persistence/clock.ts';
 import {
   AdjustBalanceDocument,
   ApplyCatalogDocument,
@@ -182,6 +183,25 @@ describe('the same request under the same key', () => {
       for (const answer of answers) expect({ ...answer, replayed: null }).toEqual({ ...reference, replayed: null });
     }
     await expectSoundBooks(gateway.database, given.id);
+  });
+});
+
+describe('the record of a key', () => {
+  it('says when it was made by the real clock, whatever was done and however far the organization’s clock is ahead', async () => {
+    const given = await anOrganization(gateway, { now: '2040-03-10T12:00:00.000Z', credits: { purchased: '100' } });
+    const from = await databaseNow(gateway.gateway.services.sql);
+    const keys = new Map(NAMES.map((name) => [aKey(), name]));
+    for (const [key, name] of keys) expect(await perform(name, given, key)).toMatchObject({ replayed: false });
+    const until = await databaseNow(gateway.gateway.services.sql);
+    const records = await query<{ key: string; at: Date }>(
+      gateway.database,
+      'SELECT key, created_at AS at FROM idempotency_record WHERE organization_id = $1',
+      [decodeId('Organization', given.id)],
+    );
+    const made = records.filter(({ key }) => keys.has(key));
+    const outside = made.filter(({ at }) => at.getTime() < from || at.getTime() > until);
+    expect(outside.map(({ key }) => keys.get(key))).toEqual([]);
+    expect(made).toHaveLength(NAMES.length);
   });
 });
 

@@ -168,10 +168,11 @@ describe('an operator’s refund', () => {
     // Paid as far as the gateway was told; the provider itself knows of no payment.
     expect(await tell(purchase.id, 'PAID')).toBe(200);
     const key = aKey();
-    expect(await refund(purchase, key)).toMatchObject({ __typename: 'PaymentFailed', declineCode: 'not_paid' });
+    const first = await refund(purchase, key);
+    expect(first).toMatchObject({ __typename: 'PaymentFailed', declineCode: 'not_paid' });
     expect(await books(buyer)).toMatchObject({ totalAvailable: '5500', frozenCredits: '0' });
     expect(await statusOf(buyer, purchase)).toBe('PAID');
-    expect(await refund(purchase, key)).toMatchObject({ __typename: 'PaymentFailed' });
+    expect(await refund(purchase, key)).toEqual(first);
     await expectSoundBooks(gateway.database, buyer.id);
   });
 

@@ -349,8 +349,9 @@ describe('a checkout that cannot be opened', () => {
     const buyer = await anOrganization(odd);
     const before = askedFor('/v1/checkout/sessions').length;
     const key = aKey();
-    expect(await buy(buyer, key, packageKey)).toMatchObject({ __typename: 'PaymentFailed', declineCode });
-    expect(await buy(buyer, key, packageKey)).toMatchObject({ __typename: 'PaymentFailed' });
+    const first = await buy(buyer, key, packageKey);
+    expect(first).toMatchObject({ __typename: 'PaymentFailed', declineCode });
+    expect(await buy(buyer, key, packageKey)).toEqual(first);
     expect(askedFor('/v1/checkout/sessions').length - before).toBe(asked);
     expect(await purchasesOf(buyer)).toMatchObject([{ status: 'FAILED', checkoutUrl: null, entries: [] }]);
     await expectSoundBooks(odd.database, buyer.id);

@@ -5,9 +5,11 @@ import { forgeCursor } from '../e2e/cursors.ts';
 import { subscribe, TRANSPORTS, type Transport } from '../e2e/streams.ts';
 import {
   BalanceChangedDocument,
+  DeleteWebhookEndpointDocument,
   LedgerDocument,
   LedgerEntryPostedDocument,
   RecordUsageDocument,
+  UpdateWebhookEndpointDocument,
   WalletStateDocument,
 } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
@@ -15,7 +17,7 @@ import { anAuditor, auditAll } from '../support/freezing.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anOrganization, type Given } from '../support/given.ts';
 import { charge } from '../support/usage.ts';
-import { anEndpoint, collect } from '../support/webhook-receiver.ts';
+import { anEndpoint, collect, deliveriesTo } from '../support/webhook-receiver.ts';
 
 let gateway: TestGateway;
 beforeAll(async () => {
@@ -60,6 +62,13 @@ function watch(transport: Transport, { id, secret }: Given, after: string, coale
   return subscribe(transport, gateway, secret, BalanceChangedDocument, { organizationId: id, after, coalesce });
 }
 
+/** Has the endpoint told this type of event and no other. */
+async function asksFor({ client }: Given, webhookEndpointId: string, event: string): Promise<void> {
+  const input = { webhookEndpointId, events: [event] };
+  const { updateWebhookEndpoint } = await client.run(UpdateWebhookEndpointDocument, { input });
+  expect(updateWebhookEndpoint).toMatchObject({ __typename: 'WebhookEndpointPayload' });
+}
+
 describe('changes of balances', () => {
   it('are forgotten after their time by the organization’s clock, but for the newest', async () => {
     const organization = await charged(0, 11, 39, 40);
@@ -99,6 +108,27 @@ describe('changes of balances', () => {
     await collect(gateway.gateway.services);
     await forget();
     expect(await versionsOf(organization)).toEqual([4]);
+  });
+
+  it('are not kept for a webhook that no longer asks for them, and it begins at the newest should it do so again', async () => {
+    const organization = await charged(0);
+    const { id } = await anEndpoint(organization.client, 'https://example.com', ['balance.changed']);
+    const deleted = await anEndpoint(organization.client, 'https://example.com', ['balance.changed']);
+    await asksFor(organization, id, 'ledger_entry.posted');
+    await organization.client.run(DeleteWebhookEndpointDocument, { id: deleted.id });
+    for (const day of [1, 2]) {
+      await advanceTo(gateway, organization.id, daysLater(day));
+      await charge(organization.client, { amount: '1' });
+    }
+    await advanceTo(gateway, organization.id, daysLater(60));
+    await forget();
+    expect(await versionsOf(organization)).toEqual([4]);
+    await asksFor(organization, id, 'balance.changed');
+    await collect(gateway.gateway.services);
+    expect(await deliveriesTo(organization.client, id)).toEqual([]);
+    await charge(organization.client, { amount: '1' });
+    await collect(gateway.gateway.services);
+    expect(await deliveriesTo(organization.client, id)).toMatchObject([{ event: 'balance.changed' }]);
   });
 });
 

@@ -337,6 +337,18 @@ describe('checks', () => {
       'purchase',
       `status = 'FAILED', paid_at = NULL, receipt_issuer = NULL, receipt_sequence = NULL, refund_requested_at = now()`,
     ],
+    ['purchase_declined', 'purchase', `decline_code = 'no', refund_requested_at = now()`],
+    ['purchase_declined', 'purchase', `decline_code = 'no', status = 'REFUNDED'`],
+    [
+      'purchase_declined',
+      'purchase',
+      `decline_code = 'no', status = 'PENDING', paid_at = NULL, receipt_issuer = NULL, receipt_sequence = NULL`,
+    ],
+    [
+      'purchase_declined',
+      'purchase',
+      `decline_code = 'no', status = 'EXPIRED', paid_at = NULL, receipt_issuer = NULL, receipt_sequence = NULL`,
+    ],
     ['purchase_checks', 'purchase', 'checks = -1'],
     ['purchase_bucket', 'purchase', `kind = 'TOP_UP', bucket_key = NULL`],
     ['sandbox_card_card', 'sandbox_card', `card = 'stolen'`],
@@ -410,6 +422,12 @@ describe('checks', () => {
     ['allowance', 'amount_micros = 0, anchor_day = 31'],
     ['purchase', `paid_at = NULL, status = 'PENDING', receipt_issuer = NULL, receipt_sequence = NULL`],
     ['purchase', `status = 'DISPUTED', open_disputes = '{dispute}', refund_requested_at = now()`],
+    ['purchase', `status = 'DISPUTED', open_disputes = '{dispute}', decline_code = 'no'`],
+    ['purchase', `decline_code = 'no'`],
+    [
+      'purchase',
+      `decline_code = 'no', status = 'FAILED', paid_at = NULL, receipt_issuer = NULL, receipt_sequence = NULL`,
+    ],
     ['sandbox_checkout', `stage = 'CONFIRMING', card = 'requires_action'`],
     [
       'purchase',

@@ -119,6 +119,42 @@ describe('a poisoned command', () => {
   });
 });
 
+describe('a publisher that throws', () => {
+  it('fails nothing that is committed: callers are answered, nothing is posted again, and it is logged', async () => {
+    const given = await anOrganization(gateway, { credits: { purchased: '10' } });
+    const tenant = await tenantOf(gateway.database, given.id);
+    const told: (readonly string[])[] = [];
+    const feed = {
+      published(changes: readonly { readonly walletId: string }[]) {
+        told.push(changes.map(({ walletId }) => walletId));
+        if (told.length === 1) throw new Error('nobody can be told');
+      },
+    };
+    await using own = anEngine(gateway, { lanes: 1, feed });
+    const batchOfTwo = () => Promise.all([1, 2].map(() => own.engine.execute(aDebit(tenant, '1'))));
+
+    const outcomes = await within(10, 'the commands are answered', batchOfTwo());
+    const next = await within(10, 'the next batch is answered', batchOfTwo());
+
+    expect(outcomes).toMatchObject([
+      { status: 'posted', available: 9_000_000n },
+      { status: 'posted', available: 8_000_000n },
+    ]);
+    expect(next).toMatchObject([
+      { status: 'posted', available: 7_000_000n },
+      { status: 'posted', available: 6_000_000n },
+    ]);
+    const sql = `SELECT idempotency_key FROM ledger_transaction WHERE wallet_id = $1 AND kind = 'DEBIT'`;
+    expect(await query(gateway.database, sql, [tenant.walletId])).toHaveLength(4);
+    // Once a batch: none runs again, in halves or as a whole.
+    expect(told).toEqual([[tenant.walletId], [tenant.walletId]]);
+    expect(own.log.map((line) => JSON.parse(line))).toMatchObject([
+      { msg: 'a posted batch was not published', err: { message: 'nobody can be told' } },
+    ]);
+    await expectSoundBooks(gateway.database, given.id);
+  });
+});
+
 describe('back-pressure', () => {
   it('refuses at once what exceeds the queue, and posts all that it accepted', async () => {
     const given = await anOrganization(gateway, { credits: { purchased: '100' } });

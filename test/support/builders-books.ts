@@ -282,6 +282,7 @@ export class WalletBuilder {
         createdAt: this.#opening.now,
         paidAt: null,
         refundRequestedAt: null,
+        declineCode: null,
         description: 'A thousand credits',
         price: { amountMinor: 1_000n, currency: 'USD' },
         credits: credits('1000'),
@@ -703,8 +704,8 @@ export class Books {
       if (this.records.has(idempotencyId(record))) throw new Error('a key is recorded once');
       this.records.set(idempotencyId(record), record);
     }
-    for (const { facts, buyer, state, paidAt, refundRequestedAt } of decision.changedPurchases) {
-      this.purchases.set(facts.id, { facts: { ...facts, ...state, paidAt, refundRequestedAt }, buyer });
+    for (const { facts, buyer, state, paidAt, refundRequestedAt, declineCode } of decision.changedPurchases) {
+      this.purchases.set(facts.id, { facts: { ...facts, ...state, paidAt, refundRequestedAt, declineCode }, buyer });
     }
     this.redemptions.push(...decision.redemptions);
     this.audits.push(...decision.audits);
@@ -805,6 +806,7 @@ export class Books {
       createdAt: begun.createdAt,
       paidAt: null,
       refundRequestedAt: null,
+      declineCode: null,
     };
     const facts = { id, walletId: WALLET, status: 'PENDING' as const, ...nothing };
     this.begun.push(begun);

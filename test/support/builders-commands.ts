@@ -270,8 +270,8 @@ export function aPurchaseRefund(purchaseId: string, key: string = freshKey()): R
   };
 }
 
-export function aCancelledRefund(purchaseId: string): CancelRefundCommand {
-  return { kind: 'cancel-refund', ...target, actor: AN_OPERATOR, purchaseId };
+export function aCancelledRefund(purchaseId: string, declineCode: string | null = null): CancelRefundCommand {
+  return { kind: 'cancel-refund', ...target, actor: AN_OPERATOR, purchaseId, declineCode };
 }
 
 export function aRevocation(lotId: string, key: string = freshKey()): RevokeGrantCommand {

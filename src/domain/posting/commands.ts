@@ -171,6 +171,8 @@ export interface RefundPurchaseCommand extends OnWallet, Keyed, Audited {
 export interface CancelRefundCommand extends OnWallet {
   readonly kind: 'cancel-refund';
   readonly purchaseId: string;
+  /** Its reason, where it gave one. */
+  readonly declineCode: string | null;
 }
 
 /** What the payment provider says of a purchase; repeated and late news change nothing. */

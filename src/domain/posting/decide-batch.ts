@@ -205,7 +205,7 @@ function decideCommand(state: BatchState, book: WalletBook, command: Command, in
     case 'settle':
       return { status: 'settled' };
     case 'cancel-refund':
-      return decideCancelRefund(book, state.purchases.get(command.purchaseId), state.policies);
+      return decideCancelRefund(book, command, state.purchases.get(command.purchaseId), state.policies);
     case 'resolve-purchase':
       return resolvePurchase(state, book, command);
     case 'collect':
@@ -305,7 +305,7 @@ function decideOnce(state: BatchState, book: WalletBook, command: KeyedCommand):
   if (state.busy.has(command.walletId)) return { status: 'busy' };
   const { balance, subscription } = book;
   const outcome = toSpender(book, command, decideFirst(state, book, command));
-  record(state, book, command, outcome);
+  record(state, command, outcome);
   const audited = auditOf(command, outcome, { book, earlier: { balance, subscription }, purchases: state.purchases });
   if (audited) state.audits.push(auditRecord(state, book, command, audited));
   if (outcome.status !== 'refused') book.active = true;
@@ -355,9 +355,9 @@ function isRecordable(outcome: Outcome): outcome is Recordable {
   }
 }
 
-function record(state: BatchState, book: WalletBook, command: KeyedCommand, outcome: Outcome): void {
+function record(state: BatchState, command: KeyedCommand, outcome: Outcome): void {
   if (!isRecordable(outcome)) return;
-  const answer = recordOf(command, outcome, book.now);
+  const answer = recordOf(command, outcome);
   state.records.set(idempotencyId(command), answer);
   state.newRecords.push(answer);
 }
@@ -461,7 +461,7 @@ function nothingOf(
       if (outcome.replayed) return eventOutcome(toSpender(book, event, { ...outcome, availableNow: book.available }));
       // It was refused for what the events before it left; as they are undone, so is what they took.
       const standing = toSpender(book, event, refused(outcome.refusal, book.available));
-      record(state, book, event, standing);
+      record(state, event, standing);
       return eventOutcome(standing);
     }
     const known = state.records.get(idempotencyId(event));

@@ -8,6 +8,7 @@ import { type Micros, minus, plus, sum, ZERO } from '../credits/micros.ts';
 import type { ReasonCode } from '../ledger/reason-code.ts';
 import { notFound } from '../plain-refusals.ts';
 import {
+  declineCodeAfter,
   type PurchaseEffect,
   type PurchaseSnapshot,
   type PurchaseState,
@@ -54,6 +55,7 @@ export interface DraftPurchase extends LoadedPurchase {
   state: PurchaseState;
   paidAt: Instant | null;
   refundRequestedAt: Instant | null;
+  declineCode: string | null;
   /** Who issues the receipt that the batch owes for it; null where it owes none. */
   receiptIssuer: string | null;
   /** The provider's own id of the payment; null where no news has named it. */
@@ -62,9 +64,10 @@ export interface DraftPurchase extends LoadedPurchase {
 }
 
 export function draftPurchase({ facts, buyer }: LoadedPurchase): DraftPurchase {
-  const { status, openDisputes, closedDisputes, paidAt, refundRequestedAt } = facts;
+  const { status, openDisputes, closedDisputes, paidAt, refundRequestedAt, declineCode } = facts;
   const state = { status, openDisputes, closedDisputes };
-  return { facts, buyer, state, paidAt, refundRequestedAt, receiptIssuer: null, reference: null, changed: false };
+  const kept = { facts, buyer, state, paidAt, refundRequestedAt, declineCode };
+  return { ...kept, receiptIssuer: null, reference: null, changed: false };
 }
 
 export function decideResolvePurchase(
@@ -85,7 +88,11 @@ export function decideResolvePurchase(
   purchase.state = state;
   // What was paid for is the buyer's doing; what becomes of the money later is told by the provider.
   if (effects.includes('FULFIL')) book.actor = purchase.buyer;
-  if (state.status !== before) book.tell({ kind: 'purchase', purchase, status: state.status });
+  if (state.status !== before) {
+    const { declineCode } = purchase;
+    purchase.declineCode = declineCodeAfter({ status: before, declineCode }, state.status, command.news);
+    book.tell({ kind: 'purchase', purchase, status: state.status });
+  }
   // A reference is kept whenever it is told: news of the payment may have come before the answer that names it.
   purchase.reference = command.reference ?? purchase.reference;
   if (changed || command.reference !== undefined) purchase.changed = true;

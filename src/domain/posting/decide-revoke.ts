@@ -5,7 +5,7 @@
 import { minus, sum, ZERO } from '../credits/micros.ts';
 import { invalidInput, notFound } from '../plain-refusals.ts';
 import type { LotSnapshot, LotSource } from '../wallet/lot.ts';
-import type { RefundPurchaseCommand, RevokeGrantCommand } from './commands.ts';
+import type { CancelRefundCommand, RefundPurchaseCommand, RevokeGrantCommand } from './commands.ts';
 import {
   type DraftPurchase,
   gaveNothing,
@@ -85,6 +85,7 @@ export function decideRefundPurchase(
     }
     book.freeze(lots, REVOKE);
     purchase.refundRequestedAt = book.now;
+    purchase.declineCode = null;
     purchase.changed = true;
     book.tell({ kind: 'refund-begun', purchase });
   }
@@ -94,6 +95,7 @@ export function decideRefundPurchase(
 /** The provider has said no: what was frozen for the refund can be spent again, unless a dispute keeps it. */
 export function decideCancelRefund(
   book: WalletBook,
+  { declineCode }: CancelRefundCommand,
   purchase: DraftPurchase | undefined,
   policies: PurchasePolicies,
 ): Outcome {
@@ -103,6 +105,7 @@ export function decideCancelRefund(
   const changed = purchase.refundRequestedAt !== null && !gaveNothing(book, purchase);
   if (changed) {
     purchase.refundRequestedAt = null;
+    purchase.declineCode = declineCode;
     purchase.changed = true;
     book.tell({ kind: 'refund-declined', purchase });
     if (status !== 'DISPUTED') releaseLots(book, purchase, policies, REVOKE);

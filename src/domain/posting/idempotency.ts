@@ -5,7 +5,6 @@
 import type { Micros } from '../credits/micros.ts';
 import type { HoldState } from '../holds/hold.ts';
 import type { Refusal } from '../refusals.ts';
-import type { Instant } from '../time/instant.ts';
 import type { Keyed, KeyedCommand } from './commands.ts';
 import {
   type Held,
@@ -40,7 +39,6 @@ export interface IdempotencyRecord extends Keyed {
   readonly organizationId: string;
   readonly operation: string;
   readonly answer: StoredAnswer | { readonly purchaseId: string };
-  readonly createdAt: Instant;
 }
 
 /** Keys are compared by bytes and belong to one organization. */
@@ -67,7 +65,7 @@ export function answerAgain(record: IdempotencyRecord, command: KeyedCommand, bo
 /** What may be answered again: everything that was done, and refusals that stick. */
 export type Recordable = Posted | Held | Subscribed | PlanPurchaseBegun | RefundBegun | Refused;
 
-export function recordOf(command: KeyedCommand, outcome: Recordable, createdAt: Instant): IdempotencyRecord {
+export function recordOf(command: KeyedCommand, outcome: Recordable): IdempotencyRecord {
   const { organizationId, idempotencyKey, requestHash, kind: operation } = command;
   const { available } = outcome;
   return {
@@ -76,7 +74,6 @@ export function recordOf(command: KeyedCommand, outcome: Recordable, createdAt: 
     requestHash,
     operation,
     answer: { available, ...answered(outcome) },
-    createdAt,
   };
 }
 

@@ -56,6 +56,8 @@ export interface PurchaseSnapshot extends PurchaseState {
   readonly paidAt: Instant | null;
   /** Since when its money is being given back: its lots are frozen until the provider has said yes or no. */
   readonly refundRequestedAt: Instant | null;
+  /** The provider's reason for its last no: to the payment of what is FAILED, to the refund of what was paid. */
+  readonly declineCode: string | null;
   /** What the buyer read at the checkout. */
   readonly description: string;
   readonly price: Money;
@@ -141,6 +143,17 @@ export function resolvePurchase(state: PurchaseState, news: PurchaseNews): Resol
     disputes.openDisputes.length !== state.openDisputes.length ||
     disputes.closedDisputes.length !== state.closedDisputes.length;
   return { state: { status, ...disputes }, effects, changed: transition !== null || isRemembered };
+}
+
+/** What is kept of the provider's reasons as the status changes: of a payment until it is paid, of a refund until it is given. */
+export function declineCodeAfter(
+  { status: before, declineCode }: Pick<PurchaseSnapshot, 'status' | 'declineCode'>,
+  status: PurchaseStatus,
+  news: PurchaseNews,
+): string | null {
+  if (status === 'FAILED') return news.kind === 'FAILED' ? (news.declineCode ?? null) : null;
+  const wasPaid = before === 'PAID' || before === 'DISPUTED';
+  return wasPaid && status !== 'REFUNDED' ? declineCode : null;
 }
 
 type Disputes = Omit<PurchaseState, 'status'>;

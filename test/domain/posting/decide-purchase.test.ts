@@ -124,6 +124,21 @@ describe('news of a purchase', () => {
     expectSound(books);
   });
 
+  it('that it failed keeps the provider’s first reason, until it is paid after all', () => {
+    const books = aWallet().withPurchase('p').books();
+    const failed = (declineCode?: string) => ({
+      ...aResolution('p', 'FAILED'),
+      news: { kind: 'FAILED', ...(declineCode && { declineCode }) } as const,
+    });
+    const kept = () => books.purchases.get('p')?.facts.declineCode;
+    books.post(aResolution('p', 'EXPIRED'));
+    expect(kept()).toBeNull();
+    books.run(failed('card_declined'), failed('expired_card'), failed());
+    expect(kept()).toBe('card_declined');
+    books.run(aResolution('p', 'PAID'), failed('expired_card'));
+    expect(kept()).toBeNull();
+  });
+
   it('that it failed after it was paid takes nothing back', () => {
     const books = aWallet().withPurchase('p').books();
     books.run(aResolution('p', 'PAID'), aResolution('p', 'FAILED'), aResolution('p', 'EXPIRED'));

@@ -96,6 +96,24 @@ describe('the refund of a purchase', () => {
     expect(books.available).toBe(credits('90'));
   });
 
+  it('that is declined keeps the provider’s reason until another is begun or the money is back, disputes or not', () => {
+    const books = bought();
+    const kept = () => factsOf(books)?.declineCode;
+    books.run(aPurchaseRefund('p'), aCancelledRefund('p', 'not_now'));
+    expect(kept()).toBe('not_now');
+    books.run(aResolution('p', 'DISPUTE_OPENED'));
+    expect(kept()).toBe('not_now');
+    books.run(aResolution('p', 'DISPUTE_WON'), aCancelledRefund('p', 'no_refund_is_under_way'));
+    expect(kept()).toBe('not_now');
+    books.run(aPurchaseRefund('p'));
+    expect(kept()).toBeNull();
+    books.run(aCancelledRefund('p', 'still_not'));
+    expect(kept()).toBe('still_not');
+    books.run(aResolution('p', 'REFUNDED'));
+    expect(kept()).toBeNull();
+    expectSound(books);
+  });
+
   it('of credits that have expired unspent is no refund of spent ones', () => {
     const books = bought('REFUSE', 10);
     books.moveTo(after(NOW, 11 * DAY));
