@@ -131,7 +131,10 @@ export function decideCapture(book: WalletBook, command: CaptureCommand, policie
   return posted(book, transaction, { hold });
 }
 
-/** Neither amount nor usage means the whole rest; where that is the whole hold it is charged by the hold's own lines. */
+/**
+ * Neither amount nor usage means the whole rest; where nothing was captured before it is charged by the hold's own lines, and
+ * what a freeze keeps from it is waived.
+ */
 function priceCapture(
   book: WalletBook,
   hold: DraftHold,
@@ -141,8 +144,8 @@ function priceCapture(
   const card = cardOf(hold, policies);
   if (charge !== null) return priceCharge(book, charge, card, policies);
   const total = capturableOf(hold);
-  const isWhole = hold.captured === ZERO && total === hold.facts.amount;
-  const lines = isWhole ? hold.facts.lines : [];
+  const { amount, lines: reserved } = hold.facts;
+  const lines = hold.captured === ZERO ? waive(reserved, minus(amount, total)) : [];
   const rateCardVersion = lines.length === 0 ? null : card.version;
   return { total, lines, counted: countUnits(card, lines), rateCardVersion };
 }

@@ -719,6 +719,25 @@ describe('a pinned lot that is frozen', () => {
   });
 });
 
+describe('a hold of usage of which a part is frozen', () => {
+  it('is captured with its lines, and what the freeze keeps from it is waived on the last of them', () => {
+    const rates = [aRate('scrape', '1.5', { unit: 'page' }), aRate('crawl', '2')];
+    const books = wallet().withLot('promotional', '1').withLot('purchased', '10').under(policies({ rates })).books();
+    const id = aHold(books, '0', { usage: [usageOf('scrape', '2'), usageOf('crawl', '1')] });
+    books.freezeLot('id-00000001');
+    expect(postedBy(books, aCapture(id)).transaction).toMatchObject({
+      amount: credits('-4'),
+      rateCardVersion: 1,
+      lines: [
+        { meter: 'scrape', credits: credits('3'), waived: credits('0') },
+        { meter: 'crawl', credits: credits('1'), waived: credits('1') },
+      ],
+    });
+    expect(stateAt(books, id)).toMatchObject({ status: 'CAPTURED', captured: '4', remaining: '0' });
+    expectSound(books);
+  });
+});
+
 describe('extending', () => {
   const rules = policies({ maxHoldSeconds: 3_600, heldGraceSeconds: 600 });
   const holding = (lotLife: number | null = null) => {
