@@ -182,7 +182,6 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
       authenticator,
       credentials,
       publicUrl,
-      shutdown: stopping.signal,
       logger,
       graphiql: config.graphiql,
       introspection: config.introspection,
