@@ -148,7 +148,7 @@ export function inSnapshot<T>(sql: Pick<Sql, 'begin'>, work: (sql: Queryable) =>
 
 /**
  * Hears notifications on a channel, for ever: reconnects after a pause when the connection is lost. What is sent until then
- * is never heard; `listening` is called each time from when on everything is.
+ * is never heard; `listening` is called each time from when on everything is. Rejects, and hears nothing, where it cannot begin.
  */
 export function listen(
   databaseUrl: string,
@@ -157,7 +157,13 @@ export function listen(
   listening: () => void = () => undefined,
 ): Promise<Listener> {
   const listener = new Listener(databaseUrl, channel, hear, listening);
-  return listener.start().then(() => listener);
+  return listener.start().then(
+    () => listener,
+    async (error: unknown) => {
+      await listener.stop();
+      throw error;
+    },
+  );
 }
 
 const RECONNECT_MILLISECONDS = 500;

@@ -8,6 +8,7 @@ import { asOwner } from '../../src/persistence/roles.ts';
 import { projectPath } from '../../src/project-path.ts';
 import { query } from '../support/books.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
+import { aFreePort } from '../support/process-gateway.ts';
 import { eventually, within } from '../support/process-posting.ts';
 import { aSilentWire } from '../support/silent-wire.ts';
 
@@ -63,6 +64,23 @@ describe('a connection that listens', () => {
       await listener.stop();
     } finally {
       keepAlive.mockRestore();
+    }
+  });
+});
+
+describe('a connection that cannot begin to listen', () => {
+  it('is not tried again: whoever wanted it is told', async () => {
+    const nowhere = new URL(database.adminUrl);
+    nowhere.port = String(await aFreePort());
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const listening = listen(nowhere.toString(), 'test', () => undefined);
+      await expect(listening).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      // Its socket tells that it is closed a few turns of the event loop later.
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
     }
   });
 });
