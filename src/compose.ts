@@ -185,7 +185,7 @@ async function serve(parts: Parts): Promise<Omit<Gateway, 'stop'>> {
   const stopping = new AbortController();
   // Every open stream listens to it.
   setMaxListeners(0, stopping.signal);
-  const authenticator = new Authenticator({ ...config, sql, jwtSecret: secrets.jwt });
+  const authenticator = new Authenticator({ ...config, sql, jwtSecret: secrets.jwt, logger });
   const live = new LiveSources({ services, signals, logger, shutdown: stopping.signal });
   const credentials = new CredentialWatch(authenticator);
   countStreams(metrics, live, credentials);

@@ -84,11 +84,11 @@ export function contextFor(
     live,
     credential,
     connection,
-    watchCredential: (told) => credentials.watch(credential, told),
+    watchCredential: (told) => credentials.watch(credential, caller, told),
     loaders: new RequestLoaders(services),
     publicUrl,
     reauthenticate: async () => {
-      const now = await authenticator.authenticate(authorization);
+      const now = await authenticator.authenticateAgain(authorization, caller);
       return now === REJECTED ? ANONYMOUS : now;
     },
   };
