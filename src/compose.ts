@@ -32,7 +32,7 @@ import { databaseNow } from './persistence/clock.ts';
 import { createSql, type Sql } from './persistence/connection.ts';
 import { installationSecret } from './persistence/installation-secrets.ts';
 import { postgresSignals } from './persistence/postgres-signals.ts';
-import { createPrisma, type Prisma } from './persistence/prisma.ts';
+import { createPrisma } from './persistence/prisma.ts';
 import { redisSignals } from './persistence/redis-signals.ts';
 import { WalletSignals } from './persistence/wallet-signals.ts';
 import { type Poster, PostingEngine } from './posting/engine.ts';
@@ -74,16 +74,26 @@ export async function startGateway(config: Config, hooks: GatewayHooks = {}): Pr
   const logger = pino({ level: config.logLevel, redact: ['*.authorization', '*.secret', '*.password'] });
   const server = new HttpServer();
   const port = await listen(server, config);
-  const undo: (() => Promise<void>)[] = [() => server.stop()];
+  const undo: Step[] = [() => server.stop()];
+  const stop = once(() => runBackwards(undo));
   try {
     const database = await openDatabase(config);
     undo.push(() => database.stop());
     const publicUrl = config.publicUrl ?? `http://${hostInUrl(config.host)}:${port}`;
-    return await serve({ config, logger, server, database, publicUrl, hooks });
+    return { ...(await serve({ config, logger, server, database, publicUrl, hooks, undo })), stop };
   } catch (error) {
-    for (const step of undo.toReversed()) await step().catch(() => undefined);
+    await stop().catch(() => undefined);
     throw error;
   }
+}
+
+type Step = () => Promise<unknown>;
+
+/** The last step first, and every one of them, whatever becomes of the others; rejects with the first fault. */
+async function runBackwards(steps: readonly Step[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const step of steps.toReversed()) await step().catch((error: unknown) => faults.push(error));
+  if (faults.length > 0) throw faults[0];
 }
 
 async function listen(server: HttpServer, { port, host }: Config): Promise<number> {
@@ -108,9 +118,12 @@ interface Parts {
   readonly database: Database;
   readonly publicUrl: string;
   readonly hooks: GatewayHooks;
+  /** Gets how to stop each part as soon as the part is started: a start that fails later stops what a stop does. */
+  readonly undo: Step[];
 }
 
-async function serve({ config, logger, server, database, publicUrl, hooks }: Parts): Promise<Gateway> {
+async function serve(parts: Parts): Promise<Omit<Gateway, 'stop'>> {
+  const { config, logger, server, database, publicUrl, hooks, undo } = parts;
   const { databaseUrl, jobsUrl } = database;
   const observed = hooks.onStatement ? { onStatement: hooks.onStatement } : {};
   const sql = createSql(databaseUrl, { applicationName: 'purser', maxConnections: SERVING_CONNECTIONS, ...observed });
@@ -121,118 +134,106 @@ async function serve({ config, logger, server, database, publicUrl, hooks }: Par
     ...observed,
   });
   const prisma = createPrisma(databaseUrl, { maxConnections: READ_CONNECTIONS, ...observed });
-  const pools = { sql, postingSql, prisma };
-  try {
-    const catalogs = await CatalogStore.load(sql);
-    await applyCatalog(catalogs, sql, config);
-    const secrets = await loadSecrets(sql, config);
-    const { redisUrl } = config;
-    const signals = new WalletSignals(logger);
-    await signals.connect((hear) =>
-      redisUrl === undefined ? postgresSignals(sql, databaseUrl, hear) : redisSignals(redisUrl, logger, hear),
-    );
-    const catalogsFollowed = await followCatalogs(databaseUrl, () => {
-      catalogs.refresh(sql).catch((error: unknown) => {
-        logger.error({ err: error }, 'a new catalog could not be read; nothing is posted by this gateway until it can');
-      });
+  undo.push(() => Promise.all([sql.end(), postingSql.end(), prisma.$disconnect()]));
+  const catalogs = await CatalogStore.load(sql);
+  await applyCatalog(catalogs, sql, config);
+  const secrets = await loadSecrets(sql, config);
+  const { redisUrl } = config;
+  const signals = new WalletSignals(logger);
+  undo.push(() => signals.stop());
+  await signals.connect((hear) =>
+    redisUrl === undefined ? postgresSignals(sql, databaseUrl, hear) : redisSignals(redisUrl, logger, hear),
+  );
+  const catalogsFollowed = await followCatalogs(databaseUrl, () => {
+    catalogs.refresh(sql).catch((error: unknown) => {
+      logger.error({ err: error }, 'a new catalog could not be read; nothing is posted by this gateway until it can');
     });
-    const engine = new PostingEngine({
-      sql: postingSql,
-      policies: () => catalogs.policies,
-      refreshPolicies: () => catalogs.refresh(sql),
-      newId,
-      feed: signals,
-      logger,
-      lanes: POSTING_LANES,
-    });
-    const sandbox =
-      secrets.sandboxWebhook === undefined ? null : new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook });
-    const services: Services = {
-      engine: hooks.poster ?? engine,
-      prisma,
-      sql,
-      catalogs,
-      payments: sandbox ?? createStripe(config, { sql, publicUrl, logger }),
-      webhooks: new HttpWebhookSender({
-        installationKey: async () => config.webhooksKey ?? installationSecret(sql, 'webhooks', freshSecret()),
-        targets: config.webhookTargets,
-        httpsOnly: config.production,
-      }),
-      feed: signals,
-      newId,
-      logger,
-      requestId: null,
-    };
-    const demo =
-      config.production || secrets.jwt === undefined
-        ? null
-        : await seedDemo(services, secrets.jwt, config.operatorClaim);
-    const metrics = new Registry();
-    collectDefaultMetrics({ register: metrics });
-    const stopping = new AbortController();
-    // Every open stream listens to it.
-    setMaxListeners(0, stopping.signal);
-    const authenticator = new Authenticator({ ...config, sql, jwtSecret: secrets.jwt });
-    const live = new LiveSources({ services, signals, logger, shutdown: stopping.signal });
-    const credentials = new CredentialWatch(authenticator);
-    countStreams(metrics, live, credentials);
-    server.serve({
-      services,
-      live,
-      authenticator,
-      credentials,
-      publicUrl,
-      shutdown: stopping.signal,
-      logger,
-      graphiql: config.graphiql,
-      introspection: config.introspection,
-      sandbox,
-      metrics,
-      checkReady: async () => void (await databaseNow(sql)),
-    });
-    const runner =
-      config.jobs && jobsUrl !== null
-        ? new JobRunner({
-            databaseUrl: jobsUrl,
-            jobs: [
-              settleDueWallets(services),
-              collectPayments(services),
-              reconcilePurchases(services),
-              closeMonths(services),
-              publishActivity(services),
-              deliverWebhooks(services),
-              forgetChanges(services, config.liveRetentionDays),
-              selfAudit(services, metrics),
-            ],
-            logger,
-          })
-        : null;
-    const stop = once(async () => {
-      stopping.abort();
-      const deadline = setTimeout(() => server.destroy(), DRAIN_MILLISECONDS);
-      await Promise.all([server.stop(), runner?.stop(DRAIN_MILLISECONDS)]);
-      clearTimeout(deadline);
-      await engine.stop();
-      await signals.stop();
-      await catalogsFollowed.stop();
-      await closePools(pools);
-      await database.stop();
-    });
-    runner?.start();
-    return {
-      endpoint: `${publicUrl}/graphql`,
-      wsEndpoint: `${publicUrl.replace(/^http/, 'ws')}/graphql`,
-      databaseUrl,
-      demo,
-      notices: database.notices,
-      logger,
-      services,
-      stop,
-    };
-  } catch (error) {
-    await closePools(pools);
-    throw error;
-  }
+  });
+  undo.push(() => catalogsFollowed.stop());
+  const engine = new PostingEngine({
+    sql: postingSql,
+    policies: () => catalogs.policies,
+    refreshPolicies: () => catalogs.refresh(sql),
+    newId,
+    feed: signals,
+    logger,
+    lanes: POSTING_LANES,
+  });
+  undo.push(() => engine.stop());
+  const sandbox =
+    secrets.sandboxWebhook === undefined ? null : new SandboxProvider({ sql, webhookSecret: secrets.sandboxWebhook });
+  const services: Services = {
+    engine: hooks.poster ?? engine,
+    prisma,
+    sql,
+    catalogs,
+    payments: sandbox ?? createStripe(config, { sql, publicUrl, logger }),
+    webhooks: new HttpWebhookSender({
+      installationKey: async () => config.webhooksKey ?? installationSecret(sql, 'webhooks', freshSecret()),
+      targets: config.webhookTargets,
+      httpsOnly: config.production,
+    }),
+    feed: signals,
+    newId,
+    logger,
+    requestId: null,
+  };
+  const demo =
+    config.production || secrets.jwt === undefined ? null : await seedDemo(services, secrets.jwt, config.operatorClaim);
+  const metrics = new Registry();
+  collectDefaultMetrics({ register: metrics });
+  const stopping = new AbortController();
+  // Every open stream listens to it.
+  setMaxListeners(0, stopping.signal);
+  const authenticator = new Authenticator({ ...config, sql, jwtSecret: secrets.jwt, logger });
+  const live = new LiveSources({ services, signals, logger, shutdown: stopping.signal });
+  const credentials = new CredentialWatch(authenticator);
+  countStreams(metrics, live, credentials);
+  server.serve({
+    services,
+    live,
+    authenticator,
+    credentials,
+    publicUrl,
+    logger,
+    graphiql: config.graphiql,
+    introspection: config.introspection,
+    sandbox,
+    metrics,
+    checkReady: async () => void (await databaseNow(sql)),
+  });
+  const runner =
+    config.jobs && jobsUrl !== null
+      ? new JobRunner({
+          databaseUrl: jobsUrl,
+          jobs: [
+            settleDueWallets(services),
+            collectPayments(services),
+            reconcilePurchases(services),
+            closeMonths(services),
+            publishActivity(services),
+            deliverWebhooks(services),
+            forgetChanges(services, config.liveRetentionDays),
+            selfAudit(services, metrics),
+          ],
+          logger,
+        })
+      : null;
+  undo.push(async () => {
+    stopping.abort();
+    const deadline = setTimeout(() => server.destroy(), DRAIN_MILLISECONDS);
+    await Promise.all([server.stop(), runner?.stop(DRAIN_MILLISECONDS)]).finally(() => clearTimeout(deadline));
+  });
+  runner?.start();
+  return {
+    endpoint: `${publicUrl}/graphql`,
+    wsEndpoint: `${publicUrl.replace(/^http/, 'ws')}/graphql`,
+    databaseUrl,
+    demo,
+    notices: database.notices,
+    logger,
+    services,
+  };
 }
 
 /** PURSER_CATALOG is applied at every start; the demo's catalog only where there is none yet. */
@@ -298,10 +299,6 @@ async function loadSecrets(sql: Sql, config: Config): Promise<Secrets> {
     : (config.sandboxWebhookSecret ?? (await installationSecret(sql, 'sandbox.webhook', freshSecret())));
   if (config.jwtSecret !== undefined || config.jwksUrl !== undefined) return { jwt: config.jwtSecret, sandboxWebhook };
   return { jwt: await installationSecret(sql, 'jwt', freshSecret()), sandboxWebhook };
-}
-
-async function closePools({ sql, postingSql, prisma }: { sql: Sql; postingSql: Sql; prisma: Prisma }): Promise<void> {
-  await Promise.all([sql.end(), postingSql.end(), prisma.$disconnect()]);
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {

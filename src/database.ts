@@ -5,10 +5,11 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import type { Config } from './config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres/index.ts';
 import { ADVISORY_LOCKS } from './persistence/advisory-locks.ts';
+import { clientFor } from './persistence/client.ts';
 import { explainFault } from './persistence/explain-fault.ts';
 import { ensureJobsRole, findJobsUrl } from './persistence/jobs-role.ts';
 import { applyMigrations, pendingMigrations } from './persistence/migrate.ts';
@@ -61,8 +62,7 @@ export async function openDatabase(config: Config): Promise<Database> {
 
 /** One gateway owns an embedded server and stops it; others join by its `databaseUrl`. */
 async function claimDataDirectory(server: EmbeddedPostgres, dataDirectory: string): Promise<Client> {
-  const client = new Client({ connectionString: server.adminUrl });
-  client.on('error', () => undefined);
+  const client = clientFor(server.adminUrl);
   await client.connect();
   for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
     const { rows } = await client.query<{ mine: boolean }>('SELECT pg_try_advisory_lock($1) AS mine', [
@@ -122,7 +122,7 @@ async function joined({ jobs }: Config, databaseUrl: string): Promise<Prepared> 
 const userOf = (databaseUrl: string): string => decodeURIComponent(new URL(databaseUrl).username);
 
 async function mayMigrate(databaseUrl: string): Promise<boolean> {
-  const client = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000 });
+  const client = clientFor(databaseUrl);
   await client.connect();
   try {
     const { rows } = await client.query<{ allowed: boolean }>(

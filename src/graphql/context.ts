@@ -23,6 +23,4 @@ export interface GraphQLContext {
   loaders: RequestLoaders;
   /** Where people and providers reach this gateway, without a slash at the end. */
   readonly publicUrl: string;
-  /** Aborted when the gateway shuts down; open streams end then. */
-  readonly shutdown: AbortSignal;
 }

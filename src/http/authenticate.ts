@@ -3,16 +3,20 @@
  * look-up together in the next, so that a revoked key or removed member is refused at once. Every bad credential is answered alike.
  */
 import DataLoader from 'dataloader';
-import { createRemoteJWKSet, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { decodeJwt, type JWTPayload } from 'jose';
 import { hashSecret, looksLikeSecret } from '../domain/identity/api-key-secret.ts';
 import { ANONYMOUS, type Caller, type CallerMembership } from '../domain/identity/caller.ts';
 import { findKeys, findMemberships, type KeyRecord, rememberUser, touchKeys } from '../persistence/callers.ts';
 import type { Sql } from '../persistence/connection.ts';
+import {
+  IdentityProviderUnavailable,
+  tokenVerification,
+  type VerificationOptions,
+  type VerifyToken,
+} from './verify-token.ts';
 
-export interface AuthenticationOptions {
+export interface AuthenticationOptions extends VerificationOptions {
   readonly sql: Sql;
-  readonly jwtSecret: string | undefined;
-  readonly jwksUrl: string | undefined;
   /** The claim that makes a token an operator's, where it is true. */
   readonly operatorClaim: string;
 }
@@ -28,28 +32,43 @@ const MAX_REMEMBERED = 10_000;
 
 export class Authenticator {
   readonly #options: AuthenticationOptions;
-  readonly #verificationKey: Uint8Array | JWTVerifyGetKey | null;
+  readonly #verify: VerifyToken;
   readonly #keys: DataLoader<string, KeyRecord | null>;
   readonly #memberships: DataLoader<string, CallerMembership[]>;
   readonly #touchedAt = new Map<string, number>();
 
   constructor(options: AuthenticationOptions) {
     this.#options = options;
-    const { sql, jwtSecret, jwksUrl } = options;
-    this.#verificationKey = jwksUrl
-      ? createRemoteJWKSet(new URL(jwksUrl))
-      : jwtSecret
-        ? new TextEncoder().encode(jwtSecret)
-        : null;
+    const { sql } = options;
+    this.#verify = tokenVerification(options);
     this.#keys = oneAtATime((hashes) => findKeys(sql, hashes));
     this.#memberships = oneAtATime((ids) => findMemberships(sql, ids));
   }
 
+  /** Rejects with IdentityProviderUnavailable where nobody can know whose token it is. */
   async authenticate(authorization: string | null | undefined): Promise<Caller | typeof REJECTED> {
     if (authorization === null || authorization === undefined || authorization === '') return ANONYMOUS;
     const credential = BEARER.exec(authorization)?.[1];
     if (credential === undefined) return REJECTED;
     return looksLikeSecret(credential) ? this.#byKey(credential) : this.#byToken(credential);
+  }
+
+  /**
+   * Who holds a credential that was `granted` a moment ago. While the identity provider does not answer, what it said of a token
+   * stays true until the token expires; what the database says is asked anew.
+   */
+  async authenticateAgain(
+    authorization: string | null | undefined,
+    granted: Caller,
+  ): Promise<Caller | typeof REJECTED> {
+    try {
+      return await this.authenticate(authorization);
+    } catch (error) {
+      if (!(error instanceof IdentityProviderUnavailable)) throw error;
+      if (hasExpired(authorization)) return REJECTED;
+      if (granted.kind !== 'USER') return granted;
+      return { ...granted, memberships: await this.#memberships.load(granted.userId) };
+    }
   }
 
   async #byKey(secret: string): Promise<Caller | typeof REJECTED> {
@@ -66,20 +85,6 @@ export class Authenticator {
     await this.#remember(userId, claims);
     if (claims[this.#options.operatorClaim] === true) return { kind: 'OPERATOR', userId };
     return { kind: 'USER', userId, memberships: await this.#memberships.load(userId) };
-  }
-
-  async #verify(token: string): Promise<JWTPayload | null> {
-    const key = this.#verificationKey;
-    if (key === null) return null;
-    try {
-      const { payload } =
-        typeof key === 'function'
-          ? await jwtVerify(token, key, { requiredClaims: ['sub'] })
-          : await jwtVerify(token, key, { requiredClaims: ['sub'], algorithms: ['HS256'] });
-      return payload;
-    } catch {
-      return null;
-    }
   }
 
   readonly #remembered = new Set<string>();
@@ -115,6 +120,12 @@ function oneAtATime<T>(load: (keys: readonly string[]) => Promise<readonly T[]>)
     },
     { cache: false, batchScheduleFn: (dispatch) => void inFlight.then(() => setImmediate(dispatch)) },
   );
+}
+
+/** Of a token that was verified before, so that what it says of itself is true. */
+function hasExpired(authorization: string | null | undefined): boolean {
+  const { exp } = decodeJwt(BEARER.exec(authorization ?? '')?.[1] ?? '');
+  return exp !== undefined && exp * 1_000 <= Date.now();
 }
 
 /** Text that PostgreSQL can store, of a length that names have. */

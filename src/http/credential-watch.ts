@@ -2,7 +2,8 @@
  * Watches the credentials behind open streams: each is checked once a second, however many streams it has, and all of
  * them together, so that a check costs one statement for keys and one for members. The first few events of a second are
  * checked for as they come, so that a change of rights shows at once where little happens; the others are delivered by a
- * check that is not older than a second. Where the database does not answer, delivery waits.
+ * check that is not older than a second. Where the database does not answer, delivery waits; an identity provider that does
+ * not answer ends no stream, for what it has granted holds until its token expires.
  */
 import { ANONYMOUS, type Caller } from '../domain/identity/caller.ts';
 import type { WatchedCredential } from '../graphql/live/connection.ts';
@@ -17,7 +18,8 @@ export type Told = (caller: Caller) => void;
 interface Watched {
   readonly authorization: string;
   readonly told: Set<Told>;
-  caller: Caller | null;
+  /** By the newest check; before the first, who the stream was opened by. */
+  caller: Caller;
   checkedAt: number;
   checking: Promise<Caller> | null;
   /** How many more checks events may cause in this second. */
@@ -25,11 +27,11 @@ interface Watched {
 }
 
 export class CredentialWatch {
-  readonly #authenticator: Pick<Authenticator, 'authenticate'>;
+  readonly #authenticator: Pick<Authenticator, 'authenticateAgain'>;
   readonly #watched = new Map<string, Watched>();
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(authenticator: Pick<Authenticator, 'authenticate'>) {
+  constructor(authenticator: Pick<Authenticator, 'authenticateAgain'>) {
     this.#authenticator = authenticator;
   }
 
@@ -38,11 +40,12 @@ export class CredentialWatch {
     return this.#watched.size;
   }
 
-  watch(authorization: string, told: Told): WatchedCredential {
+  /** The credential has just been `granted` to the caller. */
+  watch(authorization: string, granted: Caller, told: Told): WatchedCredential {
     const watched = this.#watched.get(authorization) ?? {
       authorization,
       told: new Set(),
-      caller: null,
+      caller: granted,
       checkedAt: Number.NEGATIVE_INFINITY,
       checking: null,
       checksLeft: CHECKS_FOR_EVENTS,
@@ -60,7 +63,7 @@ export class CredentialWatch {
 
   #current(watched: Watched): Caller | Promise<Caller> {
     const isFresh = performance.now() - watched.checkedAt < CHECK_MILLISECONDS;
-    if (watched.caller && isFresh && watched.checksLeft === 0) return watched.caller;
+    if (isFresh && watched.checksLeft === 0) return watched.caller;
     if (!watched.checking && watched.checksLeft > 0) watched.checksLeft -= 1;
     return this.#check(watched);
   }
@@ -91,7 +94,7 @@ export class CredentialWatch {
 
   async #ask(watched: Watched): Promise<Caller> {
     const askedAt = performance.now();
-    const answer = await this.#authenticator.authenticate(watched.authorization);
+    const answer = await this.#authenticator.authenticateAgain(watched.authorization, watched.caller);
     const caller = answer === REJECTED ? ANONYMOUS : answer;
     watched.caller = caller;
     watched.checkedAt = askedAt;

@@ -24,7 +24,6 @@ export interface EndpointOptions {
   readonly authenticator: Authenticator;
   readonly credentials: CredentialWatch;
   readonly publicUrl: string;
-  readonly shutdown: AbortSignal;
   readonly logger: Logger;
   readonly graphiql: boolean;
   readonly introspection: boolean;
@@ -77,7 +76,7 @@ export function contextFor(
   { caller, authorization, connection }: Credential,
   requestId: string,
 ): GraphQLContext {
-  const { services, live, publicUrl, shutdown, authenticator, credentials } = options;
+  const { services, live, publicUrl, authenticator, credentials } = options;
   const credential = authorization ?? '';
   return {
     caller,
@@ -85,12 +84,11 @@ export function contextFor(
     live,
     credential,
     connection,
-    watchCredential: (told) => credentials.watch(credential, told),
+    watchCredential: (told) => credentials.watch(credential, caller, told),
     loaders: new RequestLoaders(services),
     publicUrl,
-    shutdown,
     reauthenticate: async () => {
-      const now = await authenticator.authenticate(authorization);
+      const now = await authenticator.authenticateAgain(authorization, caller);
       return now === REJECTED ? ANONYMOUS : now;
     },
   };

@@ -11,6 +11,7 @@ import { WalletBusy } from '../operations/outcome.ts';
 import { PaymentProviderUnavailable } from '../payments/provider.ts';
 import { isUnavailable } from '../persistence/errors.ts';
 import { CatalogUnreadable, DatabaseUnavailable, EngineBusy, EngineStopped } from '../posting/errors.ts';
+import { IdentityProviderUnavailable } from './verify-token.ts';
 
 /** Codes of graphql-js and Yoga for documents that are malformed, which the contract calls BAD_USER_INPUT. */
 const DOCUMENT_CODES = new Set([
@@ -82,6 +83,7 @@ function fromKnownFault(cause: unknown): GraphQLError | null {
   if (cause instanceof PaymentProviderUnavailable) {
     return busy('The payment provider does not answer. Try again with the same idempotency key.');
   }
+  if (cause instanceof IdentityProviderUnavailable) return busy('The identity provider does not answer. Try again.');
   if (cause instanceof EngineBusy) return busy('The gateway is busy. Try again.');
   if (cause instanceof EngineStopped) return busy('The gateway is shutting down. Try again.');
   if (cause instanceof CatalogUnreadable) return busy('This gateway cannot read the catalog in force. Try again.');

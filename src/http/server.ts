@@ -31,7 +31,7 @@ export class HttpServer {
   #onFault: (error: unknown, response: ServerResponse) => void = (_error, response) => response.destroy();
   #sockets: WebSocketEndpoint | null = null;
   readonly #underWay = new Set<ServerResponse>();
-  #stopping = false;
+  #stopped: Promise<void> | null = null;
 
   constructor() {
     this.#route = async (_request, response) => plain(response, 503, 'starting', { 'retry-after': '1' });
@@ -67,9 +67,13 @@ export class HttpServer {
    * Takes no new connection or request, closes sockets with 1001, and resolves when what was under way has been answered.
    * Connections that are kept alive end with their next answer.
    */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#stopping = true;
     this.#route = async (_request, response) => plain(response, 503, 'shutting down', { 'retry-after': '1' });
     for (const response of this.#underWay) endConnectionAfter(response);
     await this.#sockets?.close();
@@ -79,10 +83,10 @@ export class HttpServer {
 
   #track(response: ServerResponse): void {
     this.#underWay.add(response);
-    if (this.#stopping) endConnectionAfter(response);
+    if (this.#stopped) endConnectionAfter(response);
     response.on('close', () => {
       this.#underWay.delete(response);
-      if (this.#stopping) this.#server.closeIdleConnections();
+      if (this.#stopped) this.#server.closeIdleConnections();
     });
   }
 

@@ -4,12 +4,12 @@
  * as bigint, instants as milliseconds.
  */
 import type { Socket } from 'node:net';
-import { Client, type ClientConfig, DatabaseError, Pool, type PoolClient, types as pgTypes } from 'pg';
+import { type Client, type ClientConfig, DatabaseError, Pool, type PoolClient, types as pgTypes } from 'pg';
 import { instant } from '../domain/time/instant.ts';
 import { arrayLiteral } from './array-literal.ts';
+import { CONNECTING, clientFor } from './client.ts';
 
 const TIMESTAMPTZ = 1184;
-const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
 /** Bounds on how long a session may hold others up; a gateway that is stopped mid-batch lets go of its locks. */
 const TIMEOUTS = ['-c statement_timeout=30s', '-c lock_timeout=10s', '-c idle_in_transaction_session_timeout=5s'];
 const INDEX_PROBES_ONLY = [
@@ -98,7 +98,7 @@ export function createSql(databaseUrl: string, options: ConnectionOptions): Sql 
   const pool = new Pool({
     connectionString: databaseUrl,
     max: maxConnections,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MILLISECONDS,
+    ...CONNECTING,
     application_name: applicationName,
     options: ['-c TimeZone=UTC', '-c jit=off', ...TIMEOUTS, ...(posting ? INDEX_PROBES_ONLY : [])].join(' '),
     types,
@@ -148,7 +148,7 @@ export function inSnapshot<T>(sql: Pick<Sql, 'begin'>, work: (sql: Queryable) =>
 
 /**
  * Hears notifications on a channel, for ever: reconnects after a pause when the connection is lost. What is sent until then
- * is never heard; `listening` is called each time from when on everything is.
+ * is never heard; `listening` is called each time from when on everything is. Rejects, and hears nothing, where it cannot begin.
  */
 export function listen(
   databaseUrl: string,
@@ -157,7 +157,13 @@ export function listen(
   listening: () => void = () => undefined,
 ): Promise<Listener> {
   const listener = new Listener(databaseUrl, channel, hear, listening);
-  return listener.start().then(() => listener);
+  return listener.start().then(
+    () => listener,
+    async (error: unknown) => {
+      await listener.stop();
+      throw error;
+    },
+  );
 }
 
 const RECONNECT_MILLISECONDS = 500;
@@ -179,9 +185,8 @@ export class Listener {
   }
 
   async start(): Promise<void> {
-    const client = new Client({ connectionString: this.#databaseUrl, application_name: 'purser-listen' });
+    const client = clientFor(this.#databaseUrl, { application_name: 'purser-listen' });
     this.#client = client;
-    client.on('error', () => undefined);
     client.on('end', () => this.#reconnect());
     client.on('notification', ({ payload }) => this.#hear(payload ?? ''));
     await client.connect();

@@ -2,10 +2,10 @@
 
 import { Pool } from 'pg';
 import { ADVISORY_LOCKS } from './advisory-locks.ts';
+import { CONNECTING } from './client.ts';
 
 /** One listens for new jobs, one takes, completes and adds them. */
 const CONNECTIONS = 2;
-const CONNECT_TIMEOUT_MILLISECONDS = 5_000;
 const TIMEOUTS = '-c statement_timeout=30s -c idle_in_transaction_session_timeout=5s';
 
 export type QueuePool = Pool;
@@ -15,8 +15,7 @@ export function createQueuePool(databaseUrl: string): QueuePool {
   const pool = new Pool({
     connectionString: databaseUrl,
     max: CONNECTIONS,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MILLISECONDS,
-    keepAlive: true,
+    ...CONNECTING,
     application_name: 'purser-jobs',
     options: TIMEOUTS,
   });

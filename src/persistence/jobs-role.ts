@@ -2,7 +2,8 @@
  * The role that runs the queue of jobs. It owns the queue's schema and nothing else: the work of a job is done by the role
  * that serves, so whoever gets hold of this one can delay jobs and do nothing to the books.
  */
-import { Client, escapeIdentifier } from 'pg';
+import { type Client, escapeIdentifier } from 'pg';
+import { clientFor } from './client.ts';
 import { sqlState } from './errors.ts';
 import { asOwner, ensureRole, mayCreateRoles, type RoleSecret, urlAs } from './roles.ts';
 
@@ -32,7 +33,7 @@ export async function ensureJobsRole(adminUrl: string, servingRole: string): Pro
 
 /** The URL that a process which may not make roles runs jobs with; null where no process has made one. */
 export async function findJobsUrl(databaseUrl: string): Promise<string | null> {
-  const client = new Client({ connectionString: databaseUrl });
+  const client = clientFor(databaseUrl);
   await client.connect();
   try {
     const { rows } = await client.query<RoleSecret>('SELECT name, password FROM purser_owner.jobs_role LIMIT 1');

@@ -8,6 +8,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import pg from 'pg';
+import { clientFor } from './client.ts';
 import { MigrationAdapterFactory, type ScriptFailure } from './migration-adapter.ts';
 import { withSchemaEngine } from './migration-engine.ts';
 import {
@@ -166,9 +167,7 @@ function detailsOf({ code, detail, hint, where, position }: pg.DatabaseError, sc
 }
 
 async function withClient<T>(databaseUrl: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: databaseUrl, keepAlive: true });
-  // A connection lost while nothing is asked of it would otherwise end the process; the next query reports it anyway.
-  client.on('error', () => undefined);
+  const client = clientFor(databaseUrl);
   try {
     await client.connect();
     return await use(client);

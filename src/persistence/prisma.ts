@@ -1,6 +1,7 @@
 /** The Prisma client: the nested reads of the API. */
 import { PrismaPg } from '@prisma/adapter-pg';
 import { PrismaClient } from '../generated/prisma/client.ts';
+import { CONNECTING } from './client.ts';
 
 export type Prisma = PrismaClient;
 
@@ -14,7 +15,7 @@ export function createPrisma(databaseUrl: string, { maxConnections, onStatement 
   const adapter = new PrismaPg({
     connectionString: databaseUrl,
     max: maxConnections,
-    connectionTimeoutMillis: 5_000,
+    ...CONNECTING,
     application_name: 'purser-read',
     options: '-c statement_timeout=30s',
   });

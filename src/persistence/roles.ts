@@ -4,8 +4,9 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { Client, escapeIdentifier, escapeLiteral } from 'pg';
+import { type Client, escapeIdentifier, escapeLiteral } from 'pg';
 import { ADVISORY_LOCKS } from './advisory-locks.ts';
+import { clientFor } from './client.ts';
 
 export interface RoleSecret {
   readonly name: string;
@@ -14,7 +15,7 @@ export interface RoleSecret {
 
 /** Runs `work` as the owner while no other process makes roles. */
 export async function asOwner<T>(adminUrl: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: adminUrl });
+  const client = clientFor(adminUrl);
   await client.connect();
   try {
     await client.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCKS.roles]);
@@ -66,7 +67,7 @@ async function createOrRepair(client: Client, adminUrl: string, role: RoleSecret
 }
 
 async function canSignIn(databaseUrl: string): Promise<boolean> {
-  const client = new Client({ connectionString: databaseUrl });
+  const client = clientFor(databaseUrl);
   try {
     await client.connect();
     await client.end();

@@ -204,6 +204,11 @@ describe('layers', () => {
     expect(speakers.map(({ path }) => path).filter((path) => unitOf(path) !== 'persistence')).toEqual([]);
   });
 
+  it('open single connections to PostgreSQL in one way', () => {
+    const openers = files.filter((file) => /\bnew (?:pg\.)?Client\(/.test(codeOf(file))).map(({ path }) => path);
+    expect(openers.toSorted()).toEqual(['embedded-postgres/connection.ts', 'persistence/client.ts']);
+  });
+
   it('read the environment only in main-level files and the command line', () => {
     const readers = files.filter((file) => /\bprocess\.(env|argv|exit)\b/.test(codeOf(file))).map(({ path }) => path);
     expect(readers.filter((path) => !['main', 'cli', 'embedded-postgres'].includes(unitOf(path)))).toEqual([]);

@@ -1,8 +1,7 @@
 /** Who calls: credentials that are none are told apart by nobody, those that end end at once, and secrets are shown once. */
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
-import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CryptoKey, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Gateway, startGateway } from '../../src/compose.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import {
@@ -15,10 +14,11 @@ import {
   ViewerDocument,
 } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
-import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { createClient, startTestGateway, type TestClient, type TestGateway, testConfig } from '../support/gateway.ts';
 import { aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
-import { BareSocket, subscribe, TRANSPORTS } from './streams.ts';
+import { anIdentityProvider, type IdentityProvider } from '../support/identity-provider.ts';
+import { eventually } from '../support/process-posting.ts';
+import { BareSocket, subscribe, TRANSPORTS, type Transport } from './streams.ts';
 
 const JWT_SECRET = 'a secret of this test, long enough to sign with';
 
@@ -393,74 +393,43 @@ describe('a token', () => {
 });
 
 describe('tokens of an identity provider', () => {
-  let provider: Server;
+  let provider: IdentityProvider;
+  /** On the database of the other one, which has the demo. */
   let served: Gateway;
-  let database: TestDatabase;
-  let keys: Record<'RS256' | 'ES256' | 'unknown', KeyPair>;
-  let publicPem: string;
-
-  interface KeyPair {
-    readonly privateKey: CryptoKey;
-    readonly publicKey: CryptoKey;
-  }
-
   beforeAll(async () => {
-    keys = {
-      RS256: await generateKeyPair('RS256', { extractable: true }),
-      ES256: await generateKeyPair('ES256', { extractable: true }),
-      unknown: await generateKeyPair('RS256', { extractable: true }),
-    };
-    publicPem = await exportSPKI(keys.RS256.publicKey);
-    const jwks = {
-      keys: await Promise.all(
-        (['RS256', 'ES256'] as const).map(async (alg) => ({
-          ...(await exportJWK(keys[alg].publicKey)),
-          kid: alg,
-          alg,
-          use: 'sig',
-        })),
-      ),
-    };
-    provider = createServer((_request, response) => {
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(jwks));
-    });
-    await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
-    const address = provider.address();
-    if (typeof address !== 'object' || address === null) throw new Error('the provider has no port');
-    database = await createDatabase();
-    const PURSER_JWKS_URL = `http://127.0.0.1:${address.port}/jwks.json`;
-    served = await startGateway(testConfig(database, { PURSER_JWKS_URL }));
+    provider = await anIdentityProvider();
+    served = await startGateway(testConfig(gateway.database, { PURSER_JWKS_URL: provider.jwksUrl }));
   });
   afterAll(async () => {
     await served.stop();
-    await database[Symbol.asyncDispose]();
-    provider.close();
+    await provider[Symbol.asyncDispose]();
+  });
+  afterEach(() => {
+    provider.trouble = null;
   });
 
-  const signed = (key: CryptoKey | Uint8Array, alg: string, kid: string, claims: JWTPayload = {}) =>
-    new SignJWT({ ...claims })
-      .setProtectedHeader({ alg, kid })
-      .setSubject('somebody')
-      .setExpirationTime('1h')
-      .sign(key);
   const viewerOf = async (token: string) => createClient(served.endpoint, token).raw('{ viewer { kind user { id } } }');
 
   it('sign people and operators in, by any of its keys', async () => {
     for (const alg of ['RS256', 'ES256'] as const) {
       const user = { id: encodeId('User', 'somebody') };
-      expect((await viewerOf(await signed(keys[alg].privateKey, alg, alg))).data).toEqual({
+      expect((await viewerOf(await provider.sign('somebody', {}, alg))).data).toEqual({
         viewer: { kind: 'USER', user },
       });
-      const operator = await signed(keys[alg].privateKey, alg, alg, { purser_operator: true });
+      const operator = await provider.sign('somebody', { purser_operator: true }, alg);
       expect((await viewerOf(operator)).data).toEqual({ viewer: { kind: 'OPERATOR', user } });
     }
   });
 
   it('are refused where another key signed them, or its public half as a secret', async () => {
+    const unknown = await generateKeyPair('RS256');
+    const { privateKey, publicPem } = provider.keys.RS256;
+    const signed = (key: CryptoKey | Uint8Array, alg: string, kid: string) =>
+      new SignJWT({}).setProtectedHeader({ alg, kid }).setSubject('somebody').setExpirationTime('1h').sign(key);
     for (const token of [
-      await signed(keys.unknown.privateKey, 'RS256', 'RS256'),
-      await signed(keys.unknown.privateKey, 'RS256', 'unknown'),
-      await signed(keys.RS256.privateKey, 'RS256', 'ES256'),
+      await signed(unknown.privateKey, 'RS256', 'RS256'),
+      await signed(unknown.privateKey, 'RS256', 'unknown'),
+      await signed(privateKey, 'RS256', 'ES256'),
       await signed(new TextEncoder().encode(publicPem), 'HS256', 'RS256'),
       await signed(new TextEncoder().encode(JWT_SECRET), 'HS256', 'RS256'),
     ]) {
@@ -469,6 +438,106 @@ describe('tokens of an identity provider', () => {
         errors: [{ extensions: { code: 'UNAUTHENTICATED' } }],
       });
     }
+  });
+
+  describe('that is away', () => {
+    beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'] }));
+    afterAll(() => void vi.useRealTimers());
+
+    const later = (minutes: number) => vi.setSystemTime(Date.now() + minutes * 60_000);
+    /** The gateway keeps keys for ten minutes. */
+    const whenKeysAreOld = () => later(11);
+
+    it('are asked to come again, with 503 and never 401, and as soon as it is back they sign in', async () => {
+      const { slug, secret } = await anOrganization(gateway);
+      const token = await provider.sign('somebody');
+      whenKeysAreOld();
+      await provider.takeDown();
+      try {
+        const authorization = `Bearer ${token}`;
+        const headers = { 'content-type': 'application/json', authorization };
+        const response = await fetch(served.endpoint, {
+          method: 'POST',
+          headers,
+          body: '{"query":"{ plans { key } }"}',
+        });
+        expect({ status: response.status, retryAfter: response.headers.get('retry-after') }).toEqual({
+          status: 503,
+          retryAfter: '1',
+        });
+        expect(await response.json()).toEqual({
+          errors: [
+            { message: 'The identity provider does not answer. Try again.', extensions: { code: 'RATE_LIMITED' } },
+          ],
+        });
+        const statement = served.endpoint.replace('graphql', `statements/${slug}/2026-01.csv`);
+        expect((await fetch(statement, { headers })).status).toBe(503);
+        await using socket = await BareSocket.open({ gateway: served });
+        socket.send({ type: 'connection_init', payload: { authorization } });
+        expect((await socket.closed).code).toBe(1013);
+        // Keys are the gateway's own.
+        expect((await viewerOf(secret)).status).toBe(200);
+      } finally {
+        await provider.bringBack();
+      }
+      expect((await viewerOf(token)).data).toMatchObject({ viewer: { kind: 'USER' } });
+    });
+
+    /** A stream of somebody whose token cannot be verified again for now. */
+    async function anOpenStream(transport: Transport) {
+      const organization = await anOrganization(gateway, { credits: { purchased: '10' } });
+      const userId = `user-${aKey()}`;
+      const token = await provider.sign(userId);
+      await viewerOf(token);
+      await query(
+        gateway.database,
+        "INSERT INTO membership (id, organization_id, user_id, role) VALUES (gen_random_uuid(), $1, $2, 'VIEWER')",
+        [decodeId('Organization', organization.id), userId],
+      );
+      const live = subscribe(transport, { gateway: served }, token, BalanceChangedDocument, {
+        organizationId: organization.id,
+      });
+      await live.next();
+      provider.trouble = 'fails';
+      whenKeysAreOld();
+      /** Resolves when the credential has been checked a few times more. */
+      const checked = async () => {
+        const { asked } = provider;
+        await eventually(async () => provider.asked >= asked + 3, 'the provider is asked for its keys');
+      };
+      const charge = async () => {
+        await organization.client.run(DebitDocument, { input: { idempotencyKey: aKey(), amount: '1' } });
+      };
+      return { live, userId, checked, charge };
+    }
+
+    it.each(TRANSPORTS)('keep the streams that they have opened over %s', async (transport) => {
+      const { live, checked, charge } = await anOpenStream(transport);
+      await using _ = live;
+      await checked();
+      await charge();
+      expect((await live.next()).balanceChanged.change).toBe('-1');
+      provider.trouble = null;
+      await charge();
+      expect((await live.next()).balanceChanged.change).toBe('-1');
+    });
+
+    it.each(TRANSPORTS)('do not outlive their expiry over %s', async (transport) => {
+      const { live, checked } = await anOpenStream(transport);
+      await using _ = live;
+      await checked();
+      later(90);
+      expect(await eventAfterTheEnd(live)).toBeNull();
+    });
+
+    it.each(TRANSPORTS)('do not outlive a membership over %s', async (transport) => {
+      const { live, userId, checked, charge } = await anOpenStream(transport);
+      await using _ = live;
+      await checked();
+      await query(gateway.database, 'DELETE FROM membership WHERE user_id = $1', [userId]);
+      await charge();
+      expect(await eventAfterTheEnd(live)).toBeNull();
+    });
   });
 });
 

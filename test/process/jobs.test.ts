@@ -137,8 +137,9 @@ describe('a gateway in the middle of a sweep', () => {
   it('ends it on SIGTERM and exits with 0', async () => {
     const { tenants, held, started } = await caughtInSweep();
     await using caught = held;
+    const manifest = await started.manifest();
     started.signal('SIGTERM');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await eventually(() => takesNothing(manifest), 'it takes no more requests');
     expect(started.child.exitCode).toBeNull();
     await caught.release();
     expect(await started.ended()).toEqual(ENDED_WELL);
@@ -149,6 +150,13 @@ describe('a gateway in the middle of a sweep', () => {
     expect(ended.filter((run) => run.locked)).toEqual([]);
   });
 });
+
+/** True once a signal to stop has been obeyed so far that nothing new is begun: /health is refused, or answered with 503. */
+const takesNothing = ({ endpoint }: Manifest): Promise<boolean> =>
+  fetch(endpoint.replace('/graphql', '/health')).then(
+    ({ ok }) => !ok,
+    () => true,
+  );
 
 describe('kill −9 of PostgreSQL', () => {
   it('in the middle of a sweep is survived: it is told once, and jobs go on when PostgreSQL is back', async () => {
