@@ -7,7 +7,7 @@ import { addUpAhead } from '../../src/persistence/statement-figures.ts';
 import { findStatedWallets } from '../../src/persistence/statements.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
-import { anOrganization, type Given, grant } from '../support/given.ts';
+import { anOrganization, type Given, grant, NEXT_YEAR } from '../support/given.ts';
 import { expectSoundStatements, statementsOf } from '../support/statements.ts';
 import { charge, refund } from '../support/usage.ts';
 
@@ -128,7 +128,7 @@ describe('statements', () => {
     );
     await fc.assert(
       fc.asyncProperty(zones, fc.array(step, { minLength: 10, maxLength: 40 }), async (timeZone, steps) => {
-        const now = '2030-01-20T12:00:00.000Z';
+        const now = `${NEXT_YEAR}-01-20T12:00:00.000Z`;
         const organization = await anOrganization(gateway, { now, timeZone, credits: { purchased: '100000' } });
         const player = new Player(organization, now);
         for (const one of steps) await player.play(one);

@@ -10,7 +10,7 @@ import { findStatedWallets } from '../../src/persistence/statements.ts';
 import type { Poster } from '../../src/posting/engine.ts';
 import { query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
-import { advanceTo, anOrganization, type Given } from '../support/given.ts';
+import { advanceTo, anOrganization, type Given, NEXT_YEAR } from '../support/given.ts';
 import { awaitBlocked, openSession, tenantOf, within } from '../support/process-posting.ts';
 import { expectSoundStatements } from '../support/statements.ts';
 import { charge } from '../support/usage.ts';
@@ -58,7 +58,7 @@ async function closedMonths({ id }: Given): Promise<{ month: string; hash: strin
 /** An organization that has come so far without a statement being asked for. */
 async function anOrganizationIn(now: string): Promise<Given> {
   const organization = await anOrganization(gateway, {
-    now: '2027-01-15T12:00:00.000Z',
+    now: `${NEXT_YEAR}-01-15T12:00:00.000Z`,
     credits: { purchased: '100' },
   });
   await charge(organization.client, { usage: [{ meter: 'search', quantity: 2 }] });
@@ -79,12 +79,14 @@ async function holdDrafts() {
 describe('the job', () => {
   it('closes every month that is over, of every wallet, once', async () => {
     const organizations = await Promise.all(
-      ['2027-02-01T00:00:00.000Z', '2027-04-10T00:00:00.000Z', '2027-01-20T00:00:00.000Z'].map(anOrganizationIn),
+      [`${NEXT_YEAR}-02-01T00:00:00.000Z`, `${NEXT_YEAR}-04-10T00:00:00.000Z`, `${NEXT_YEAR}-01-20T00:00:00.000Z`].map(
+        anOrganizationIn,
+      ),
     );
     const { closer, log } = aCloser();
     expect(await closer.close(RUNNING)).toEqual({ unfinished: false });
     const last = await Promise.all(organizations.map(async (one) => (await closedMonths(one)).at(-1)?.month));
-    expect(last).toEqual(['2027-01', '2027-03', '2026-12']);
+    expect(last).toEqual([`${NEXT_YEAR}-01`, `${NEXT_YEAR}-03`, `${NEXT_YEAR - 1}-12`]);
     const before = await Promise.all(organizations.map(closedMonths));
 
     gateway.statements.length = 0;
@@ -108,15 +110,17 @@ describe('the job', () => {
 
   it('closes nothing twice beside others', async () => {
     const organizations = await Promise.all(
-      ['2027-06-01', '2028-06-01', '2029-06-01'].map((day) => anOrganizationIn(`${day}T00:00:00Z`)),
+      [`${NEXT_YEAR}-06-01`, `${NEXT_YEAR + 1}-06-01`, `${NEXT_YEAR + 2}-06-01`].map((day) =>
+        anOrganizationIn(`${day}T00:00:00Z`),
+      ),
     );
     await Promise.all([1, 2, 3].map(() => aCloser().closer.close(RUNNING)));
     for (const organization of organizations) await expectSoundStatements(gateway, organization);
-    expect((await closedMonths(organizations[0] as Given)).at(-1)?.month).toBe('2027-05');
+    expect((await closedMonths(organizations[0] as Given)).at(-1)?.month).toBe(`${NEXT_YEAR}-05`);
   });
 
   it('lets charges go on while a month is added up, after the month', async () => {
-    const organization = await anOrganizationIn('2027-02-10T00:00:00.000Z');
+    const organization = await anOrganizationIn(`${NEXT_YEAR}-02-10T00:00:00.000Z`);
     await using drafts = await holdDrafts();
     const closing = aCloser().closer.close(RUNNING);
     await awaitBlocked(gateway.database, 1);
@@ -124,12 +128,12 @@ describe('the job', () => {
     expect(await closedMonths(organization)).toEqual([]);
     await drafts.release();
     expect(await closing).toEqual({ unfinished: false });
-    expect((await closedMonths(organization)).at(-1)?.month).toBe('2027-01');
+    expect((await closedMonths(organization)).at(-1)?.month).toBe(`${NEXT_YEAR}-01`);
     await expectSoundStatements(gateway, organization);
   });
 
   it('leaves what another one has closed since it added up', async () => {
-    const organization = await anOrganizationIn('2027-04-10T00:00:00.000Z');
+    const organization = await anOrganizationIn(`${NEXT_YEAR}-04-10T00:00:00.000Z`);
     const { services } = gateway.gateway;
     const tenant = await tenantOf(gateway.database, organization.id);
     await using drafts = await holdDrafts();
@@ -138,12 +142,12 @@ describe('the job', () => {
     await drafts.release();
     expect((await closing).map(({ unfinished }) => unfinished).toSorted()).toEqual([false, true]);
     expect(await closeMonths(services, tenant)).toEqual({ unfinished: false });
-    expect((await closedMonths(organization)).at(-1)?.month).toBe('2027-03');
+    expect((await closedMonths(organization)).at(-1)?.month).toBe(`${NEXT_YEAR}-03`);
     await expectSoundStatements(gateway, organization);
   });
 
   it('keeps nothing of what was added up ahead of months that are closed', async () => {
-    const organization = await anOrganizationIn('2027-01-20T12:00:00.000Z');
+    const organization = await anOrganizationIn(`${NEXT_YEAR}-01-20T12:00:00.000Z`);
     const { services } = gateway.gateway;
     const tenant = await tenantOf(gateway.database, organization.id);
     for (let nth = 0; nth < 3; nth++) await charge(organization.client, { amount: '1' });
@@ -152,15 +156,15 @@ describe('the job', () => {
     await addUpAhead(services.sql, ofWallet(wallet, unclosedMonths(wallet)), 2n);
     const draftedMonths = () =>
       query(gateway.database, 'SELECT month FROM statement_draft WHERE wallet_id = $1', [tenant.walletId]);
-    expect(await draftedMonths()).toEqual([{ month: '2027-01' }]);
-    await advanceTo(gateway, organization.id, '2027-02-10T00:00:00.000Z');
+    expect(await draftedMonths()).toEqual([{ month: `${NEXT_YEAR}-01` }]);
+    await advanceTo(gateway, organization.id, `${NEXT_YEAR}-02-10T00:00:00.000Z`);
     await closeMonths(services, tenant);
     expect(await draftedMonths()).toEqual([]);
     await expectSoundStatements(gateway, organization);
   });
 
   it('that dies before it commits leaves nothing, and the next one closes the same', async () => {
-    const organization = await anOrganizationIn('2027-03-10T00:00:00.000Z');
+    const organization = await anOrganizationIn(`${NEXT_YEAR}-03-10T00:00:00.000Z`);
     const { sql } = gateway.gateway.services;
     const dying: Sql = Object.assign((...statement: Parameters<Sql>) => sql(...statement), {
       connect: sql.connect,
@@ -178,35 +182,35 @@ describe('the job', () => {
     expect(await closedMonths(organization)).toEqual([]);
 
     await aCloser().closer.close(RUNNING);
-    expect((await closedMonths(organization)).at(-1)?.month).toBe('2027-02');
+    expect((await closedMonths(organization)).at(-1)?.month).toBe(`${NEXT_YEAR}-02`);
     await expectSoundStatements(gateway, organization);
   });
 
   it('closes the others’ months where one wallet fails, and leaves that one for a while', async () => {
-    const failing = await anOrganizationIn('2027-03-10T00:00:00.000Z');
-    const other = await anOrganizationIn('2027-03-10T00:00:00.000Z');
+    const failing = await anOrganizationIn(`${NEXT_YEAR}-03-10T00:00:00.000Z`);
+    const other = await anOrganizationIn(`${NEXT_YEAR}-03-10T00:00:00.000Z`);
     const { walletId } = await tenantOf(gateway.database, failing.id);
     const { closer, log } = aCloser({ failing: walletId });
     expect(await closer.close(RUNNING)).toEqual({ unfinished: false });
-    expect((await closedMonths(other)).at(-1)?.month).toBe('2027-02');
+    expect((await closedMonths(other)).at(-1)?.month).toBe(`${NEXT_YEAR}-02`);
     expect(await closedMonths(failing)).toEqual([]);
     await closer.close(RUNNING);
     expect(log).toMatchObject([{ walletId, failures: 1 }]);
   });
 
   it('leaves frozen wallets until they are not', async () => {
-    const organization = await anOrganizationIn('2027-03-10T00:00:00.000Z');
+    const organization = await anOrganizationIn(`${NEXT_YEAR}-03-10T00:00:00.000Z`);
     const { walletId } = await tenantOf(gateway.database, organization.id);
     await query(gateway.database, 'UPDATE wallet SET frozen_at = now() WHERE id = $1', [walletId]);
     await aCloser().closer.close(RUNNING);
     expect(await closedMonths(organization)).toEqual([]);
     await query(gateway.database, 'UPDATE wallet SET frozen_at = NULL WHERE id = $1', [walletId]);
     await aCloser().closer.close(RUNNING);
-    expect((await closedMonths(organization)).at(-1)?.month).toBe('2027-02');
+    expect((await closedMonths(organization)).at(-1)?.month).toBe(`${NEXT_YEAR}-02`);
   });
 
   it('looks at a new wallet once, and again when its month ends', async () => {
-    const organization = await anOrganization(gateway, { now: '2027-01-15T12:00:00.000Z' });
+    const organization = await anOrganization(gateway, { now: `${NEXT_YEAR}-01-15T12:00:00.000Z` });
     await aCloser().closer.close(RUNNING);
     const { walletId } = await tenantOf(gateway.database, organization.id);
     const [wallet] = await query<{ at: Date }>(
@@ -214,20 +218,18 @@ describe('the job', () => {
       'SELECT next_close_at AS at FROM wallet WHERE id = $1',
       [walletId],
     );
-    expect(wallet?.at.toISOString()).toBe('2027-02-01T00:00:00.000Z');
+    expect(wallet?.at.toISOString()).toBe(`${NEXT_YEAR}-02-01T00:00:00.000Z`);
   });
 
   it('ends when it is told to', async () => {
-    const organization = await anOrganizationIn('2027-03-10T00:00:00.000Z');
+    const organization = await anOrganizationIn(`${NEXT_YEAR}-03-10T00:00:00.000Z`);
     expect(await aCloser().closer.close(AbortSignal.abort())).toEqual({ unfinished: true });
     expect(await closedMonths(organization)).toEqual([]);
   });
 
   it('finds what there is to close by an index', async () => {
-    const plan = await query<{ 'QUERY PLAN': string }>(
-      gateway.database,
-      `EXPLAIN SELECT id FROM wallet WHERE next_close_at <= now() AND frozen_at IS NULL ORDER BY next_close_at LIMIT 4`,
-    );
+    const plan = await gateway.gateway.services.sql<{ 'QUERY PLAN': string }[]>`
+      EXPLAIN SELECT id FROM wallet WHERE next_close_at <= now() AND frozen_at IS NULL ORDER BY next_close_at LIMIT 4`;
     expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toContain('wallet_next_close');
   });
 });

@@ -18,6 +18,10 @@ import type { TestClient, TestGateway } from './gateway.ts';
 /** A key that no other test uses. */
 export const aKey = (): string => randomUUID();
 
+const TWO_DAYS = 2 * 86_400_000;
+/** The next year, and the one after it while this one ends: clocks of organizations move forward only. */
+export const NEXT_YEAR = new Date(Date.now() + TWO_DAYS).getUTCFullYear() + 1;
+
 export interface Given {
   readonly id: string;
   readonly slug: string;
