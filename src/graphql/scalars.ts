@@ -44,7 +44,7 @@ builder.scalarType('Credits', {
 
 builder.scalarType('Decimal', {
   description:
-    'An exact decimal, for quantities and rates, written as a string ("0.0005"): at most 24 integer and 18 fraction digits. Inputs are strings or integer literals.',
+    'An exact decimal, for quantities and rates, written as a string ("0.0005"). Inputs are strings or integer literals of at most 24 integer and 18 fraction digits; rates and sums have as many as it takes.',
   serialize: (value) => formatDecimal(value),
   parseValue: (value) => orRefuse(readDecimal(exactText(value)), DECIMAL_EXPECTED),
   parseLiteral: (node) => orRefuse(readDecimal(exactLiteral(node)), DECIMAL_EXPECTED, node),

@@ -1,7 +1,7 @@
 /** Statements of closed months, and what decides which months of a wallet are closed. */
 
 import { z } from 'zod';
-import { parseDecimal } from '../domain/credits/decimal.ts';
+import { parseDecimalSum } from '../domain/credits/decimal.ts';
 import { parseCredits } from '../domain/credits/micros.ts';
 import { groupBy } from '../domain/group-by.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
@@ -204,7 +204,7 @@ const credits = z.string().transform((text, context) => {
   return z.NEVER;
 });
 const quantity = z.string().transform((text, context) => {
-  const value = parseDecimal(text);
+  const value = parseDecimalSum(text);
   if (value !== undefined) return value;
   context.addIssue({ code: 'custom', message: 'not a decimal' });
   return z.NEVER;

@@ -19,17 +19,20 @@ import { advanceTo, aKey, anOrganization, type Given, grant } from '../support/g
 import { awaitBlocked, openSession } from '../support/process-posting.ts';
 import { expectSoundStatements, lines, statementsOf, usageRows } from '../support/statements.ts';
 import { anOwner, aProject, charge, rowsOf } from '../support/usage.ts';
-import { refunded } from './metering.ts';
+import { aCatalogFile, type CatalogFile, refunded } from './metering.ts';
 
+let catalog: CatalogFile;
 let gateway: TestGateway;
 let second: TestGateway;
 beforeAll(async () => {
-  gateway = await startTestGateway();
+  catalog = await aCatalogFile({ rates: '  - { meter: ping, unit: ping, credits: 0 }\n' });
+  gateway = await startTestGateway({ env: { PURSER_CATALOG: catalog.path } });
   second = await startTestGateway({ database: gateway.database });
 });
 afterAll(async () => {
   await second[Symbol.asyncDispose]();
   await gateway[Symbol.asyncDispose]();
+  await catalog[Symbol.asyncDispose]();
 });
 
 const statementOf = async ({ client, slug }: Given, month: string) =>
@@ -109,6 +112,18 @@ describe('what a statement tells', () => {
       ['setup', '5.000001', 1],
     ]);
     expect(statement).toMatchObject({ opening: '0', closing: '100' });
+    await expectSoundStatements(gateway, organization);
+  });
+
+  it('adds quantities up to more digits than any one of them may have', async () => {
+    const organization = await anOrganization(gateway, { now: NOON, credits: { purchased: '100' } });
+    const most = `${'9'.repeat(24)}.${'9'.repeat(18)}`;
+    for (let nth = 0; nth < 2; nth++) await charge(organization.client, { usage: [{ meter: 'ping', quantity: most }] });
+    const sum = `1${'9'.repeat(24)}.${'9'.repeat(17)}8`;
+    const usage = [{ quantity: sum, credits: '0', events: 2 }];
+    expect((await statementsOf(organization))[0]).toMatchObject({ status: 'OPEN', usage });
+    await advanceTo(gateway, organization.id, FEBRUARY);
+    expect(await statementOf(organization, '2041-01')).toMatchObject({ status: 'CLOSED', usage });
     await expectSoundStatements(gateway, organization);
   });
 

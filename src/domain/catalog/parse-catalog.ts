@@ -12,7 +12,7 @@ import {
   decimalFromMicros,
   formatDecimal,
   ONE,
-  parseDecimal,
+  parseRateDecimal,
   TO_THE_MICRO,
   toMicros,
   ZERO_DECIMAL,
@@ -95,9 +95,10 @@ const credits = z.string().transform((text, context): Micros => {
 });
 
 const decimal = z.string().transform((text, context): Decimal => {
-  const value = parseDecimal(text);
+  const value = parseRateDecimal(text);
   if (value !== undefined && value.coefficient >= 0n) return value;
-  context.addIssue({ code: 'custom', message: 'must be a decimal: not negative, at most 18 fraction digits' });
+  const message = 'must be a decimal: not negative, at most 24 integer and 100 fraction digits';
+  context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
 

@@ -11,12 +11,18 @@ export interface Decimal {
 }
 
 const PATTERN = /^(-?)(\d{1,24})(?:\.(\d{1,18}))?$/;
+const PATTERN_OF_RATES = /^(-?)(\d{1,24})(?:\.(\d{1,100}))?$/;
 const PATTERN_OF_SUMS = /^(-?)(\d+)(?:\.(\d+))?$/;
 const MICROS_SCALE = 6;
 
 /** Reads up to 24 integer and 18 fraction digits; undefined for anything else, exponents and spaces included. */
 export function parseDecimal(text: string): Decimal | undefined {
   return decimalOf(PATTERN.exec(text));
+}
+
+/** Reads a decimal of a catalog, as precise as anybody writes it: up to 24 integer and 100 fraction digits. */
+export function parseRateDecimal(text: string): Decimal | undefined {
+  return decimalOf(PATTERN_OF_RATES.exec(text));
 }
 
 /**

@@ -997,6 +997,11 @@ export class NaiveWallet {
       if ((when ?? (isMore ? 'NOW' : 'PERIOD_END')) === 'PERIOD_END') {
         books.scheduled = plan;
       } else {
+        // All plans here are free, and a free plan ends a trial.
+        if (books.status === 'TRIALING') {
+          const { end: periodEnd } = monthAround(this.now, books.anchorDay, this.#timeZone);
+          Object.assign(books, { status: 'ACTIVE', periodEnd });
+        }
         Object.assign(books, { plan, scheduled: null });
         this.#takeUp(plan, isMore);
       }
