@@ -11,6 +11,7 @@ import type { LiveSources } from '../graphql/live/live-sources.ts';
 import { subscribeShared } from '../graphql/live/subscribe-shared.ts';
 import { RequestLoaders } from '../graphql/loading/request-loaders.ts';
 import { buildGuardedSchema } from '../graphql/schema.ts';
+import { UnconditionalSubscriptionsRule } from '../graphql/unconditional-subscriptions.ts';
 import type { Services } from '../operations/services.ts';
 import { type Authenticator, REJECTED } from './authenticate.ts';
 import type { CredentialWatch } from './credential-watch.ts';
@@ -114,6 +115,7 @@ export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
       refuseForms(),
       ...documentLimits(),
       ...introspectionRule(options),
+      unconditionalSubscriptions(),
       documentErrors(options),
       sharedSubscriptions(),
     ],
@@ -192,6 +194,11 @@ function documentErrors(options: EndpointOptions): Plugin {
 /** Streams run side by side share what they have in common. */
 function sharedSubscriptions(): Plugin {
   return { onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribeShared) };
+}
+
+/** A rule of the specification that graphql-js does not have yet. */
+function unconditionalSubscriptions(): Plugin {
+  return { onValidate: ({ addValidationRule }) => addValidationRule(UnconditionalSubscriptionsRule) };
 }
 
 /** Introspection is for development. */

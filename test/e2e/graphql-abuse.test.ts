@@ -443,6 +443,46 @@ describe('a subscription', () => {
   });
 });
 
+const WATCHED = 'balanceChanged(organizationId: $id)';
+const CONDITIONAL: Readonly<Record<string, string>> = {
+  'its root field': `subscription($id: ID!) { ${WATCHED} @skip(if: true) { version } }`,
+  'its root field, which would be told': `subscription($id: ID!) { ${WATCHED} @include(if: true) { version } }`,
+  'its root field, by a variable': `subscription($id: ID!, $off: Boolean = false) { ${WATCHED} @skip(if: $off) { version } }`,
+  'a fragment': `subscription($id: ID!) { ... @skip(if: true) { ${WATCHED} { version } } }`,
+  'a fragment within a fragment': `subscription($id: ID!) { ... { ... on Subscription @include(if: false) { ${WATCHED} { version } } } }`,
+  'a spread': `subscription($id: ID!) { ...F @skip(if: true) } fragment F on Subscription { ${WATCHED} { version } }`,
+  'the root field of a spread': `subscription($id: ID!) { ...F ...F } fragment F on Subscription { ...G } fragment G on Subscription { ${WATCHED} @skip(if: true) { version } }`,
+  'a fragment within itself': 'subscription { ...F } fragment F on Subscription { ...F @skip(if: true) }',
+};
+
+describe('a subscription that is conditional by', () => {
+  it.each(Object.entries(CONDITIONAL))('%s is BAD_USER_INPUT', async (_name, document) => {
+    const { id, client, secret } = organization;
+    const posted = await client.raw(document, { id });
+    expect(posted.data).toBeNull();
+    await using stream = subscribe('sse', gateway, secret, document, { id });
+    const streamed = await stream.result();
+    await using socket = await BareSocket.initialized(gateway, secret);
+    socket.subscribe('before', `subscription { balanceChanged(organizationId: "${id}") { version } }`);
+    await socket.messageOf('next', 'before');
+    socket.send({ type: 'subscribe', id: '1', payload: { query: document, variables: { id } } });
+    const { payload } = await socket.messageOf('error', '1');
+    for (const errors of [posted.errors, streamed?.errors, payload as { extensions: unknown }[]]) {
+      expect(errors?.length).toBeGreaterThan(0);
+      for (const error of errors ?? []) expect(error.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+    }
+    await client.raw(charge());
+    await socket.messageOf('next', 'before');
+  });
+
+  it('what is below its root field is a stream like any other', async () => {
+    const document = `subscription($id: ID!) { ${WATCHED} { version @skip(if: true) ...F @include(if: true) } }
+      fragment F on BalanceChange { totalAvailable }`;
+    await using live = subscribe('websocket', gateway, organization.secret, document, { id: organization.id });
+    expect(await live.next()).toEqual({ balanceChanged: { totalAvailable: expect.any(String) } });
+  });
+});
+
 describe('in production', () => {
   const JWT_SECRET = 'a secret of this test, long enough to sign with';
   let production: Gateway;
