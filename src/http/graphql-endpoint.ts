@@ -1,7 +1,7 @@
 /** The GraphQL endpoint over HTTP and SSE: Yoga with the guarded schema, limits, authentication and masked errors. */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { type GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
+import { GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import { createYoga, type FetchAPI, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { ANONYMOUS, type Caller } from '../domain/identity/caller.ts';
@@ -113,6 +113,7 @@ export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
     plugins: [
       authentication(options),
       refuseForms(),
+      readableParameters(),
       ...documentLimits(),
       ...introspectionRule(options),
       unconditionalSubscriptions(),
@@ -176,6 +177,24 @@ function refuseForms(): Plugin {
       if (/^(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)/i.test(type)) {
         endResponse(new fetchAPI.Response('Send application/json.', { status: 415 }));
       }
+    },
+  };
+}
+
+/** What is no JSON in the parameters of a URL is the client's fault, as it is in a body. */
+function readableParameters(): Plugin {
+  return {
+    onRequestParse({ request, requestParser, setRequestParser }) {
+      if (request.method !== 'GET' || !requestParser) return;
+      setRequestParser(async (get) => {
+        try {
+          return await requestParser(get);
+        } catch (error) {
+          if (!(error instanceof SyntaxError)) throw error;
+          const extensions = { code: 'BAD_USER_INPUT', http: { spec: true, status: 400 } };
+          throw new GraphQLError('Parameters "variables" and "extensions" are JSON.', { extensions });
+        }
+      });
     },
   };
 }

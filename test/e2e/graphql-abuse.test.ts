@@ -258,6 +258,20 @@ describe('a request', () => {
     expect(errors.map((error) => error.extensions)).toEqual([{ code: 'BAD_USER_INPUT' }]);
   });
 
+  it.each(['variables=x', 'extensions=x', 'variables={', 'variables=5', 'variables=[]', 'extensions="a"'])(
+    'by GET is BAD_USER_INPUT with ?%s',
+    async (parameter) => {
+      const url = `${gateway.gateway.endpoint}?query={viewer{kind}}&${parameter}`;
+      for (const accept of ['application/json', 'application/graphql-response+json', 'text/event-stream']) {
+        const response = await fetch(url, { headers: { accept } });
+        const body = await response.text();
+        expect(body).toContain('"extensions":{"code":"BAD_USER_INPUT"}');
+        expect(body).not.toContain('"data"');
+        if (accept === 'application/graphql-response+json') expect(response.status).toBe(400);
+      }
+    },
+  );
+
   it('from another site is told nothing that its page could read', async () => {
     const headers = { origin: 'https://evil.example', 'content-type': 'application/json' };
     const preflight = await fetch(gateway.gateway.endpoint, {
