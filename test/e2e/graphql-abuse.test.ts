@@ -73,6 +73,8 @@ const COSTLY: Readonly<Record<string, string>> = {
   '1 MB of one name': `{ ${'x'.repeat(MEGABYTE)} }`,
   '900 brackets': `{ node(id: ${'['.repeat(900)}${']'.repeat(900)}) { id } }`,
   'a variable of 900 brackets': `query($a: ${'['.repeat(900)}Int${']'.repeat(900)}) { plans { key } }`,
+  '1,950 brackets that never close': `{ nodes(ids: ${'['.repeat(1_950)}`,
+  '650 objects within one another': `{ nodes(ids: ${'{a:'.repeat(650)}`,
   'braces that never close': '{'.repeat(1_900),
   'pages of pages of pages': `{ organizations(first: 100) { edges { node { purchases(first: 100) { edges { node { organization { apiKeys(first: 100) { edges { node { id name prefix } } } } } } } } } } }`,
   'introspection in circles': `{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } }`,
@@ -114,6 +116,13 @@ describe('a document with', () => {
       socket.subscribe('costly', document);
       expect((await socket.closed).code).toBe(1009);
     }
+  });
+
+  it('201 brackets within one another is refused for that, one with 200 is read', async () => {
+    const nested = (times: number) => `${'{...'.repeat(times - 2)} { plans { key } } ${'}'.repeat(times - 2)}`;
+    const refused = 'The document nests more than 200 brackets.';
+    expect((await gateway.as().raw(nested(200))).errors.map(({ message }) => message)).not.toContain(refused);
+    expect((await gateway.as().raw(nested(201))).errors.map(({ message }) => message)).toEqual([refused]);
   });
 
   it('all that an honest client needs is answered', async () => {
