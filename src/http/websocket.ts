@@ -93,7 +93,8 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
           return [maskSocketError(error, options)];
         }
       },
-      onError: (_context, _id, _payload, errors) => errors.map((error) => withoutHttp(error).toJSON()),
+      // graphql-ws has errors of its own, without a code, and wraps what a stream throws.
+      onError: (_context, _id, _payload, errors) => errors.map((error) => maskSocketError(error, options).toJSON()),
       onNext: (_context, _id, _payload, _args, { errors, data = null }) =>
         errors ? { data, errors: errors.map((error) => withoutHttp(error).toJSON()) } : undefined,
       execute: (args) => answered(() => (args as unknown as EnvelopedArgs).rootValue.execute(args)),

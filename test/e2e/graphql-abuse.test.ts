@@ -393,6 +393,31 @@ describe('a socket', () => {
     expect((await socket.messageOf('next', '102')).payload).toEqual({ data: { rateCard: { version: 1 } } });
   });
 
+  it.each([
+    ['that is not there', { query: 'query A { plans { key } }', operationName: 'B' }],
+    ['without saying which', { query: 'query A { plans { key } } query B { plans { key } }' }],
+    ['without a name', { query: '{ plans { key } }', operationName: '' }],
+    ['where there are fragments only', { query: 'fragment F on Query { plans { key } }' }],
+    ['of a syntax of its own', { query: 'plans' }],
+  ])('that asks for an operation %s is told BAD_USER_INPUT, and goes on', async (_name, payload) => {
+    await using socket = await BareSocket.initialized(gateway);
+    socket.send({ type: 'subscribe', id: '1', payload });
+    const { payload: errors } = await socket.messageOf('error', '1');
+    expect((errors as { extensions: unknown }[])[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+    socket.subscribe('2', '{ rateCard { version } }');
+    await socket.messageOf('next', '2');
+  });
+
+  it('is told the field of a wrong value once, as is who asks by HTTP, however often it is asked', async () => {
+    await using socket = await BareSocket.initialized(gateway);
+    socket.subscribe('1', '{ organization(slug: 5) { id } }');
+    const { payload } = await socket.messageOf('error', '1');
+    const { errors } = await gateway.as().raw('{ organization(slug: 5) { id } }');
+    const message = 'String cannot represent a non string value: 5 (slug)';
+    expect(payload).toMatchObject([{ message }]);
+    expect(errors).toMatchObject([{ message }]);
+  });
+
   it('of another protocol is refused', async () => {
     const { hostname, port, pathname } = new URL(gateway.gateway.endpoint);
     const status = await new Promise<number | undefined>((resolve) => {
