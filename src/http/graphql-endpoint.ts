@@ -1,7 +1,7 @@
 /** The GraphQL endpoint over HTTP and SSE: Yoga with the guarded schema, limits, authentication and masked errors. */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { type GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
+import { GraphQLError, NoSchemaIntrospectionCustomRule } from 'graphql';
 import { createYoga, type FetchAPI, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { ANONYMOUS, type Caller } from '../domain/identity/caller.ts';
@@ -11,6 +11,7 @@ import type { LiveSources } from '../graphql/live/live-sources.ts';
 import { subscribeShared } from '../graphql/live/subscribe-shared.ts';
 import { RequestLoaders } from '../graphql/loading/request-loaders.ts';
 import { buildGuardedSchema } from '../graphql/schema.ts';
+import { UnconditionalSubscriptionsRule } from '../graphql/unconditional-subscriptions.ts';
 import type { Services } from '../operations/services.ts';
 import { type Authenticator, REJECTED } from './authenticate.ts';
 import type { CredentialWatch } from './credential-watch.ts';
@@ -110,8 +111,10 @@ export function createEndpoint(options: EndpointOptions): GraphQLEndpoint {
     plugins: [
       authentication(options),
       refuseForms(),
+      readableParameters(),
       ...documentLimits(),
       ...introspectionRule(options),
+      unconditionalSubscriptions(),
       documentErrors(options),
       sharedSubscriptions(),
     ],
@@ -176,6 +179,24 @@ function refuseForms(): Plugin {
   };
 }
 
+/** What is no JSON in the parameters of a URL is the client's fault, as it is in a body. */
+function readableParameters(): Plugin {
+  return {
+    onRequestParse({ request, requestParser, setRequestParser }) {
+      if (request.method !== 'GET' || !requestParser) return;
+      setRequestParser(async (get) => {
+        try {
+          return await requestParser(get);
+        } catch (error) {
+          if (!(error instanceof SyntaxError)) throw error;
+          const extensions = { code: 'BAD_USER_INPUT', http: { spec: true, status: 400 } };
+          throw new GraphQLError('Parameters "variables" and "extensions" are JSON.', { extensions });
+        }
+      });
+    },
+  };
+}
+
 /** Documents that do not validate are answered with the codes of the contract. */
 function documentErrors(options: EndpointOptions): Plugin {
   return {
@@ -190,6 +211,11 @@ function documentErrors(options: EndpointOptions): Plugin {
 /** Streams run side by side share what they have in common. */
 function sharedSubscriptions(): Plugin {
   return { onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribeShared) };
+}
+
+/** A rule of the specification that graphql-js does not have yet. */
+function unconditionalSubscriptions(): Plugin {
+  return { onValidate: ({ addValidationRule }) => addValidationRule(UnconditionalSubscriptionsRule) };
 }
 
 /** Introspection is for development. */

@@ -101,7 +101,12 @@ function fromGraphQL(error: GraphQLError): GraphQLError {
 /** The error with these extensions and, for a value in the document, the name of its field in the message. */
 function withField(error: GraphQLError, extensions: GraphQLErrorExtensions): GraphQLError {
   const name = fieldBefore(error.nodes?.[0]?.loc?.startToken.prev ?? null);
-  const isNamed = name === null || error.path !== undefined || error.message.includes(`"${name}"`);
+  const isNamed =
+    name === null ||
+    error.path !== undefined ||
+    error.message.includes(`"${name}"`) ||
+    // Masked before.
+    error.message.endsWith(` (${name})`);
   return new GraphQLError(isNamed ? error.message : `${error.message} (${name})`, {
     ...placeOf(error),
     extensions,

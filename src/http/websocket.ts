@@ -60,6 +60,15 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
     return args;
   }
 
+  /** What throws is an error of that operation alone: graphql-ws would close the socket, and end every other with it. */
+  async function answered<Result>(run: () => Promise<Result>): Promise<Result | ExecutionResult> {
+    try {
+      return await run();
+    } catch (error) {
+      return { errors: [maskSocketError(error, options)] };
+    }
+  }
+
   const open = useServer<Record<string, unknown>, Connected>(
     {
       connectionInitWaitTimeout: INIT_TIMEOUT_MILLISECONDS,
@@ -84,11 +93,12 @@ export function serveWebSocket(server: Server, endpoint: GraphQLEndpoint, option
           return [maskSocketError(error, options)];
         }
       },
-      onError: (_context, _id, _payload, errors) => errors.map((error) => withoutHttp(error).toJSON()),
+      // graphql-ws has errors of its own, without a code, and wraps what a stream throws.
+      onError: (_context, _id, _payload, errors) => errors.map((error) => maskSocketError(error, options).toJSON()),
       onNext: (_context, _id, _payload, _args, { errors, data = null }) =>
         errors ? { data, errors: errors.map((error) => withoutHttp(error).toJSON()) } : undefined,
-      execute: (args) => (args as unknown as EnvelopedArgs).rootValue.execute(args),
-      subscribe: (args) => (args as unknown as EnvelopedArgs).rootValue.subscribe(args),
+      execute: (args) => answered(() => (args as unknown as EnvelopedArgs).rootValue.execute(args)),
+      subscribe: (args) => answered(() => (args as unknown as EnvelopedArgs).rootValue.subscribe(args)),
     },
     sockets,
     KEEP_ALIVE_MILLISECONDS,

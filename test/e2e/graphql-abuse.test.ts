@@ -73,6 +73,8 @@ const COSTLY: Readonly<Record<string, string>> = {
   '1 MB of one name': `{ ${'x'.repeat(MEGABYTE)} }`,
   '900 brackets': `{ node(id: ${'['.repeat(900)}${']'.repeat(900)}) { id } }`,
   'a variable of 900 brackets': `query($a: ${'['.repeat(900)}Int${']'.repeat(900)}) { plans { key } }`,
+  '1,950 brackets that never close': `{ nodes(ids: ${'['.repeat(1_950)}`,
+  '650 objects within one another': `{ nodes(ids: ${'{a:'.repeat(650)}`,
   'braces that never close': '{'.repeat(1_900),
   'pages of pages of pages': `{ organizations(first: 100) { edges { node { purchases(first: 100) { edges { node { organization { apiKeys(first: 100) { edges { node { id name prefix } } } } } } } } } } }`,
   'introspection in circles': `{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } }`,
@@ -114,6 +116,13 @@ describe('a document with', () => {
       socket.subscribe('costly', document);
       expect((await socket.closed).code).toBe(1009);
     }
+  });
+
+  it('201 brackets within one another is refused for that, one with 200 is read', async () => {
+    const nested = (times: number) => `${'{...'.repeat(times - 2)} { plans { key } } ${'}'.repeat(times - 2)}`;
+    const refused = 'The document nests more than 200 brackets.';
+    expect((await gateway.as().raw(nested(200))).errors.map(({ message }) => message)).not.toContain(refused);
+    expect((await gateway.as().raw(nested(201))).errors.map(({ message }) => message)).toEqual([refused]);
   });
 
   it('all that an honest client needs is answered', async () => {
@@ -258,6 +267,20 @@ describe('a request', () => {
     expect(errors.map((error) => error.extensions)).toEqual([{ code: 'BAD_USER_INPUT' }]);
   });
 
+  it.each(['variables=x', 'extensions=x', 'variables={', 'variables=5', 'variables=[]', 'extensions="a"'])(
+    'by GET is BAD_USER_INPUT with ?%s',
+    async (parameter) => {
+      const url = `${gateway.gateway.endpoint}?query={viewer{kind}}&${parameter}`;
+      for (const accept of ['application/json', 'application/graphql-response+json', 'text/event-stream']) {
+        const response = await fetch(url, { headers: { accept } });
+        const body = await response.text();
+        expect(body).toContain('"extensions":{"code":"BAD_USER_INPUT"}');
+        expect(body).not.toContain('"data"');
+        if (accept === 'application/graphql-response+json') expect(response.status).toBe(400);
+      }
+    },
+  );
+
   it('from another site is told nothing that its page could read', async () => {
     const headers = { origin: 'https://evil.example', 'content-type': 'application/json' };
     const preflight = await fetch(gateway.gateway.endpoint, {
@@ -370,6 +393,31 @@ describe('a socket', () => {
     expect((await socket.messageOf('next', '102')).payload).toEqual({ data: { rateCard: { version: 1 } } });
   });
 
+  it.each([
+    ['that is not there', { query: 'query A { plans { key } }', operationName: 'B' }],
+    ['without saying which', { query: 'query A { plans { key } } query B { plans { key } }' }],
+    ['without a name', { query: '{ plans { key } }', operationName: '' }],
+    ['where there are fragments only', { query: 'fragment F on Query { plans { key } }' }],
+    ['of a syntax of its own', { query: 'plans' }],
+  ])('that asks for an operation %s is told BAD_USER_INPUT, and goes on', async (_name, payload) => {
+    await using socket = await BareSocket.initialized(gateway);
+    socket.send({ type: 'subscribe', id: '1', payload });
+    const { payload: errors } = await socket.messageOf('error', '1');
+    expect((errors as { extensions: unknown }[])[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+    socket.subscribe('2', '{ rateCard { version } }');
+    await socket.messageOf('next', '2');
+  });
+
+  it('is told the field of a wrong value once, as is who asks by HTTP, however often it is asked', async () => {
+    await using socket = await BareSocket.initialized(gateway);
+    socket.subscribe('1', '{ organization(slug: 5) { id } }');
+    const { payload } = await socket.messageOf('error', '1');
+    const { errors } = await gateway.as().raw('{ organization(slug: 5) { id } }');
+    const message = 'String cannot represent a non string value: 5 (slug)';
+    expect(payload).toMatchObject([{ message }]);
+    expect(errors).toMatchObject([{ message }]);
+  });
+
   it('of another protocol is refused', async () => {
     const { hostname, port, pathname } = new URL(gateway.gateway.endpoint);
     const status = await new Promise<number | undefined>((resolve) => {
@@ -440,6 +488,46 @@ describe('a subscription', () => {
     const { data, errors } = await organization.client.raw(`subscription { ${one} b: ${one} }`);
     expect(data).toBeNull();
     expect(errors[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+  });
+});
+
+const WATCHED = 'balanceChanged(organizationId: $id)';
+const CONDITIONAL: Readonly<Record<string, string>> = {
+  'its root field': `subscription($id: ID!) { ${WATCHED} @skip(if: true) { version } }`,
+  'its root field, which would be told': `subscription($id: ID!) { ${WATCHED} @include(if: true) { version } }`,
+  'its root field, by a variable': `subscription($id: ID!, $off: Boolean = false) { ${WATCHED} @skip(if: $off) { version } }`,
+  'a fragment': `subscription($id: ID!) { ... @skip(if: true) { ${WATCHED} { version } } }`,
+  'a fragment within a fragment': `subscription($id: ID!) { ... { ... on Subscription @include(if: false) { ${WATCHED} { version } } } }`,
+  'a spread': `subscription($id: ID!) { ...F @skip(if: true) } fragment F on Subscription { ${WATCHED} { version } }`,
+  'the root field of a spread': `subscription($id: ID!) { ...F ...F } fragment F on Subscription { ...G } fragment G on Subscription { ${WATCHED} @skip(if: true) { version } }`,
+  'a fragment within itself': 'subscription { ...F } fragment F on Subscription { ...F @skip(if: true) }',
+};
+
+describe('a subscription that is conditional by', () => {
+  it.each(Object.entries(CONDITIONAL))('%s is BAD_USER_INPUT', async (_name, document) => {
+    const { id, client, secret } = organization;
+    const posted = await client.raw(document, { id });
+    expect(posted.data).toBeNull();
+    await using stream = subscribe('sse', gateway, secret, document, { id });
+    const streamed = await stream.result();
+    await using socket = await BareSocket.initialized(gateway, secret);
+    socket.subscribe('before', `subscription { balanceChanged(organizationId: "${id}") { version } }`);
+    await socket.messageOf('next', 'before');
+    socket.send({ type: 'subscribe', id: '1', payload: { query: document, variables: { id } } });
+    const { payload } = await socket.messageOf('error', '1');
+    for (const errors of [posted.errors, streamed?.errors, payload as { extensions: unknown }[]]) {
+      expect(errors?.length).toBeGreaterThan(0);
+      for (const error of errors ?? []) expect(error.extensions).toEqual({ code: 'BAD_USER_INPUT' });
+    }
+    await client.raw(charge());
+    await socket.messageOf('next', 'before');
+  });
+
+  it('what is below its root field is a stream like any other', async () => {
+    const document = `subscription($id: ID!) { ${WATCHED} { version @skip(if: true) ...F @include(if: true) } }
+      fragment F on BalanceChange { totalAvailable }`;
+    await using live = subscribe('websocket', gateway, organization.secret, document, { id: organization.id });
+    expect(await live.next()).toEqual({ balanceChanged: { totalAvailable: expect.any(String) } });
   });
 });
 

@@ -9,6 +9,8 @@ const EVENT = { text: 'an event' };
 interface Asked {
   readonly credential: string;
   readonly mark?: string;
+  /** A variable that the document does not declare. */
+  readonly beside?: unknown;
   readonly document?: typeof DOCUMENT;
 }
 
@@ -34,9 +36,10 @@ async function told(asked: readonly Asked[], event: object = { ...EVENT }): Prom
   const query = new GraphQLObjectType({ name: 'Query', fields: { text: { type: GraphQLString } } });
   const schema = new GraphQLSchema({ query, subscription: subscriptionType });
   const results: unknown[] = [];
-  for (const { credential, mark, document = DOCUMENT } of asked) {
+  for (const { credential, mark, beside, document = DOCUMENT } of asked) {
     const context = { credential, services: {}, connection: null } as unknown as GraphQLContext;
-    const stream = await subscribeShared({ schema, document, variableValues: { mark }, contextValue: context });
+    const variableValues = { mark, ...(beside === undefined ? {} : { beside }) };
+    const stream = await subscribeShared({ schema, document, variableValues, contextValue: context });
     if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
     for await (const { data } of stream) results.push(data?.told);
   }
@@ -58,6 +61,12 @@ describe('an event of several subscriptions', () => {
       { credential: 'key', mark: 'm', document: another },
     ];
     expect(await told(asked)).toEqual(['key m 1', 'other m 2', 'key n 3', 'key m 4']);
+  });
+
+  it('is executed once whatever variables are sent that the document does not declare, however deep', async () => {
+    const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000));
+    const asked = [deep, 5, undefined].map((beside) => ({ credential: 'key', mark: 'm', beside }));
+    expect(await told(asked)).toEqual(['key m 1', 'key m 1', 'key m 1']);
   });
 
   it('is no other event that looks the same', async () => {

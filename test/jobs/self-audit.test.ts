@@ -6,7 +6,7 @@ import { anAuditor, auditAll, damage, frozenState } from '../support/freezing.ts
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { anOrganization } from '../support/given.ts';
 import { eventually, holdWallet, openSession, tenantOf } from '../support/process-posting.ts';
-import { charge } from '../support/usage.ts';
+import { charge, refund } from '../support/usage.ts';
 
 let gateway: TestGateway;
 beforeAll(async () => {
@@ -113,6 +113,20 @@ describe('the self-audit', () => {
     expect(log).toMatchObject([{ level: 50, walletId, invariant }]);
     await auditAll(auditor);
     expect(told.frozen).toBe(1);
+  });
+
+  it('freezes the wallet of which a refund has lost its charge, before that is refunded again', async () => {
+    const { client, walletId } = await aWallet();
+    const transactionId = await charge(client, { amount: '7' });
+    await refund(client, { transactionId, amount: '5' });
+    const lose = `ALTER TABLE ledger_transaction DROP CONSTRAINT ledger_transaction_refund;
+      UPDATE ledger_transaction SET refunded_id = NULL WHERE wallet_id = $1 AND kind = 'REFUND'`;
+    await damage(gateway, lose, [walletId]);
+    const { auditor, told } = anAuditor(gateway);
+    await auditAll(auditor);
+    expect(told).toMatchObject({ offended: ['a refund names its charge'], frozen: 1 });
+    expect((await frozenState(gateway, walletId)).frozen).toBe(true);
+    await expect(refund(client, { transactionId })).rejects.toThrow('WalletFrozen');
   });
 
   it('sees what is changed among entries that it has not seen yet, and among those it has', async () => {

@@ -477,6 +477,26 @@ describe('checks', () => {
   });
 
   it.each([
+    ['without what it refunds', { kind: `'REFUND'` }],
+    ['which is none, of something', { kind: `'DEBIT'`, refunded_id: `'${ID.transaction}'` }],
+  ])('ledger_transaction_refund refuses a refund %s', async (_what, changes) => {
+    const fresh = { id: 'gen_random_uuid()', ...changes };
+    await expectRefused(copyOf('ledger_transaction', 'true', fresh), CHECK_VIOLATION, 'ledger_transaction_refund');
+    const refund = { ...fresh, kind: `'REFUND'`, refunded_id: `'${ID.transaction}'` };
+    await expectAccepted(copyOf('ledger_transaction', 'true', refund));
+  });
+
+  it('ledger_transaction_refund refuses a refund to lose what it refunds, with triggers off too', async () => {
+    const refund = { id: 'gen_random_uuid()', kind: `'REFUND'`, refunded_id: `'${ID.transaction}'` };
+    await expectRefused(
+      `SET LOCAL session_replication_role = replica; ${copyOf('ledger_transaction', 'true', refund)};
+       UPDATE ledger_transaction SET refunded_id = NULL WHERE kind = 'REFUND'`,
+      CHECK_VIOLATION,
+      'ledger_transaction_refund',
+    );
+  });
+
+  it.each([
     ['alert_event_number', { number: '0' }],
     ['alert_event_amounts', { threshold_micros: '-1' }],
     ['alert_event_amounts', { total_available_micros: '-1' }],

@@ -151,6 +151,8 @@ async function namedAfter(damage: string): Promise<string[]> {
 const A_LOT = `(SELECT id FROM lot WHERE wallet_id = $wallet AND remaining_micros > 1000000 AND pinned_micros = 0
   AND in_force AND NOT frozen ORDER BY id LIMIT 1)`;
 const A_CHARGE = `(SELECT id FROM ledger_transaction WHERE wallet_id = $wallet AND kind = 'DEBIT' ORDER BY id LIMIT 1)`;
+const A_REFUND = `(SELECT id FROM ledger_transaction WHERE wallet_id = $wallet AND kind = 'REFUND' ORDER BY id LIMIT 1)`;
+const ANY_REFUNDED = 'ALTER TABLE ledger_transaction DROP CONSTRAINT ledger_transaction_refund';
 const A_PURCHASE = `(SELECT p.id FROM purchase p JOIN wallet w USING (organization_id)
   WHERE w.id = $wallet AND p.status = 'PAID' ORDER BY p.id LIMIT 1)`;
 const A_RECORD = `organization_id = (SELECT organization_id FROM wallet WHERE id = $wallet) AND key = (
@@ -243,8 +245,35 @@ const DAMAGES: readonly (readonly [what: string, damage: string, invariants: rea
     'a refund of more than was charged',
     `UPDATE ledger_transaction SET refunded_id = (SELECT id FROM ledger_transaction
          WHERE wallet_id = $wallet AND kind = 'DEBIT' AND amount_micros > -3000000 ORDER BY id LIMIT 1)
-       WHERE id = (SELECT id FROM ledger_transaction WHERE wallet_id = $wallet AND kind = 'REFUND' ORDER BY id LIMIT 1)`,
+       WHERE id = ${A_REFUND}`,
     ['Σ refunds ≤ original'],
+  ],
+  [
+    'a refund that has lost its charge',
+    `${ANY_REFUNDED};
+       UPDATE ledger_transaction SET refunded_id = NULL WHERE id = ${A_REFUND}`,
+    ['a refund names its charge'],
+  ],
+  [
+    'a refund of what was no charge',
+    `UPDATE ledger_transaction SET refunded_id = (SELECT id FROM ledger_transaction
+         WHERE wallet_id = $wallet AND kind = 'GRANT' ORDER BY id LIMIT 1)
+       WHERE id = ${A_REFUND}`,
+    ['Σ refunds ≤ original', 'a refund names its charge'],
+  ],
+  [
+    'a refund of what another wallet was charged',
+    `UPDATE ledger_transaction SET refunded_id = (SELECT id FROM ledger_transaction
+         WHERE wallet_id = $other AND kind = 'DEBIT' ORDER BY amount_micros LIMIT 1)
+       WHERE id = ${A_REFUND}`,
+    ['Σ refunds ≤ original', 'a refund names its charge', 'no row crosses organizations'],
+  ],
+  [
+    'an expiry that passes for a refund',
+    `${ANY_REFUNDED};
+       UPDATE ledger_transaction SET refunded_id = ${A_CHARGE} WHERE id = (SELECT id FROM ledger_transaction
+         WHERE wallet_id = $wallet AND kind = 'EXPIRY' ORDER BY id LIMIT 1)`,
+    ['a refund names its charge'],
   ],
   [
     'an entry that is missing',

@@ -10,6 +10,7 @@ import {
   type ExecutionResult,
   execute,
   GraphQLError,
+  getOperationAST,
 } from 'graphql';
 import type { GraphQLContext } from '../context.ts';
 import { RequestLoaders } from '../loading/request-loaders.ts';
@@ -38,17 +39,23 @@ export async function subscribeShared(args: ExecutionArgs): Promise<Subscription
   return mapEvents(source as AsyncIterable<unknown>, toResult, tellsErrors);
 }
 
-function sharingKey(
-  { document, variableValues, operationName }: ExecutionArgs,
-  { credential }: GraphQLContext,
-): string {
+function sharingKey(args: ExecutionArgs, { credential }: GraphQLContext): string {
+  const { document, operationName } = args;
   let id = documentIds.get(document);
   if (id === undefined) {
     documents += 1;
     id = documents;
     documentIds.set(document, id);
   }
-  return JSON.stringify([id, operationName ?? null, variableValues ?? null, credential]);
+  return JSON.stringify([id, operationName ?? null, declaredVariables(args), credential]);
+}
+
+/** What a client sends besides is read by nobody, and of any size and depth. */
+function declaredVariables({ document, variableValues, operationName }: ExecutionArgs): Record<string, unknown> {
+  const declared = getOperationAST(document, operationName)?.variableDefinitions ?? [];
+  return Object.fromEntries(
+    declared.map(({ variable }) => [variable.name.value, variableValues?.[variable.name.value]]),
+  );
 }
 
 function executeOnce(args: ExecutionArgs, context: GraphQLContext, key: string, event: unknown): Shared['result'] {
