@@ -310,10 +310,10 @@ describe('a problem', () => {
       /more than 0/,
     ],
     [
-      'a rate finer than 18 digits',
-      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 0.1234567890123456789 # here\n`,
+      'a rate finer than 100 digits',
+      `${BUCKETS}rates:\n  - meter: m\n    unit: u\n    credits: 0.${'1'.repeat(101)} # here\n`,
       'rates.0.credits',
-      /18/,
+      /100/,
     ],
     [
       'a shape that is none',

@@ -13,6 +13,7 @@ import {
   ONE,
   parseDecimal,
   parseDecimalSum,
+  parseRateDecimal,
   quotient,
   type RoundingMode,
   smallerDecimal,
@@ -37,6 +38,14 @@ const decimalText = fc
 
 /** The same number with 18 fraction digits, as an integer: what equality of value means. */
 const scaled = ({ coefficient, scale }: Decimal, to = 60): bigint => coefficient * 10n ** BigInt(to - scale);
+
+describe('parseRateDecimal', () => {
+  it('reads up to a hundred fraction digits exactly', () => {
+    expect(parseRateDecimal(`0.${'0'.repeat(99)}5`)).toEqual({ coefficient: 5n, scale: 100 });
+    expect(parseRateDecimal(`0.${'0'.repeat(100)}5`)).toBeUndefined();
+    expect(parseRateDecimal('1e-7')).toBeUndefined();
+  });
+});
 
 describe('parseDecimal', () => {
   it.each([
