@@ -1,5 +1,7 @@
 /** The numbers of PostgreSQL's advisory locks that Purser takes; each is of one thing. */
 export const ADVISORY_LOCKS = {
+  /** While migrations are applied: "purs" in ASCII. */
+  migrations: 0x70757273,
   /** Held by the gateway that owns an embedded server. */
   owner: 7_230_310,
   /** While roles are made and granted. */

@@ -1,5 +1,6 @@
 /** Changes of balances are kept for a while, for the streams that are resumed: after it the oldest are forgotten. */
 import type { Sql } from './connection.ts';
+import { LOWEST_ID } from './lowest-id.ts';
 
 /** Wallets a statement looks at, and changes that it may forget of each. */
 const WALLETS = 100;
@@ -13,10 +14,10 @@ export interface ForgottenPage {
 }
 
 /**
- * Forgets changes of the wallets after one that happened more than `days` ago by their organization's clock: oldest first,
+ * Forgets changes of the wallets after one (of the first ones without it) that happened more than `days` ago by their organization's clock: oldest first,
  * so that what is kept has no gaps, never the newest, and none that is yet to be told to a webhook.
  */
-export async function forgetChanges(sql: Sql, afterWalletId: string, days: number): Promise<ForgottenPage> {
+export async function forgetChangesOf(sql: Sql, afterWalletId: string | null, days: number): Promise<ForgottenPage> {
   const [page] = await sql<{ last: string | null; forgotten: number }[]>`
     WITH page AS (
       SELECT w.id, least(w.version, untold.position + 1) AS keep_from, greatest(w.last_posted_at,
@@ -32,7 +33,7 @@ export async function forgetChanges(sql: Sql, afterWalletId: string, days: numbe
           -- The cursor of what it is no longer told stays where it was.
           AND c.event = ANY (e.events)
       ) untold
-      WHERE w.id > ${afterWalletId}::uuid
+      WHERE w.id > ${afterWalletId ?? LOWEST_ID}::uuid
       ORDER BY w.id
       LIMIT ${WALLETS}
     ), old AS (

@@ -8,6 +8,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import pg from 'pg';
+import { ADVISORY_LOCKS } from './advisory-locks.ts';
 import { clientFor } from './client.ts';
 import { MigrationAdapterFactory, type ScriptFailure } from './migration-adapter.ts';
 import { withSchemaEngine } from './migration-engine.ts';
@@ -19,8 +20,6 @@ import {
   readSchemaFiles,
 } from './migration-files.ts';
 
-/** "purs" in ASCII; any number that no other user of the database's advisory locks takes. */
-const MIGRATION_LOCK = 0x70757273;
 /** Taken by the engine on its own connection, and by Prisma's command line. */
 const ENGINE_LOCK = 72_707_369;
 const LOCK_POLL_MS = 50;
@@ -127,7 +126,7 @@ async function readRecords(client: pg.Client): Promise<MigrationRecord[]> {
  * for: a script whose process was killed runs on in the server, under that lock, and its outcome is not known before.
  */
 async function lock(client: pg.Client): Promise<void> {
-  await awaitLock(client, MIGRATION_LOCK);
+  await awaitLock(client, ADVISORY_LOCKS.migrations);
   await awaitLock(client, ENGINE_LOCK);
   await client.query('select pg_advisory_unlock($1)', [ENGINE_LOCK]);
 }

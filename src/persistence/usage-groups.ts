@@ -16,6 +16,7 @@ import type { Tenant } from '../domain/identity/caller.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { amounts, instants } from './columns.ts';
 import { fragment, type Queryable } from './connection.ts';
+import { LOWEST_ID } from './lowest-id.ts';
 
 /** Those of the organizations whose usage may be published by now. */
 export async function usageDue(sql: Queryable, organizationIds: readonly string[]): Promise<Tenant[]> {
@@ -84,7 +85,7 @@ export interface Watermark {
 export async function ensureWatermark(sql: Queryable, walletId: string, now: Instant): Promise<void> {
   await sql`
     INSERT INTO usage_watermark (wallet_id, posted_at, transaction_id, released_to)
-    VALUES (${walletId}, 'epoch', '00000000-0000-0000-0000-000000000000',
+    VALUES (${walletId}, 'epoch', ${LOWEST_ID}::uuid,
       ${formatInstant(now)}::timestamptz - interval '1 millisecond' * ${LONGEST_MILLISECONDS})
     ON CONFLICT (wallet_id) DO NOTHING`;
 }

@@ -2,6 +2,7 @@
 import type { ChainPosition } from '../domain/ledger/verify-chain.ts';
 import type { Queryable } from './connection.ts';
 import type { LedgerEnds } from './ledger-chain.ts';
+import { LOWEST_ID } from './lowest-id.ts';
 
 /** A wallet with where its ledger ends, and how far its chain has been walked. */
 export interface CheckedWallet extends LedgerEnds {
@@ -20,7 +21,6 @@ interface CheckRow {
 }
 
 /** Before the ids of all wallets. */
-const NO_WALLET = '00000000-0000-0000-0000-000000000000';
 
 /**
  * The wallets after one, by their ids, frozen ones left out; each gets a row of its own when it is first looked at. The page
@@ -28,7 +28,7 @@ const NO_WALLET = '00000000-0000-0000-0000-000000000000';
  */
 export async function walletsToCheck(sql: Queryable, after: string | null, limit: number): Promise<CheckedWallet[]> {
   const page = await sql<{ id: string }[]>`
-    SELECT id FROM wallet WHERE id > ${after ?? NO_WALLET}::uuid AND frozen_at IS NULL ORDER BY id LIMIT ${limit}`;
+    SELECT id FROM wallet WHERE id > ${after ?? LOWEST_ID}::uuid AND frozen_at IS NULL ORDER BY id LIMIT ${limit}`;
   const ids = page.map(({ id }) => id);
   await sql`
     INSERT INTO wallet_check (wallet_id)

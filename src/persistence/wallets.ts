@@ -3,6 +3,7 @@ import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { fragment, type Queryable } from './connection.ts';
+import { LOWEST_ID } from './lowest-id.ts';
 
 /** Those of the organizations whose next transition has come by their own clock. Frozen wallets wait. */
 export async function dueWallets(sql: Queryable, organizationIds: readonly string[]): Promise<Tenant[]> {
@@ -110,4 +111,3 @@ const SETTLED_BY_TEST_CLOCK = fragment`
           SELECT id, organization_id, settle_at FROM wallet WHERE organization_id = o.id LIMIT 1
         ) w
         WHERE o.test_clock_offset_ms > 0`;
-const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
