@@ -11,7 +11,7 @@ import type { PricedLine } from './pricing/price.ts';
 import type { SubscriptionStatus } from './subscriptions/subscription.ts';
 import type { Instant } from './time/instant.ts';
 
-/** Why a charge was refused: how it was priced, what there was to spend and which limits it met (requirement X1). */
+/** Why a charge was refused: how it was priced, what there was to spend and which limits it met. */
 export interface Explanation {
   readonly walletId: string;
   readonly rateCardVersion: number | null;
@@ -87,7 +87,7 @@ export type Refusal =
 export type RefusalCode = Refusal['code'];
 
 /**
- * Refusals of the engine that a retry under the same key gets again, whatever has changed since (semantics: Idempotency).
+ * Refusals of the engine that a retry under the same key gets again, whatever has changed since.
  * `PaymentFailed` does so too, and is none of them: the purchase that its key has begun keeps what the provider said.
  */
 const STICKY: ReadonlySet<RefusalCode> = new Set<RefusalCode>([

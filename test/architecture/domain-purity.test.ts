@@ -1,4 +1,4 @@
-/** `domain/` is pure and synchronous: values in, decision out. No clock, no randomness, no I/O (design.md, Shape). */
+/** `domain/` is pure and synchronous: values in, decision out. No clock, no randomness, no I/O. */
 
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

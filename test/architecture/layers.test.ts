@@ -69,7 +69,7 @@ const MAIN_FILES: Readonly<Record<string, readonly string[]>> = {
   'project-path.ts': [],
 };
 
-/** Packages that only these units may import (requirement of design.md: all SQL and Prisma is in persistence). */
+/** Packages that only these units may import: all SQL and Prisma is in persistence. */
 const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: readonly Unit[] }[] = [
   { packages: /^pg$/, units: ['persistence', 'embedded-postgres', 'main'] },
   { packages: /^@prisma\//, units: ['persistence'] },

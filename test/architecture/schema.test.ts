@@ -28,7 +28,7 @@ import { projectPath } from '../../src/project-path.ts';
 
 const schema = buildSchema();
 const ROOTS = ['Query', 'Mutation', 'Subscription'] as const;
-/** Root fields that need no credential (design.md, Running it). */
+/** Root fields that need no credential. */
 const PUBLIC_FIELDS = ['Query.packages', 'Query.plans', 'Query.rateCard'];
 const A_UUID = '01a1fd4e-6976-725d-82de-8f83fe9467ae';
 
@@ -226,7 +226,7 @@ async function loadNode(id: string) {
 }
 
 describe('type guards', () => {
-  /** Types that roles and scopes guard by whatever path they are reached (semantics: Who may do what). */
+  /** Types that roles and scopes guard by whatever path they are reached. */
   const GUARDED = [
     'Wallet',
     'Bucket',

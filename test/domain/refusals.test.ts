@@ -4,7 +4,7 @@ import { isRefusal, isSticky, type Refusal, type RefusalCode } from '../../src/d
 import { instant } from '../../src/domain/time/instant.ts';
 import { credits } from '../support/builders-values.ts';
 
-/** One of each, and whether a retry under the same key gets it again (semantics: Idempotency and refusals). */
+/** One of each, and whether a retry under the same key gets it again. */
 const REFUSALS: Readonly<Record<RefusalCode, { readonly refusal: Refusal; readonly sticky: boolean }>> = {
   INSUFFICIENT_CREDITS: {
     refusal: {

@@ -1,4 +1,4 @@
-/** Spend limits over the API: who sets them, what they refuse and count, and what is shown of them (requirement O5). */
+/** Spend limits over the API: who sets them, what they refuse and count, and what is shown of them. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';

@@ -1,4 +1,4 @@
-/** Webhooks out (requirement L6): signed, each event at least once under one id, retried over days, redelivered on demand. */
+/** Webhooks out: signed, each event at least once under one id, retried over days, redelivered on demand. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_ATTEMPTS } from '../../src/domain/webhooks/retries.ts';
 import { decodeId } from '../../src/graphql/ids.ts';

@@ -1,5 +1,5 @@
 /**
- * Alerts on what can be spent (requirement L2): when one triggers, when it resolves, and which ones a plan brings along. All
+ * Alerts on what can be spent: when one triggers, when it resolves, and which ones a plan brings along. All
  * in integers, so that a threshold is met exactly or not at all.
  */
 import { divideRounded } from '../credits/decimal.ts';

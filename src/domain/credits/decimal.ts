@@ -110,7 +110,7 @@ export interface Rounding {
   readonly mode: RoundingMode;
 }
 
-/** To 10⁻⁶ credit, half away from zero (semantics: Amounts): what holds where nothing else is said. */
+/** To 10⁻⁶ credit, half away from zero: what holds where nothing else is said. */
 export const TO_THE_MICRO: Rounding = { increment: micros(1n), mode: 'HALF_UP' };
 
 /** numerator ÷ denominator, rounded to an integer, half away from zero unless told. The denominator is positive. */

@@ -1,7 +1,7 @@
 /**
- * Frequency caps: how many operations of one meter a plan allows in a window of the organization's calendar (requirement
- * O6). A usage line is one operation, whatever its quantity and its price. Previews have quotas of their own
- * (requirement C11): they count under a key that says so, and towards no other cap.
+ * Frequency caps: how many operations of one meter a plan allows in a window of the organization's calendar. A usage line is
+ * one operation, whatever its quantity and its price. Previews have quotas of their own: they count under a key that says so,
+ * and towards no other cap.
  */
 import type { Instant } from '../time/instant.ts';
 import type { LimitedPlan, LimitWindow, PlanLimit } from './plan-limit.ts';

@@ -1,5 +1,5 @@
 /**
- * Plan limits (guardrails): how much of something a plan lets a person or an organization have (requirement O6). Whoever
+ * Plan limits (guardrails): how much of something a plan lets a person or an organization have. Whoever
  * has no subscription in force has the limits of the cheapest plan on sale, so that being without a plan never allows more
  * than having one. A plan that does not name a limit sets none.
  */

@@ -1,6 +1,6 @@
 /**
  * Caps and limits on credits within a window: how much may be charged an hour, a day or a month. A plan caps the day of its
- * organizations; an organization sets spend limits of its own (requirement O5). A counter holds what was charged or
+ * organizations; an organization sets spend limits of its own. A counter holds what was charged or
  * reserved in its present window; a new window starts at zero.
  */
 import { type Micros, ZERO } from '../credits/micros.ts';
@@ -10,7 +10,7 @@ import type { Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
 import type { LimitWindow } from './plan-limit.ts';
 
-/** The plan's cap on credits a local day (requirement C10). */
+/** The plan's cap on credits a local day. */
 export const DAILY_CREDIT_CAP = 'daily_credit_cap_exceeded';
 
 /** In the order in which they refuse. */

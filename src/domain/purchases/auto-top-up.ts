@@ -1,5 +1,5 @@
 /**
- * Top-ups that begin by themselves (requirement P8). What can be spent falls below the threshold: one is wanted. It is begun
+ * Top-ups that begin by themselves. What can be spent falls below the threshold: one is wanted. It is begun
  * outside of the debit, one at a time; while it is wanted or in flight further debits want nothing. A decline is followed by
  * a pause, several in a row by a suspension until somebody configures it anew. A ceiling bounds what a calendar month costs.
  */

@@ -1,4 +1,4 @@
-/** Top-ups: credits that a plan sells in fixed increments, spelled out before checkout (requirement P5). */
+/** Top-ups: credits that a plan sells in fixed increments, spelled out before checkout. */
 import { type Micros, micros, plus, ZERO } from '../credits/micros.ts';
 import { type InvalidIncrement, type InvalidInput, invalidInput } from '../plain-refusals.ts';
 

@@ -9,7 +9,7 @@ import type { Instant } from '../time/instant.ts';
 
 export type SubscriptionStatus = 'TRIALING' | 'ACTIVE' | 'PAST_DUE' | 'CANCELED';
 
-/** Statuses under which credits may be spent (requirement C6). */
+/** Statuses under which credits may be spent. */
 export function maySpend(status: SubscriptionStatus | null): boolean {
   return status === 'ACTIVE' || status === 'TRIALING';
 }

@@ -1,4 +1,4 @@
-/** Who may read the objects of guarded types (semantics: Who may do what). Given to types as `readableBy`. */
+/** Who may read the objects of guarded types. Given to types as `readableBy`. */
 import { type Caller, may, mayOnWallet, organizationOfWallet } from '../../domain/identity/caller.ts';
 
 /** Objects that belong to an organization: its wallet, purchases, subscription. */

@@ -1,4 +1,4 @@
-/** Pages and filters of a wallet's ledger (requirement W5). The cursor is the sequence, as in live streams. */
+/** Pages and filters of a wallet's ledger. The cursor is the sequence, as in live streams. */
 
 import type { Instant } from '../../domain/time/instant.ts';
 import { dateOf } from '../../domain/time/instant.ts';

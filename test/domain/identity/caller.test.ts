@@ -1,4 +1,4 @@
-/** The table "Who may do what" of semantics.md, cell by cell. */
+/** The table of docs/permissions.md, cell by cell. */
 import { describe, expect, it } from 'vitest';
 import {
   ANONYMOUS,

@@ -1,4 +1,4 @@
-/** Earmarked credits, by the rules of semantics.md under Allocations, Balance and Refunds, and of domain/allocations. */
+/** Earmarked credits, by the rules of domain/allocations/README.md. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { creditsOf } from '../../../src/domain/allocations/allocation.ts';

@@ -1,4 +1,4 @@
-/** The daily credit cap, by the rules of semantics.md under Caps and limits, Holds, and Time. */
+/** The daily credit cap. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DAILY_CREDIT_CAP } from '../../../src/domain/limits/spend-limit.ts';

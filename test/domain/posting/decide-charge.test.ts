@@ -332,7 +332,7 @@ describe('a subscription', () => {
 
 describe('the order of refusals', () => {
   /** A command with every fault at once, on a wallet with every fault; each step mends the one that was named. */
-  it('is that of semantics.md: invalid, frozen, unknown meter, subscription, funds', () => {
+  it('is fixed: invalid, frozen, unknown meter, subscription, funds', () => {
     const books = aWallet()
       .subscribed(null)
       .frozen()

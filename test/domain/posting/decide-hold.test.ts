@@ -1,4 +1,4 @@
-/** Holds, by the rules of semantics.md under Holds: authorize, capture, release, lapse, extend. */
+/** Holds: authorize, capture, release, lapse, extend. */
 import { describe, expect, it } from 'vitest';
 import { formatCredits } from '../../../src/domain/credits/micros.ts';
 import { rateCard } from '../../../src/domain/pricing/rate-card.ts';
@@ -129,7 +129,7 @@ describe('authorizing', () => {
     }
   });
 
-  it('is refused in the order of semantics.md: invalid, frozen, unknown meter, subscription, funds', () => {
+  it('is refused in a fixed order: invalid, frozen, unknown meter, subscription, funds', () => {
     const books = wallet()
       .subscribed(null)
       .frozen()

@@ -1,4 +1,4 @@
-/** Refunds, by the rules of semantics.md under Refunds, revocations, disputes. */
+/** Refunds. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sum } from '../../../src/domain/credits/micros.ts';

@@ -1,4 +1,4 @@
-/** Usage events of one call, by the rules of semantics.md under Idempotency and refusals (`recordUsage`). */
+/** Usage events of one call. */
 import { describe, expect, it } from 'vitest';
 import { invalidInput } from '../../../src/domain/plain-refusals.ts';
 import type { EventsMode } from '../../../src/domain/posting/commands.ts';

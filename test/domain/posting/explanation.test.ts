@@ -1,4 +1,4 @@
-/** What a refused charge is explained by: its price, the lots that were there, the limits it met (requirement X1). */
+/** What a refused charge is explained by: its price, the lots that were there, the limits it met. */
 import { describe, expect, it } from 'vitest';
 import { formatCredits } from '../../../src/domain/credits/micros.ts';
 import { DAILY_CREDIT_CAP } from '../../../src/domain/limits/spend-limit.ts';

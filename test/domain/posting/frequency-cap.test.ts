@@ -1,4 +1,4 @@
-/** Frequency caps, by the rules of semantics.md under Caps and limits, Holds, and Time, and of domain/limits. */
+/** Frequency caps, by the rules of domain/limits/README.md. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FrequencyCap } from '../../../src/domain/limits/frequency-cap.ts';

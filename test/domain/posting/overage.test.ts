@@ -1,4 +1,4 @@
-/** Charges of more than there is, and what is owed for them: semantics.md under Balance (debt) and Holds (overage). */
+/** Charges of more than there is, and what is owed for them. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatCredits, micros } from '../../../src/domain/credits/micros.ts';

@@ -1,4 +1,4 @@
-/** Spend limits of organizations, projects, members and keys, by the rules of semantics.md under Caps and limits. */
+/** Spend limits of organizations, projects, members and keys. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LimitWindow } from '../../../src/domain/limits/plan-limit.ts';

@@ -1,4 +1,4 @@
-/** Tiers and free units count in the posting transaction, within the anchored month (semantics.md under Time). */
+/** Tiers and free units count in the posting transaction, within the anchored month. */
 import { describe, expect, it } from 'vitest';
 import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
 import { rateCard } from '../../../src/domain/pricing/rate-card.ts';
