@@ -11,9 +11,9 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgre
 import { ADVISORY_LOCKS } from './persistence/advisory-locks.ts';
 import { clientFor } from './persistence/client.ts';
 import { explainFault } from './persistence/explain-fault.ts';
-import { ensureJobsRole, findJobsUrl } from './persistence/jobs-role.ts';
-import { applyMigrations, pendingMigrations } from './persistence/migrate.ts';
-import { ensureServingRole, grantServing } from './persistence/serving-role.ts';
+import { applyMigrations, pendingMigrations } from './persistence/migrations/migrate.ts';
+import { ensureJobsRole, findJobsUrl } from './persistence/roles/jobs-role.ts';
+import { ensureServingRole, grantServing } from './persistence/roles/serving-role.ts';
 import { projectPath } from './project-path.ts';
 
 /** Something a person must mend before the gateway can start; one clear line. */

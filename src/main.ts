@@ -7,7 +7,7 @@ import { ConfigInvalid, readConfig } from './config.ts';
 import { StartupError } from './database.ts';
 import { EmbeddedPostgresError } from './embedded-postgres/index.ts';
 import { CatalogInvalid } from './operations/catalog-store.ts';
-import { MigrationError } from './persistence/migrate.ts';
+import { MigrationError } from './persistence/migrations/migrate.ts';
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);

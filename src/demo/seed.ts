@@ -22,7 +22,7 @@ import type { Queryable } from '../persistence/connection.ts';
 import { findInstallationSecret, installationSecret } from '../persistence/installation-secrets.ts';
 import { insertApiKey, insertMembership } from '../persistence/members.ts';
 import { insertOrganization } from '../persistence/organizations.ts';
-import { insertPurchases } from '../persistence/purchases.ts';
+import { insertPurchases } from '../persistence/payments/purchases.ts';
 import { insertSubscription } from '../persistence/subscriptions.ts';
 import { organizationClock } from '../persistence/test-clock.ts';
 

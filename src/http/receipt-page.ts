@@ -9,7 +9,7 @@ import { receiptNumber } from '../domain/purchases/receipt.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { encodeId } from '../graphql/ids.ts';
 import type { Sql } from '../persistence/connection.ts';
-import { findReceipt, type Receipt, type ReceiptEntry } from '../persistence/receipts.ts';
+import { findReceipt, type Receipt, type ReceiptEntry } from '../persistence/payments/receipts.ts';
 import { escapeHtml, PAGE_HEADERS, renderPage } from './pages.ts';
 
 const PATH = /^\/receipts\/([0-9a-f]{64})$/;

@@ -1,6 +1,6 @@
 /** The choice of a card on the sandbox provider's pages, and what their forms send of it. */
 import { CARDS, isCard } from '../payments/sandbox/cards.ts';
-import { SANDBOX_CARDS, type SandboxCard } from '../persistence/sandbox-cards.ts';
+import { SANDBOX_CARDS, type SandboxCard } from '../persistence/payments/sandbox-cards.ts';
 
 /** Far more than the form of a page sends. */
 export const MAX_FORM_BYTES = 4096;

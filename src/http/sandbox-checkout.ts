@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatMoney } from '../domain/money/format-money.ts';
 import { DEFAULT_CARD } from '../payments/sandbox/cards.ts';
 import type { SandboxAction, SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
-import type { SandboxCheckout, SandboxStage } from '../persistence/sandbox-checkouts.ts';
+import type { SandboxCheckout, SandboxStage } from '../persistence/payments/sandbox-checkouts.ts';
 import { readBody } from './body.ts';
 import { escapeHtml, PAGE_HEADERS, renderPage } from './pages.ts';
 import { cardChoice, MAX_FORM_BYTES, namedCard, unknownCardBody } from './sandbox-cards.ts';

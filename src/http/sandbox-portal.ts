@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatMoney } from '../domain/money/format-money.ts';
 import type { SandboxPortal, SandboxProvider } from '../payments/sandbox/sandbox-provider.ts';
-import type { Payment } from '../persistence/sandbox-portal.ts';
+import type { Payment } from '../persistence/payments/sandbox-portal.ts';
 import { readBody } from './body.ts';
 import { escapeHtml, PAGE_HEADERS, renderPage } from './pages.ts';
 import { cardChoice, MAX_FORM_BYTES, namedCard, unknownCardBody } from './sandbox-cards.ts';

@@ -12,7 +12,7 @@ import type { Logger as GraphileLogger, RunnerOptions, Task, WorkerEvents } from
 import type { Logger } from 'pino';
 import { dateOf } from '../domain/time/instant.ts';
 import { createQueuePool, type QueuePool, withQueueLock } from '../persistence/job-queue.ts';
-import { QUEUE_SCHEMA } from '../persistence/jobs-role.ts';
+import { QUEUE_SCHEMA } from '../persistence/roles/jobs-role.ts';
 import type { Job } from './job.ts';
 
 export interface JobRunnerOptions {

@@ -8,10 +8,10 @@ import { NO_WORK } from '../domain/activity/activity.ts';
 import { activityOfAudit } from '../domain/activity/activity-of-audit.ts';
 import type { JsonObject } from '../domain/canonical.ts';
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
-import { writeActivities } from '../persistence/activities.ts';
 import { insertAudit } from '../persistence/audit.ts';
 import type { Transaction } from '../persistence/connection.ts';
 import { findTenant } from '../persistence/organizations.ts';
+import { writeActivities } from '../persistence/reports/activities.ts';
 import type { Services } from './services.ts';
 
 export type AuditServices = Pick<Services, 'newId' | 'requestId' | 'feed'>;

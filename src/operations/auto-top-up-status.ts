@@ -2,7 +2,7 @@
 import type { Money } from '../domain/money/money.ts';
 import { type AutoTopUpSettings, reasonOfPause } from '../domain/purchases/auto-top-up.ts';
 import { calendarWindow } from '../domain/time/calendar.ts';
-import { findAutoTopUps, loadTopUpSpending } from '../persistence/auto-top-ups.ts';
+import { findAutoTopUps, loadTopUpSpending } from '../persistence/payments/auto-top-ups.ts';
 import type { Services } from './services.ts';
 
 export interface AutoTopUpStatus extends AutoTopUpSettings {

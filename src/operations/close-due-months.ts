@@ -4,7 +4,7 @@
  * are closed. Throws the database's faults.
  */
 import type { Tenant } from '../domain/identity/caller.ts';
-import { walletsToClose } from '../persistence/statements.ts';
+import { walletsToClose } from '../persistence/reports/statements.ts';
 import { closeMonths } from './close-months.ts';
 import { Pauses } from './pauses.ts';
 import type { Services } from './services.ts';

@@ -25,7 +25,7 @@ import {
   dropDrafts,
   statementFigures,
   type WalletMonth,
-} from '../persistence/statement-figures.ts';
+} from '../persistence/reports/statement-figures.ts';
 import {
   endMonths,
   findStatedWallets,
@@ -35,7 +35,7 @@ import {
   noteNextClose,
   type StatedWallet,
   type StoredStatement,
-} from '../persistence/statements.ts';
+} from '../persistence/reports/statements.ts';
 import { WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
 import { ROUNDS_OF_A_READ, settleWallet } from './settle-wallets.ts';

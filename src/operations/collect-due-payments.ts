@@ -4,7 +4,7 @@
  * and left for a while; the others are charged. Throws the database's faults.
  */
 import type { Tenant } from '../domain/identity/caller.ts';
-import { walletsToCharge } from '../persistence/charges.ts';
+import { walletsToCharge } from '../persistence/payments/charges.ts';
 import { collectPayments } from './collect-payments.ts';
 import { Pauses } from './pauses.ts';
 import type { Services } from './services.ts';

@@ -9,9 +9,9 @@ import { systemActor } from '../domain/actor.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { PurchaseNews } from '../domain/purchases/purchase.ts';
 import type { ChargeAnswer } from '../payments/provider.ts';
-import { unansweredCharges } from '../persistence/charges.ts';
 import type { Queryable } from '../persistence/connection.ts';
-import { attachCheckout, findOffSession, keepReference } from '../persistence/purchases.ts';
+import { unansweredCharges } from '../persistence/payments/charges.ts';
+import { attachCheckout, findOffSession, keepReference } from '../persistence/payments/purchases.ts';
 import { WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
 

@@ -6,7 +6,7 @@
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type NotFound, notFound } from '../domain/plain-refusals.ts';
 import { isRefusal } from '../domain/refusals.ts';
-import { lockEndpoint, markEndpointDeleted } from '../persistence/webhook-endpoints.ts';
+import { lockEndpoint, markEndpointDeleted } from '../persistence/webhooks/webhook-endpoints.ts';
 import { audit } from './audit.ts';
 import type { Services } from './services.ts';
 import { managedEndpoint } from './webhook-input.ts';

@@ -18,10 +18,10 @@ import {
   recordFailed,
   takeDue,
   tryAllNow,
-} from '../persistence/webhook-deliveries.ts';
-import { disableEndpoint, lockEndpoint } from '../persistence/webhook-endpoints.ts';
-import { collectEvents } from '../persistence/webhook-outbox.ts';
-import { WEBHOOK_SOURCES } from '../persistence/webhook-sources.ts';
+} from '../persistence/webhooks/webhook-deliveries.ts';
+import { disableEndpoint, lockEndpoint } from '../persistence/webhooks/webhook-endpoints.ts';
+import { collectEvents } from '../persistence/webhooks/webhook-outbox.ts';
+import { WEBHOOK_SOURCES } from '../persistence/webhooks/webhook-sources.ts';
 import type { WebhookAnswer } from '../webhooks/sender.ts';
 import type { Services } from './services.ts';
 

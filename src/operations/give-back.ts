@@ -8,7 +8,7 @@
 import type { Actor } from '../domain/actor.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { Refusal } from '../domain/refusals.ts';
-import { findRefundable } from '../persistence/purchases.ts';
+import { findRefundable } from '../persistence/payments/purchases.ts';
 import { refusalOf } from './outcome.ts';
 import type { Services } from './services.ts';
 

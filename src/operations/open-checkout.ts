@@ -7,7 +7,7 @@
  */
 import { actorOf, type SignedInCaller, type Tenant } from '../domain/identity/caller.ts';
 import type { Refusal } from '../domain/refusals.ts';
-import { attachCheckout, findUnopened } from '../persistence/purchases.ts';
+import { attachCheckout, findUnopened } from '../persistence/payments/purchases.ts';
 import { refusalOf } from './outcome.ts';
 import type { Services } from './services.ts';
 

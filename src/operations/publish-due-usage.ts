@@ -4,7 +4,7 @@
  * due.
  */
 import type { Tenant } from '../domain/identity/caller.ts';
-import { walletsToPublish } from '../persistence/usage-groups.ts';
+import { walletsToPublish } from '../persistence/reports/usage-groups.ts';
 import { Pauses } from './pauses.ts';
 import { publishUsageOf } from './publish-usage.ts';
 import type { Services } from './services.ts';

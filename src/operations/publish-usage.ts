@@ -6,8 +6,8 @@
 import { activityOfUsage, groupKey, groupUsage, hasWork, type UsageGroup } from '../domain/activity/usage-groups.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { Instant } from '../domain/time/instant.ts';
-import { writeActivities } from '../persistence/activities.ts';
 import type { Queryable } from '../persistence/connection.ts';
+import { writeActivities } from '../persistence/reports/activities.ts';
 import {
   deleteGroups,
   ensureWatermark,
@@ -22,7 +22,7 @@ import {
   scheduleUsage,
   usageAfter,
   usageDue,
-} from '../persistence/usage-groups.ts';
+} from '../persistence/reports/usage-groups.ts';
 import type { Services } from './services.ts';
 
 /** Charges and groups of one run. */

@@ -8,14 +8,14 @@ import { groupBy } from '../domain/group-by.ts';
 import { type StatedMonth, unclosedMonths } from '../domain/statements/months.ts';
 import { type Statement, statementContent } from '../domain/statements/statement.ts';
 import type { Sql } from '../persistence/connection.ts';
-import { addUpAhead, figuresAtOneInstant } from '../persistence/statement-figures.ts';
+import { addUpAhead, figuresAtOneInstant } from '../persistence/reports/statement-figures.ts';
 import {
   findStatedWallets,
   findStatements,
   readStatement,
   type StatedWallet,
   type StatementFilter,
-} from '../persistence/statements.ts';
+} from '../persistence/reports/statements.ts';
 import { closeMonths, ofWallet, statementOf } from './close-months.ts';
 import type { Services } from './services.ts';
 import { settleWallets } from './settle-wallets.ts';

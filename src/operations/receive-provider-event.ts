@@ -4,7 +4,7 @@
  * the engine's.
  */
 import { systemActor } from '../domain/actor.ts';
-import { tenantOfPurchase } from '../persistence/purchases.ts';
+import { tenantOfPurchase } from '../persistence/payments/purchases.ts';
 import { WalletBusy } from './outcome.ts';
 import type { Services } from './services.ts';
 

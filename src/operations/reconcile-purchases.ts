@@ -7,7 +7,7 @@
  * Throws the database's faults; a purchase that cannot be asked about is logged, and its turn comes again.
  */
 import { systemActor } from '../domain/actor.ts';
-import { takeUnresolved, type UnresolvedPurchase } from '../persistence/unresolved-purchases.ts';
+import { takeUnresolved, type UnresolvedPurchase } from '../persistence/payments/unresolved-purchases.ts';
 import { giveBack } from './give-back.ts';
 import { refusalOf } from './outcome.ts';
 import type { Services } from './services.ts';

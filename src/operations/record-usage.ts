@@ -12,7 +12,7 @@ import type { DebitCommand, EventsMode } from '../domain/posting/commands.ts';
 import type { EventOutcome } from '../domain/posting/outcomes.ts';
 import type { PricedLine } from '../domain/pricing/price.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
-import { decodeLines } from '../persistence/line-codec.ts';
+import { decodeLines } from '../persistence/batch/line-codec.ts';
 import { findTransactions, rowOf, type TransactionRow } from '../persistence/transactions.ts';
 import { AttributionResolver } from './attribution.ts';
 import { tenantFor } from './authorize.ts';

@@ -6,8 +6,8 @@
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
 import { isRefusal } from '../domain/refusals.ts';
-import { findDelivery, makeDueAgain } from '../persistence/webhook-deliveries.ts';
-import { lockEndpoint } from '../persistence/webhook-endpoints.ts';
+import { findDelivery, makeDueAgain } from '../persistence/webhooks/webhook-deliveries.ts';
+import { lockEndpoint } from '../persistence/webhooks/webhook-endpoints.ts';
 import { audit } from './audit.ts';
 import { managedOrganization } from './authorize-members.ts';
 import type { Services } from './services.ts';

@@ -11,7 +11,7 @@ import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
 import { notFound } from '../domain/plain-refusals.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
-import { tenantOfPurchase } from '../persistence/purchases.ts';
+import { tenantOfPurchase } from '../persistence/payments/purchases.ts';
 import { tenantFor } from './authorize.ts';
 import { giveBack } from './give-back.ts';
 import { MAX_REASON_CHARACTERS } from './grant-credits.ts';

@@ -7,7 +7,7 @@
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type NotFound, notFound } from '../domain/plain-refusals.ts';
 import { isRefusal } from '../domain/refusals.ts';
-import { lockEndpoint, replaceSecret } from '../persistence/webhook-endpoints.ts';
+import { lockEndpoint, replaceSecret } from '../persistence/webhooks/webhook-endpoints.ts';
 import { audit } from './audit.ts';
 import type { CreatedWebhookEndpoint } from './create-webhook-endpoint.ts';
 import type { Services } from './services.ts';

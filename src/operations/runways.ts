@@ -4,7 +4,7 @@ import { creditsPerDay } from '../domain/runway/burn-rate.ts';
 import { depletesAt } from '../domain/runway/depletion.ts';
 import { maySpend } from '../domain/subscriptions/subscription.ts';
 import type { Instant } from '../domain/time/instant.ts';
-import { loadRunwayFacts, type RunwayFacts } from '../persistence/runways.ts';
+import { loadRunwayFacts, type RunwayFacts } from '../persistence/reports/runways.ts';
 import type { Services } from './services.ts';
 
 export interface Runway {

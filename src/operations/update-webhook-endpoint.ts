@@ -10,9 +10,14 @@ import type { JsonObject } from '../domain/canonical.ts';
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
 import { isRefusal } from '../domain/refusals.ts';
-import { tryAllNow } from '../persistence/webhook-deliveries.ts';
-import { type EndpointRecord, lockEndpoint, trustEndpoint, updateEndpoint } from '../persistence/webhook-endpoints.ts';
-import { beginAtNewest } from '../persistence/webhook-outbox.ts';
+import { tryAllNow } from '../persistence/webhooks/webhook-deliveries.ts';
+import {
+  type EndpointRecord,
+  lockEndpoint,
+  trustEndpoint,
+  updateEndpoint,
+} from '../persistence/webhooks/webhook-endpoints.ts';
+import { beginAtNewest } from '../persistence/webhooks/webhook-outbox.ts';
 import { audit } from './audit.ts';
 import { firstProblem } from './input-rules.ts';
 import type { Services } from './services.ts';

@@ -2,8 +2,8 @@
 import type { SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
 import { isRefusal } from '../domain/refusals.ts';
-import { type EndpointRecord, findEndpoint } from '../persistence/webhook-endpoints.ts';
-import { WEBHOOK_SOURCES, type WebhookSource } from '../persistence/webhook-sources.ts';
+import { type EndpointRecord, findEndpoint } from '../persistence/webhooks/webhook-endpoints.ts';
+import { WEBHOOK_SOURCES, type WebhookSource } from '../persistence/webhooks/webhook-sources.ts';
 import { managedOrganization } from './authorize-members.ts';
 import type { Services } from './services.ts';
 

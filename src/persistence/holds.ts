@@ -6,8 +6,8 @@ import type { AnsweredHold } from '../domain/posting/idempotency.ts';
 import type { HoldView } from '../domain/posting/outcomes.ts';
 import { dateOf } from '../domain/time/instant.ts';
 import type { Hold, Prisma } from '../generated/prisma/client.ts';
+import { encodeLines, encodeOperations, encodeReservations } from './batch/line-codec.ts';
 import type { Queryable } from './connection.ts';
-import { encodeLines, encodeOperations, encodeReservations } from './line-codec.ts';
 import type { Prisma as PrismaClient } from './prisma.ts';
 
 export type HoldRow = Hold;

@@ -1,8 +1,8 @@
 /** Lots that commands name. */
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { LotSnapshot } from '../domain/wallet/lot.ts';
+import { LOT_COLUMNS, type LotRow, lotSnapshot } from './batch/lot-rows.ts';
 import type { Queryable } from './connection.ts';
-import { LOT_COLUMNS, type LotRow, lotSnapshot } from './lot-rows.ts';
 
 /** Those of these lots that belong to one of the wallets, and the lots that were split from them. */
 export async function loadNamedLots(

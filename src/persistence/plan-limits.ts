@@ -5,8 +5,8 @@ import type { OrganizationLimitKey, PlanSubscribed } from '../domain/limits/plan
 import type { SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
 import { type Instant, instant, later } from '../domain/time/instant.ts';
 import type { Zone } from '../domain/time/zone.ts';
+import { loadOperationCounts } from './batch/load-counters.ts';
 import type { Queryable } from './connection.ts';
-import { loadOperationCounts } from './load-counters.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 /**

@@ -5,8 +5,8 @@ import type { LimitWindow } from '../domain/limits/plan-limit.ts';
 import type { SpendCount, SpendLimit, SpendLimitScope } from '../domain/limits/spend-limit.ts';
 import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
 import type { Zone } from '../domain/time/zone.ts';
+import { encodeReservations } from './batch/line-codec.ts';
 import { type Fragment, fragment, type Queryable } from './connection.ts';
-import { encodeReservations } from './line-codec.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
 /** The time of a wallet: its organization's clock, never before its newest posting, and the zone that cuts its windows. */

@@ -5,8 +5,8 @@ import type { Tenant } from '../domain/identity/caller.ts';
 import type { PostedTransaction } from '../domain/posting/records.ts';
 import { dateOf } from '../domain/time/instant.ts';
 import type { Prisma, Transaction } from '../generated/prisma/client.ts';
+import { encodeLimits, encodeLines } from './batch/line-codec.ts';
 import type { Queryable } from './connection.ts';
-import { encodeLimits, encodeLines } from './line-codec.ts';
 import type { Prisma as PrismaClient } from './prisma.ts';
 
 export type TransactionRow = Transaction;

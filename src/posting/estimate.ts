@@ -6,8 +6,8 @@ import type { Selection } from '../domain/posting/decide-subscribe.ts';
 import type { Policies } from '../domain/posting/policies.ts';
 import { type PlanChangePreview, previewPlanChange } from '../domain/posting/preview-plan-change.ts';
 import type { WalletSnapshot } from '../domain/posting/wallet-snapshot.ts';
-import { beginAndRead, type Reading } from '../persistence/load-batch.ts';
-import { rollBack } from '../persistence/write-batch.ts';
+import { beginAndRead, type Reading } from '../persistence/batch/load-batch.ts';
+import { rollBack } from '../persistence/batch/write-batch.ts';
 import { type BatchRunner, FIRST_LIMITS, refreshPolicies, withMoreLots } from './run-batch.ts';
 
 /** Null where the wallet has more due than one batch posts. */

@@ -91,8 +91,8 @@ const PACKAGE_HOMES: readonly { readonly packages: RegExp; readonly units: reado
 
 /** Modules that change the books or decide about them belong to the engine alone. */
 const ENGINE_ONLY = [
-  'persistence/write-batch.ts',
-  'persistence/load-batch.ts',
+  'persistence/batch/write-batch.ts',
+  'persistence/batch/load-batch.ts',
   'domain/posting/decide-charge.ts',
   'domain/posting/transitions.ts',
 ];

@@ -1,7 +1,7 @@
 /** The sandbox's cards: what each does at a checkout, and when it is charged while nobody is there. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
-import { SANDBOX_CARDS, type SandboxCard } from '../../src/persistence/sandbox-cards.ts';
+import { SANDBOX_CARDS, type SandboxCard } from '../../src/persistence/payments/sandbox-cards.ts';
 import { CreatePortalSessionDocument, RefundPurchaseDocument } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';

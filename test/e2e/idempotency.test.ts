@@ -2,7 +2,7 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
-import { encodeAnswer } from '../../src/persistence/answer-codec.ts';
+import { encodeAnswer } from '../../src/persistence/batch/answer-codec.ts';
 import { databaseNow } from '../../src/persistence/clock.ts';
 import {
   AdjustBalanceDocument,

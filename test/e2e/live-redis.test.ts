@@ -1,7 +1,7 @@
 /** Two gateways on one database that tell each other of changes over Redis. */
 import { describe, expect, it, vi } from 'vitest';
-import { redisSignals } from '../../src/persistence/redis-signals.ts';
-import { WalletSignals } from '../../src/persistence/wallet-signals.ts';
+import { redisSignals } from '../../src/persistence/signals/redis-signals.ts';
+import { WalletSignals } from '../../src/persistence/signals/wallet-signals.ts';
 import { BalanceChangedDocument, DebitDocument, UpdateOrganizationDocument } from '../generated/documents.ts';
 import { createDatabase } from '../support/database.ts';
 import { startTestGateway } from '../support/gateway.ts';

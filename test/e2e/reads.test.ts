@@ -11,8 +11,8 @@ import { reportWindows, type UsageQuery } from '../../src/domain/usage/report.ts
 import { compareBuckets, compareBurnOrder } from '../../src/domain/wallet/burn-order.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import type { Queryable } from '../../src/persistence/connection.ts';
-import { spendSummaries } from '../../src/persistence/spend-summaries.ts';
-import { usageOfLines, usageOfRollups } from '../../src/persistence/usage-reports.ts';
+import { spendSummaries } from '../../src/persistence/reports/spend-summaries.ts';
+import { usageOfLines, usageOfRollups } from '../../src/persistence/reports/usage-reports.ts';
 import {
   BalanceAtDocument,
   BucketLotsDocument,

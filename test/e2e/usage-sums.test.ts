@@ -6,7 +6,7 @@ import { formatCredits, micros } from '../../src/domain/credits/micros.ts';
 import type { UsageDimension } from '../../src/domain/usage/report.ts';
 import { dimension } from '../../src/domain/usage/rollup.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
-import { decodeLines } from '../../src/persistence/line-codec.ts';
+import { decodeLines } from '../../src/persistence/batch/line-codec.ts';
 import { query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, anApiKey, anOrganization, type Given } from '../support/given.ts';

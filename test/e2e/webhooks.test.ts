@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_ATTEMPTS } from '../../src/domain/webhooks/retries.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
 import type { Services } from '../../src/operations/services.ts';
-import { makeDueAgain, recordDelivered, recordFailed } from '../../src/persistence/webhook-deliveries.ts';
-import { lockEndpoint } from '../../src/persistence/webhook-endpoints.ts';
-import { collectEvents } from '../../src/persistence/webhook-outbox.ts';
-import { WEBHOOK_SOURCES } from '../../src/persistence/webhook-sources.ts';
+import { makeDueAgain, recordDelivered, recordFailed } from '../../src/persistence/webhooks/webhook-deliveries.ts';
+import { lockEndpoint } from '../../src/persistence/webhooks/webhook-endpoints.ts';
+import { collectEvents } from '../../src/persistence/webhooks/webhook-outbox.ts';
+import { WEBHOOK_SOURCES } from '../../src/persistence/webhooks/webhook-sources.ts';
 import type { WebhookSender } from '../../src/webhooks/sender.ts';
 import {
   AuditTrailDocument,

@@ -7,7 +7,7 @@ import type { Services } from '../../src/operations/services.ts';
 import { type AskedPayment, PaymentProviderUnavailable } from '../../src/payments/provider.ts';
 import { SandboxProvider } from '../../src/payments/sandbox/sandbox-provider.ts';
 import { databaseNow } from '../../src/persistence/clock.ts';
-import { keepReference } from '../../src/persistence/purchases.ts';
+import { keepReference } from '../../src/persistence/payments/purchases.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { aKey, anOrganization, type Given } from '../support/given.ts';

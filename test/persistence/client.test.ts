@@ -2,9 +2,9 @@
 import { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { listen } from '../../src/persistence/connection.ts';
-import { findJobsUrl } from '../../src/persistence/jobs-role.ts';
-import { pendingMigrations } from '../../src/persistence/migrate.ts';
-import { asOwner } from '../../src/persistence/roles.ts';
+import { pendingMigrations } from '../../src/persistence/migrations/migrate.ts';
+import { findJobsUrl } from '../../src/persistence/roles/jobs-role.ts';
+import { asOwner } from '../../src/persistence/roles/roles.ts';
 import { projectPath } from '../../src/project-path.ts';
 import { query } from '../support/books.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Gateway, startGateway } from '../../src/compose.ts';
 import { readConfig } from '../../src/config.ts';
-import { ensureJobsRole, findJobsUrl } from '../../src/persistence/jobs-role.ts';
-import { applyMigrations } from '../../src/persistence/migrate.ts';
-import { ensureServingRole } from '../../src/persistence/serving-role.ts';
+import { applyMigrations } from '../../src/persistence/migrations/migrate.ts';
+import { ensureJobsRole, findJobsUrl } from '../../src/persistence/roles/jobs-role.ts';
+import { ensureServingRole } from '../../src/persistence/roles/serving-role.ts';
 import { projectPath } from '../../src/project-path.ts';
 import { query } from '../support/books.ts';
 import type { TestDatabase } from '../support/database.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PricedLine } from '../../src/domain/pricing/price.ts';
-import { decodeLines, encodeLines } from '../../src/persistence/line-codec.ts';
+import { decodeLines, encodeLines } from '../../src/persistence/batch/line-codec.ts';
 import { credits, decimal } from '../support/builders-values.ts';
 
 const LINE: PricedLine = {

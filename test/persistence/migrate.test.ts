@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded-postgres/index.ts';
-import { applyMigrations, MigrationError, pendingMigrations } from '../../src/persistence/migrate.ts';
+import { applyMigrations, MigrationError, pendingMigrations } from '../../src/persistence/migrations/migrate.ts';
 import { printSchemaSql } from '../support/schema-sql.ts';
 
 const SCHEMA = `
@@ -260,7 +260,7 @@ const MIGRATE = `
 `;
 
 function aMigratingProcess({ options }: TestDatabase): ChildProcess {
-  const modulePath = fileURLToPath(new URL('../../src/persistence/migrate.ts', import.meta.url));
+  const modulePath = fileURLToPath(new URL('../../src/persistence/migrations/migrate.ts', import.meta.url));
   const script = ['--input-type=module', '--eval', MIGRATE, modulePath, JSON.stringify(options)];
   return spawn(process.execPath, script, {
     cwd: dirname(dirname(dirname(modulePath))),

@@ -2,8 +2,8 @@
 import { pino } from 'pino';
 import { describe, expect, it, vi } from 'vitest';
 import type { PostedChange } from '../../src/domain/posting/records.ts';
-import { redisSignals } from '../../src/persistence/redis-signals.ts';
-import { WalletSignals } from '../../src/persistence/wallet-signals.ts';
+import { redisSignals } from '../../src/persistence/signals/redis-signals.ts';
+import { WalletSignals } from '../../src/persistence/signals/wallet-signals.ts';
 import { aFreePort } from '../support/process-gateway.ts';
 import { REDIS_IS_INSTALLED, startRedis } from '../support/redis.ts';
 

@@ -3,9 +3,9 @@ import { rm } from 'node:fs/promises';
 import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres, temporaryDataDirectory } from '../../src/embedded-postgres/index.ts';
-import { ensureJobsRole } from '../../src/persistence/jobs-role.ts';
-import { applyMigrations } from '../../src/persistence/migrate.ts';
-import { ensureServingRole } from '../../src/persistence/serving-role.ts';
+import { applyMigrations } from '../../src/persistence/migrations/migrate.ts';
+import { ensureJobsRole } from '../../src/persistence/roles/jobs-role.ts';
+import { ensureServingRole } from '../../src/persistence/roles/serving-role.ts';
 import { projectPath } from '../../src/project-path.ts';
 
 export const TEMPLATE = 'purser_template';

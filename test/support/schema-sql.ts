@@ -5,8 +5,8 @@ import {
   type SqlMigrationAwareDriverAdapterFactory,
   type SqlResultSet,
 } from '@prisma/driver-adapter-utils';
-import { withSchemaEngine } from '../../src/persistence/migration-engine.ts';
-import { readSchemaFiles } from '../../src/persistence/migration-files.ts';
+import { withSchemaEngine } from '../../src/persistence/migrations/migration-engine.ts';
+import { readSchemaFiles } from '../../src/persistence/migrations/migration-files.ts';
 
 const IDENTITY = { provider: 'postgres', adapterName: 'no-database' } as const;
 

@@ -10,7 +10,7 @@ import type { Services } from '../../operations/services.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { EventType } from '../../persistence/event-sources.ts';
 import { type WatchedWallet, watchedWallets } from '../../persistence/live-rows.ts';
-import type { WalletSignals } from '../../persistence/wallet-signals.ts';
+import type { WalletSignals } from '../../persistence/signals/wallet-signals.ts';
 import type { Followed } from './follow.ts';
 import type { Reader } from './reader.ts';
 import { type Place, Source } from './source.ts';

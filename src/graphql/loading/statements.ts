@@ -3,7 +3,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { may, organizationOfWallet } from '../../domain/identity/caller.ts';
 import type { YearMonth } from '../../domain/statements/year-month.ts';
 import { MAX_STATEMENTS, type ReadStatement, readStatements } from '../../operations/read-statements.ts';
-import type { StatementFilter } from '../../persistence/statements.ts';
+import type { StatementFilter } from '../../persistence/reports/statements.ts';
 import { findOrganizationsOf } from '../../persistence/wallets.ts';
 import type { GraphQLContext } from '../context.ts';
 import { badUserInput } from '../errors.ts';

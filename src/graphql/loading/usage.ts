@@ -4,8 +4,13 @@ import { may } from '../../domain/identity/caller.ts';
 import type { Zone } from '../../domain/time/zone.ts';
 import { needsLines, type ReportWindow, reportWindows, type UsageQuery, type Work } from '../../domain/usage/report.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
-import { spendSummaries } from '../../persistence/spend-summaries.ts';
-import { findReportedTenants, type UsageRows, usageOfLines, usageOfRollups } from '../../persistence/usage-reports.ts';
+import { spendSummaries } from '../../persistence/reports/spend-summaries.ts';
+import {
+  findReportedTenants,
+  type UsageRows,
+  usageOfLines,
+  usageOfRollups,
+} from '../../persistence/reports/usage-reports.ts';
 import type { GraphQLContext } from '../context.ts';
 import { encodeId } from '../ids.ts';
 import type { SpendSummaryShape } from '../types/spend-summary.ts';

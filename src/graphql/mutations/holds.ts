@@ -5,7 +5,7 @@ import { captureHold } from '../../operations/capture-hold.ts';
 import { extendHold } from '../../operations/extend-hold.ts';
 import type { AnsweredCapture, AnsweredHolding } from '../../operations/outcome.ts';
 import { releaseHold } from '../../operations/release-hold.ts';
-import { decodeLines } from '../../persistence/line-codec.ts';
+import { decodeLines } from '../../persistence/batch/line-codec.ts';
 import { builder } from '../builder.ts';
 import { decodeId, decodeOptionalId } from '../ids.ts';
 import { answering } from '../permissions/readable.ts';

@@ -1,7 +1,7 @@
 /** The fields that payloads of postings share. */
 import { micros, negate } from '../../domain/credits/micros.ts';
 import type { Answered } from '../../operations/outcome.ts';
-import { decodeLines } from '../../persistence/line-codec.ts';
+import { decodeLines } from '../../persistence/batch/line-codec.ts';
 import type { BuilderTypes } from '../builder.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { answering } from '../permissions/readable.ts';

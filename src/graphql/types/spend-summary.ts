@@ -1,5 +1,5 @@
 /** Spend summaries: what a task or an execution has cost. */
-import type { SpendSummary } from '../../persistence/spend-summaries.ts';
+import type { SpendSummary } from '../../persistence/reports/spend-summaries.ts';
 import { builder } from '../builder.ts';
 import { UsageRowRef } from './usage-report.ts';
 

@@ -3,7 +3,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { micros } from '../../domain/credits/micros.ts';
 import { mayOnWallet } from '../../domain/identity/caller.ts';
 import type { Transaction } from '../../generated/prisma/client.ts';
-import { decodeLimits, decodeLines } from '../../persistence/line-codec.ts';
+import { decodeLimits, decodeLines } from '../../persistence/batch/line-codec.ts';
 import { refundedAmounts, takenFromLots } from '../../persistence/transactions.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';

@@ -1,5 +1,5 @@
 /** What the sandbox's cards do: when somebody pays with them at a checkout, and when they are charged later. */
-import { SANDBOX_CARDS, type SandboxCard } from '../../persistence/sandbox-cards.ts';
+import { SANDBOX_CARDS, type SandboxCard } from '../../persistence/payments/sandbox-cards.ts';
 
 export interface CardBehaviour {
   /** What people read beside the card. */

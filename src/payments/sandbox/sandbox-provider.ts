@@ -14,7 +14,7 @@ import { isStorableText } from '../../domain/storable-text.ts';
 import { instant } from '../../domain/time/instant.ts';
 import { databaseNow } from '../../persistence/clock.ts';
 import type { Sql } from '../../persistence/connection.ts';
-import { findCard, keepCard, type SandboxCard } from '../../persistence/sandbox-cards.ts';
+import { findCard, keepCard, type SandboxCard } from '../../persistence/payments/sandbox-cards.ts';
 import {
   awaitCheckout,
   disputeCheckout,
@@ -28,8 +28,8 @@ import {
   type SandboxOutcome,
   type SandboxStage,
   settleCheckout,
-} from '../../persistence/sandbox-checkouts.ts';
-import { findPortal, type Portal } from '../../persistence/sandbox-portal.ts';
+} from '../../persistence/payments/sandbox-checkouts.ts';
+import { findPortal, type Portal } from '../../persistence/payments/sandbox-portal.ts';
 import {
   type AskedPayment,
   type ChargeAnswer,

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import type { PurchaseNews } from '../../domain/purchases/purchase.ts';
 import { instant } from '../../domain/time/instant.ts';
 import type { Sql } from '../../persistence/connection.ts';
-import { findCustomer, keepCustomer } from '../../persistence/payment-customers.ts';
+import { findCustomer, keepCustomer } from '../../persistence/payments/payment-customers.ts';
 import {
   type AskedPayment,
   type ChargeAnswer,
