@@ -35,7 +35,8 @@ export function refusalExplained(explanation: Explanation | null, caller: Caller
 }
 
 const ExplainedLimitRef = builder.objectRef<CheckedLimit>('ExplainedLimit').implement({
-  description: 'A cap or limit as a charge found it.',
+  description:
+    'A cap or limit on credits as a charge found it. Frequency caps count operations: the one that refused is told by PlanLimitReached itself.',
   fields: (t) => ({
     limitCode: t.exposeString('limitCode', { description: 'Which limit.' }),
     limit: t.expose('limit', { type: 'Credits', description: 'What it allows in one window.' }),
@@ -104,7 +105,7 @@ export const ExplanationRef = builder.objectRef<Explained>('Explanation').implem
     limits: t.field({
       type: [ExplainedLimitRef],
       description:
-        'The caps and limits that were checked, as they stood before; empty for captures, whose room was taken by their hold.',
+        'The caps and limits on credits that were checked, as they stood before; empty for captures, whose room was taken by their hold.',
       resolve: ({ limits }) => [...limits],
     }),
   }),
