@@ -2,6 +2,7 @@
 import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
+import { WALLET_CLOCK } from './clock.ts';
 import { fragment, type Queryable } from './connection.ts';
 import { LOWEST_ID } from './lowest-id.ts';
 
@@ -12,8 +13,7 @@ export async function dueWallets(sql: Queryable, organizationIds: readonly strin
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     WHERE w.organization_id = ANY(${organizationIds}::uuid[]) AND w.frozen_at IS NULL
-      AND w.next_transition_at <= greatest(w.last_posted_at,
-        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
+      AND w.next_transition_at <= ${WALLET_CLOCK}`;
   return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id }));
 }
 

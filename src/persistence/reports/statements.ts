@@ -8,7 +8,8 @@ import type { Tenant } from '../../domain/identity/caller.ts';
 import type { StatedLife } from '../../domain/statements/months.ts';
 import { creditedTotal, debitedTotal, type Statement, type StatementOwner } from '../../domain/statements/statement.ts';
 import { yearMonth } from '../../domain/statements/year-month.ts';
-import { formatInstant, type Instant, instant, later } from '../../domain/time/instant.ts';
+import { formatInstant, type Instant, instant } from '../../domain/time/instant.ts';
+import { CLOCK_COLUMNS, type ClockRow, nowOfRow } from '../clock.ts';
 import { amounts, instants } from '../columns.ts';
 import type { Queryable } from '../connection.ts';
 import { violatedConstraint } from '../errors.ts';
@@ -24,16 +25,14 @@ export interface StatedWallet extends StatementOwner, StatedLife {
   readonly lastHash: string | null;
 }
 
-interface WalletRow extends ZoneRow {
+interface WalletRow extends ClockRow, ZoneRow {
   organization_id: string;
   wallet_id: string;
   slug: string;
   created_at: Instant;
-  last_posted_at: Instant;
   next_transition_at: Instant | null;
   next_close_at: Instant;
   frozen: boolean;
-  organization_clock: bigint;
   closed_until: Instant | null;
   last_hash: string | null;
 }
@@ -41,11 +40,9 @@ interface WalletRow extends ZoneRow {
 /** The wallets of the organizations, in no order. */
 export async function findStatedWallets(sql: Queryable, organizationIds: readonly string[]): Promise<StatedWallet[]> {
   const rows = await sql<WalletRow[]>`
-    SELECT w.organization_id, w.id AS wallet_id, o.slug, w.created_at, w.last_posted_at, w.next_transition_at,
+    SELECT w.organization_id, w.id AS wallet_id, o.slug, w.created_at, w.next_transition_at,
       w.next_close_at, w.frozen_at IS NOT NULL AS frozen, ${ZONE_COLUMNS}, s.ends_at AS closed_until,
-      encode(s.hash, 'hex') AS last_hash,
-      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
-        AS organization_clock
+      encode(s.hash, 'hex') AS last_hash, ${CLOCK_COLUMNS}
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     LEFT JOIN LATERAL (
@@ -59,7 +56,7 @@ export async function findStatedWallets(sql: Queryable, organizationIds: readonl
     zone: zoneOfRow(row),
     createdAt: row.created_at,
     closedUntil: row.closed_until,
-    now: later(instant(Number(row.organization_clock)), row.last_posted_at),
+    now: nowOfRow(row),
     frozen: row.frozen,
     dueAt: row.next_transition_at,
     nextCloseAt: row.next_close_at,

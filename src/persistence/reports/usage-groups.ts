@@ -14,6 +14,7 @@ import type { Actor, ActorKind } from '../../domain/actor.ts';
 import { micros } from '../../domain/credits/micros.ts';
 import type { Tenant } from '../../domain/identity/caller.ts';
 import { formatInstant, type Instant } from '../../domain/time/instant.ts';
+import { WALLET_CLOCK } from '../clock.ts';
 import { amounts, instants } from '../columns.ts';
 import { fragment, type Queryable } from '../connection.ts';
 import { LOWEST_ID } from '../lowest-id.ts';
@@ -25,8 +26,7 @@ export async function usageDue(sql: Queryable, organizationIds: readonly string[
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     WHERE w.organization_id = ANY(${organizationIds}::uuid[])
-      AND w.usage_due_at <= greatest(w.last_posted_at,
-        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
+      AND w.usage_due_at <= ${WALLET_CLOCK}`;
   return rows.map(tenantOf);
 }
 
@@ -66,9 +66,7 @@ export async function postedBefore(sql: Queryable, walletId: string): Promise<In
     WITH locked AS MATERIALIZED (
       SELECT organization_id, last_posted_at FROM wallet WHERE id = ${walletId} FOR SHARE
     )
-    SELECT greatest(locked.last_posted_at, date_trunc('milliseconds',
-      clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')) AS now
-    FROM locked JOIN organization o ON o.id = locked.organization_id`;
+    SELECT ${WALLET_CLOCK} AS now FROM locked w JOIN organization o ON o.id = w.organization_id`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);
   return row.now;
 }
