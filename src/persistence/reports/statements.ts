@@ -11,7 +11,8 @@ import { yearMonth } from '../../domain/statements/year-month.ts';
 import { formatInstant, type Instant, instant } from '../../domain/time/instant.ts';
 import { CLOCK_COLUMNS, type ClockRow, nowOfRow } from '../clock.ts';
 import { amounts, instants } from '../columns.ts';
-import type { Queryable } from '../connection.ts';
+import { fragment, type Queryable } from '../connection.ts';
+import { type Due, type DuePage, dueTenants } from '../due-wallets.ts';
 import { violatedConstraint } from '../errors.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from '../time-zones.ts';
 
@@ -172,27 +173,10 @@ function monthRange(month: string | null, year: number | null): readonly [string
   return [`${name}-01`, `${name}-12`];
 }
 
-/** Wallets of which a month may have ended by their organization's clock, and that are not left for a while. */
-export async function walletsToClose(
-  sql: Queryable,
-  { except, limit }: { readonly except: readonly string[]; readonly limit: number },
-): Promise<Tenant[]> {
-  const rows = await sql<{ id: string; organization_id: string }[]>`
-    SELECT id, organization_id FROM (
-      (SELECT id, organization_id FROM wallet
-       WHERE next_close_at <= clock_timestamp() AND frozen_at IS NULL AND id <> ALL(${except}::uuid[])
-       ORDER BY next_close_at LIMIT ${limit})
-      UNION
-      (SELECT w.id, w.organization_id
-       FROM organization o
-       JOIN wallet w ON w.organization_id = o.id
-       WHERE o.test_clock_offset_ms > 0 AND w.frozen_at IS NULL AND w.id <> ALL(${except}::uuid[])
-         AND w.next_close_at <= clock_timestamp() + o.test_clock_offset_ms * interval '1 millisecond'
-       LIMIT ${limit})
-    ) due
-    LIMIT ${limit}`;
-  return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id }));
-}
+const MONTH_END: Due = { at: fragment`w.next_close_at`, onFrozen: false };
+
+/** Wallets of which a month may have ended by their organization's clock. */
+export const walletsToClose = (sql: Queryable, page: DuePage): Promise<Tenant[]> => dueTenants(sql, MONTH_END, page);
 
 const credits = z.string().transform((text, context) => {
   const value = parseCredits(text);
