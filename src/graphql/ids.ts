@@ -40,3 +40,16 @@ export function decodeId(type: string, id: string): string {
 export function decodeOptionalId(type: string, id: string | null | undefined): string | null {
   return id === null || id === undefined ? null : decodeId(type, id);
 }
+
+/** Names an organization, and a member or project of it: each may be left out. */
+interface SpenderInput {
+  readonly organizationId?: string | null | undefined;
+  readonly userId?: string | null | undefined;
+  readonly projectId?: string | null | undefined;
+}
+
+export const decodeSpender = ({ organizationId, userId, projectId }: SpenderInput) => ({
+  organizationId: decodeOptionalId('Organization', organizationId),
+  userId: decodeOptionalId('User', userId),
+  projectId: decodeOptionalId('Project', projectId),
+});

@@ -1,19 +1,13 @@
 /** Charges what is due while nobody is there to pay: renewals, top-ups by themselves, and what a crash has cut short. */
-import { instant } from '../domain/time/instant.ts';
-import { DuePaymentCollector } from '../operations/collect-due-payments.ts';
+import { collectionOfDuePayments } from '../operations/collect-due-payments.ts';
 import type { Services } from '../operations/services.ts';
-import { databaseNow } from '../persistence/clock.ts';
-import type { Job } from './job.ts';
-
-const PAUSE_MILLISECONDS = 1_000;
+import { type Job, repeated } from './job.ts';
 
 export function collectPayments(services: Services): Job {
-  const collector = new DuePaymentCollector(services);
-  return {
+  const collection = collectionOfDuePayments(services);
+  return repeated(services.sql, {
     name: 'collect-payments',
-    async run(signal) {
-      const { unfinished } = await collector.collect(signal);
-      return instant((await databaseNow(services.sql)) + (unfinished ? 0 : PAUSE_MILLISECONDS));
-    },
-  };
+    pauseMilliseconds: 1_000,
+    run: (signal) => collection.run(signal),
+  });
 }

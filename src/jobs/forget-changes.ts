@@ -1,18 +1,15 @@
 /** Forgets, once an hour, changes of balances whose cursors have expired. */
-import { instant } from '../domain/time/instant.ts';
 import { forgetChanges as forget } from '../operations/forget-changes.ts';
 import type { Services } from '../operations/services.ts';
-import { databaseNow } from '../persistence/clock.ts';
-import type { Job } from './job.ts';
-
-const PAUSE_MILLISECONDS = 3_600_000;
+import { type Job, repeated } from './job.ts';
 
 export function forgetChanges(services: Pick<Services, 'sql'>, retentionDays: number): Job {
-  return {
+  return repeated(services.sql, {
     name: 'forget-changes',
+    pauseMilliseconds: 3_600_000,
     async run(signal) {
       await forget(services, retentionDays, signal);
-      return instant((await databaseNow(services.sql)) + PAUSE_MILLISECONDS);
+      return { unfinished: false };
     },
-  };
+  });
 }

@@ -1,18 +1,12 @@
 /** Finds out about payments whose news got lost, and completes refunds that a crash has cut short. */
-import { instant } from '../domain/time/instant.ts';
 import { reconcilePurchases as reconcile } from '../operations/reconcile-purchases.ts';
 import type { Services } from '../operations/services.ts';
-import { databaseNow } from '../persistence/clock.ts';
-import type { Job } from './job.ts';
-
-const PAUSE_MILLISECONDS = 1_000;
+import { type Job, repeated } from './job.ts';
 
 export function reconcilePurchases(services: Services): Job {
-  return {
+  return repeated(services.sql, {
     name: 'reconcile-purchases',
-    async run() {
-      const { unfinished } = await reconcile(services);
-      return instant((await databaseNow(services.sql)) + (unfinished ? 0 : PAUSE_MILLISECONDS));
-    },
-  };
+    pauseMilliseconds: 1_000,
+    run: () => reconcile(services),
+  });
 }

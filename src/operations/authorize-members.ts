@@ -20,14 +20,26 @@ export async function managedOrganization(
   return tenant;
 }
 
+/**
+ * What was found by its id, null where nothing was, for those who manage the organization it is of. To others there is no
+ * such thing. Throws Forbidden.
+ */
+export async function managed<Found extends { readonly organizationId: string }>(
+  services: Services,
+  caller: SignedInCaller,
+  found: Found | null,
+  what: string,
+): Promise<Found | NotFound> {
+  if (found === null) return notFound(what);
+  const tenant = await managedOrganization(services, caller, found.organizationId);
+  return isRefusal(tenant) ? notFound(what) : found;
+}
+
 /** The membership of an organization that the caller manages. Throws Forbidden. */
 export async function managedMembership(
   services: Services,
   caller: SignedInCaller,
   membershipId: string,
 ): Promise<MembershipRecord | NotFound> {
-  const membership = await findMembership(services.sql, membershipId);
-  if (membership === null) return notFound('membership');
-  const tenant = await managedOrganization(services, caller, membership.organizationId);
-  return isRefusal(tenant) ? notFound('membership') : membership;
+  return managed(services, caller, await findMembership(services.sql, membershipId), 'membership');
 }

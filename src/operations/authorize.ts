@@ -48,6 +48,22 @@ export async function tenantFor(
   return tenant;
 }
 
+/**
+ * The organization of something that is named by its id; null says that there is no such thing. To those whose organization
+ * it is not there is none either. Throws Forbidden.
+ */
+export async function tenantOwning(
+  services: Pick<Services, 'sql'>,
+  caller: SignedInCaller,
+  permission: Permission,
+  organizationId: string | null,
+  what: string,
+): Promise<Tenant | NotFound> {
+  if (organizationId === null) return notFound(what);
+  const tenant = await tenantFor(services, caller, permission, organizationId);
+  return isRefusal(tenant) ? notFound(what) : tenant;
+}
+
 async function findMeant(
   { sql }: Pick<Services, 'sql'>,
   caller: SignedInCaller,

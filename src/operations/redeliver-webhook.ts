@@ -9,7 +9,7 @@ import { isRefusal } from '../domain/refusals.ts';
 import { findDelivery, makeDueAgain } from '../persistence/webhooks/webhook-deliveries.ts';
 import { lockEndpoint } from '../persistence/webhooks/webhook-endpoints.ts';
 import { audit } from './audit.ts';
-import { managedOrganization } from './authorize-members.ts';
+import { managed } from './authorize-members.ts';
 import type { Services } from './services.ts';
 
 export async function redeliverWebhook(
@@ -17,11 +17,10 @@ export async function redeliverWebhook(
   caller: SignedInCaller,
   deliveryId: string,
 ): Promise<{ readonly deliveryId: string } | InvalidInput | NotFound> {
-  const delivery = await findDelivery(services.sql, deliveryId);
-  if (delivery === null) return notFound('webhook delivery');
+  const found = await findDelivery(services.sql, deliveryId);
+  const delivery = await managed(services, caller, found, 'webhook delivery');
+  if (isRefusal(delivery)) return delivery;
   const { organizationId, endpointId } = delivery;
-  const tenant = await managedOrganization(services, caller, organizationId);
-  if (isRefusal(tenant)) return notFound('webhook delivery');
   return services.sql.begin(async (tx) => {
     const endpoint = await lockEndpoint(tx, endpointId);
     if (endpoint === null) return notFound('webhook delivery');

@@ -8,11 +8,10 @@
  * provider's faults and the engine's.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
-import { notFound } from '../domain/plain-refusals.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantOfPurchase } from '../persistence/payments/purchases.ts';
-import { tenantFor } from './authorize.ts';
+import { tenantOwning } from './authorize.ts';
 import { giveBack } from './give-back.ts';
 import { MAX_REASON_CHARACTERS } from './grant-credits.ts';
 import { checkIdempotencyKey, checkText, firstProblem } from './input-rules.ts';
@@ -37,9 +36,8 @@ export async function refundPurchase(
   );
   if (problem) return problem;
   const owner = await tenantOfPurchase(services.sql, purchaseId);
-  if (!owner) return notFound('purchase');
-  const tenant = await tenantFor(services, caller, 'operate', owner.organizationId);
-  if (isRefusal(tenant)) return notFound('purchase');
+  const tenant = await tenantOwning(services, caller, 'operate', owner?.organizationId ?? null, 'purchase');
+  if (isRefusal(tenant)) return tenant;
   const outcome = await services.engine.execute({
     kind: 'refund-purchase',
     ...tenant,

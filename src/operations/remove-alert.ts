@@ -4,10 +4,9 @@
  * Refusals: NotFound. Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
-import { notFound } from '../domain/plain-refusals.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantOfAlert } from '../persistence/alerts.ts';
-import { tenantFor } from './authorize.ts';
+import { tenantOwning } from './authorize.ts';
 import { refusalOf } from './outcome.ts';
 import type { Services } from './services.ts';
 import type { DecidedAlert } from './set-alert.ts';
@@ -18,9 +17,8 @@ export async function removeAlert(
   { alertId }: { readonly alertId: string },
 ): Promise<DecidedAlert | Refusal> {
   const owner = await tenantOfAlert(services.sql, alertId);
-  if (!owner) return notFound('alert');
-  const tenant = await tenantFor(services, caller, 'billing:write', owner.organizationId);
-  if (isRefusal(tenant)) return notFound('alert');
+  const tenant = await tenantOwning(services, caller, 'billing:write', owner?.organizationId ?? null, 'alert');
+  if (isRefusal(tenant)) return tenant;
   const outcome = await services.engine.execute({
     kind: 'remove-alert',
     ...tenant,

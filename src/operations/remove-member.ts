@@ -5,37 +5,25 @@
  * Refusals: NotFound (membership), Conflict (LAST_OWNER). Throws Forbidden.
  */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { whyOwnerMustStay } from '../domain/members/last-owner.ts';
-import { type Conflict, type NotFound, notFound } from '../domain/plain-refusals.ts';
-import { isRefusal } from '../domain/refusals.ts';
-import { countOwners, findMembership, markRemoved } from '../persistence/memberships.ts';
-import { lockOrganization } from '../persistence/plan-limits.ts';
+import type { Conflict, NotFound } from '../domain/plain-refusals.ts';
+import { markRemoved } from '../persistence/memberships.ts';
 import { audit } from './audit.ts';
-import { managedMembership } from './authorize-members.ts';
+import { changeMembership } from './change-membership.ts';
 import type { Services } from './services.ts';
 
-export async function removeMember(
+export function removeMember(
   services: Services,
   caller: SignedInCaller,
   membershipId: string,
 ): Promise<{ readonly membershipId: string } | NotFound | Conflict> {
-  const meant = await managedMembership(services, caller, membershipId);
-  if (isRefusal(meant)) return meant;
-  const { organizationId } = meant;
-  return services.sql.begin(async (tx) => {
-    await lockOrganization(tx, organizationId);
-    const membership = await findMembership(tx, membershipId);
-    if (membership === null) return notFound('membership');
-    const refusal = whyOwnerMustStay(membership, null, await countOwners(tx, organizationId));
-    if (refusal) return refusal;
+  return changeMembership(services, caller, { membershipId, role: null }, async (tx, membership) => {
     await markRemoved(tx, membershipId);
-    const { role, balanceAccess, status, userId, invitedEmail } = membership;
+    const { organizationId, role, balanceAccess, status, userId, invitedEmail } = membership;
     await audit(services, tx, caller, {
       organizationId,
       action: 'removeMember',
       before: { membershipId, role, balanceAccess, status, userId, invitedEmail },
       after: { membershipId, status: 'REMOVED' },
     });
-    return { membershipId };
   });
 }

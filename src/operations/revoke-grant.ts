@@ -6,11 +6,10 @@
  * InsufficientCredits (nothing is left, or all of it is held). Throws Forbidden, and the engine's faults.
  */
 import { actorOf, type SignedInCaller } from '../domain/identity/caller.ts';
-import { notFound } from '../domain/plain-refusals.ts';
 import { requestHash } from '../domain/posting/request-hash.ts';
 import { isRefusal, type Refusal } from '../domain/refusals.ts';
 import { tenantOfLot } from '../persistence/lots.ts';
-import { tenantFor } from './authorize.ts';
+import { tenantOwning } from './authorize.ts';
 import { MAX_REASON_CHARACTERS } from './grant-credits.ts';
 import { checkIdempotencyKey, checkText, firstProblem } from './input-rules.ts';
 import { type Answered, answerOf } from './outcome.ts';
@@ -33,9 +32,8 @@ export async function revokeGrant(
   );
   if (problem) return problem;
   const owner = await tenantOfLot(services.sql, lotId);
-  if (!owner) return notFound('lot');
-  const tenant = await tenantFor(services, caller, 'operate', owner.organizationId);
-  if (isRefusal(tenant)) return notFound('lot');
+  const tenant = await tenantOwning(services, caller, 'operate', owner?.organizationId ?? null, 'lot');
+  if (isRefusal(tenant)) return tenant;
   const outcome = await services.engine.execute({
     kind: 'revoke-grant',
     ...tenant,

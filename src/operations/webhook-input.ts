@@ -1,10 +1,9 @@
 /** What the operations on webhook endpoints share: the form of their inputs, and who manages an endpoint. */
 import type { SignedInCaller } from '../domain/identity/caller.ts';
-import { type InvalidInput, invalidInput, type NotFound, notFound } from '../domain/plain-refusals.ts';
-import { isRefusal } from '../domain/refusals.ts';
+import { type InvalidInput, invalidInput, type NotFound } from '../domain/plain-refusals.ts';
 import { type EndpointRecord, findEndpoint } from '../persistence/webhooks/webhook-endpoints.ts';
 import { WEBHOOK_SOURCES, type WebhookSource } from '../persistence/webhooks/webhook-sources.ts';
-import { managedOrganization } from './authorize-members.ts';
+import { managed } from './authorize-members.ts';
 import type { Services } from './services.ts';
 
 const MAX_EVENTS = 100;
@@ -33,8 +32,5 @@ export async function managedEndpoint(
   caller: SignedInCaller,
   endpointId: string,
 ): Promise<EndpointRecord | NotFound> {
-  const endpoint = await findEndpoint(services.sql, endpointId);
-  if (endpoint === null) return notFound('webhook endpoint');
-  const tenant = await managedOrganization(services, caller, endpoint.organizationId);
-  return isRefusal(tenant) ? notFound('webhook endpoint') : endpoint;
+  return managed(services, caller, await findEndpoint(services.sql, endpointId), 'webhook endpoint');
 }

@@ -1,6 +1,7 @@
 /** The audit trail: who changed what, by the organization's clock. Rows are only ever added. */
 import type { Actor } from '../domain/actor.ts';
 import type { JsonObject } from '../domain/canonical.ts';
+import { clockOfOrganization } from './clock.ts';
 import type { Queryable } from './connection.ts';
 
 export interface AuditEntry {
@@ -19,8 +20,7 @@ export async function insertAudit(sql: Queryable, entry: AuditEntry): Promise<vo
     INSERT INTO audit_record (id, organization_id, action, actor_kind, actor_id, before, after, request_id, occurred_at)
     VALUES (${entry.id}, ${entry.organizationId}, ${entry.action}, ${entry.actor.kind}, ${entry.actor.id},
       ${jsonText(entry.before)}::text::jsonb, ${jsonText(entry.after)}::text::jsonb, ${entry.requestId},
-      clock_timestamp() + interval '1 millisecond' * coalesce(
-        (SELECT test_clock_offset_ms FROM organization WHERE id = ${entry.organizationId}), 0))`;
+      ${clockOfOrganization(entry.organizationId)})`;
 }
 
 const jsonText = (value: JsonObject | null): string | null => (value === null ? null : JSON.stringify(value));

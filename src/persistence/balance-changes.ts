@@ -1,4 +1,5 @@
 /** Changes of balances are kept for a while, for the streams that are resumed: after it the oldest are forgotten. */
+import { WALLET_CLOCK } from './clock.ts';
 import type { Sql } from './connection.ts';
 import { LOWEST_ID } from './lowest-id.ts';
 
@@ -20,8 +21,7 @@ export interface ForgottenPage {
 export async function forgetChangesOf(sql: Sql, afterWalletId: string | null, days: number): Promise<ForgottenPage> {
   const [page] = await sql<{ last: string | null; forgotten: number }[]>`
     WITH page AS (
-      SELECT w.id, least(w.version, untold.position + 1) AS keep_from, greatest(w.last_posted_at,
-          clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')
+      SELECT w.id, least(w.version, untold.position + 1) AS keep_from, ${WALLET_CLOCK}
           - make_interval(days => ${days}) AS kept_since
       FROM wallet w
       JOIN organization o ON o.id = w.organization_id

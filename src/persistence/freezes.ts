@@ -1,22 +1,23 @@
 /** Wallets whose writes are held. The posting engine reads it under the same lock. */
-import { formatInstant, type Instant, instant } from '../domain/time/instant.ts';
+import { formatInstant, type Instant } from '../domain/time/instant.ts';
+import { CLOCK_COLUMNS, type ClockRow, nowOfRow } from './clock.ts';
 import type { Queryable } from './connection.ts';
 
 export interface LockedWallet {
   readonly organizationId: string;
   readonly frozenAt: Instant | null;
-  /** The organization's time. */
+  /** The wallet's time, read under its lock: never before what was posted to it last. */
   readonly now: Instant;
 }
 
 /** Keeps every batch of the engine off the wallet until the transaction ends; null where there is none. */
 export async function lockWallet(sql: Queryable, walletId: string): Promise<LockedWallet | null> {
-  const [row] = await sql<{ organization_id: string; frozen_at: Instant | null; now: bigint }[]>`
-    SELECT w.organization_id, w.frozen_at,
-      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0) AS now
+  await sql`SELECT 1 FROM wallet WHERE id = ${walletId} FOR UPDATE`;
+  const [row] = await sql<(ClockRow & { organization_id: string; frozen_at: Instant | null })[]>`
+    SELECT w.organization_id, w.frozen_at, ${CLOCK_COLUMNS}
     FROM wallet w JOIN organization o ON o.id = w.organization_id
-    WHERE w.id = ${walletId} FOR UPDATE OF w`;
-  return row ? { organizationId: row.organization_id, frozenAt: row.frozen_at, now: instant(Number(row.now)) } : null;
+    WHERE w.id = ${walletId}`;
+  return row ? { organizationId: row.organization_id, frozenAt: row.frozen_at, now: nowOfRow(row) } : null;
 }
 
 /** Since when its writes are held; null lets them go on. */

@@ -1,7 +1,8 @@
 /** What live streams ask about wallets: how one stands, and how far those are that somebody watches. */
 import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
-import { type Instant, instant } from '../domain/time/instant.ts';
+import type { Instant } from '../domain/time/instant.ts';
+import { CLOCK_COLUMNS, type ClockRow, nowOfRow, WALLET_CLOCK } from './clock.ts';
 import type { Sql } from './connection.ts';
 import { EVENT_SOURCES, type EventType } from './event-sources.ts';
 
@@ -45,10 +46,7 @@ export async function watchedWallets(sql: Sql, walletIds: readonly string[]): Pr
            w.usage_due_at <= c.now AS usage_due
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
-    CROSS JOIN LATERAL (
-      SELECT greatest(w.last_posted_at,
-        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond') AS now
-    ) c
+    CROSS JOIN LATERAL (SELECT ${WALLET_CLOCK} AS now) c
     WHERE w.id = ANY(${walletIds}::uuid[])`;
   return rows.map((row) => ({
     walletId: row.id,
@@ -66,9 +64,8 @@ export async function watchedWallets(sql: Sql, walletIds: readonly string[]): Pr
 
 /** The wallet as it stands, read in one statement. */
 export async function walletState(sql: Sql, walletId: string): Promise<WalletState> {
-  const [row] = await sql<{ version: bigint; sequence: bigint; available: bigint; held: bigint; now: bigint }[]>`
-    SELECT w.version, w.sequence,
-           floor(extract(epoch FROM c.now) * 1000)::bigint AS now,
+  const [row] = await sql<(ClockRow & { version: bigint; sequence: bigint; available: bigint; held: bigint })[]>`
+    SELECT w.version, w.sequence, ${CLOCK_COLUMNS},
            greatest(0, b.available_micros - w.debt_micros)::bigint AS available,
            b.pinned_micros AS held
     FROM wallet w
@@ -77,10 +74,6 @@ export async function walletState(sql: Sql, walletId: string): Promise<WalletSta
       SELECT coalesce(sum(available_micros), 0) AS available_micros, coalesce(sum(pinned_micros), 0)::bigint AS pinned_micros
       FROM bucket WHERE wallet_id = w.id
     ) b
-    CROSS JOIN LATERAL (
-      SELECT greatest(w.last_posted_at,
-        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond') AS now
-    ) c
     WHERE w.id = ${walletId}`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);
   return {
@@ -88,6 +81,6 @@ export async function walletState(sql: Sql, walletId: string): Promise<WalletSta
     sequence: row.sequence,
     totalAvailable: micros(row.available),
     held: micros(row.held),
-    now: instant(Number(row.now)),
+    now: nowOfRow(row),
   };
 }

@@ -3,9 +3,10 @@ import { groupBy } from '../domain/group-by.ts';
 import type { OperationCount } from '../domain/limits/frequency-cap.ts';
 import type { OrganizationLimitKey, PlanSubscribed } from '../domain/limits/plan-limit.ts';
 import type { SubscriptionStatus } from '../domain/subscriptions/subscription.ts';
-import { type Instant, instant, later } from '../domain/time/instant.ts';
+import type { Instant } from '../domain/time/instant.ts';
 import type { Zone } from '../domain/time/zone.ts';
 import { loadOperationCounts } from './batch/load-counters.ts';
+import { CLOCK_COLUMNS, type ClockRow, nowOfRow } from './clock.ts';
 import type { Queryable } from './connection.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
@@ -81,10 +82,8 @@ export async function operationsOfOrganizations(
   organizationIds: readonly string[],
 ): Promise<OperationsOfOrganization[]> {
   const wallets = await sql<
-    (ZoneRow & { id: string; organization_id: string; last_posted_at: Instant; organization_clock: bigint })[]
-  >`SELECT w.id, w.organization_id, ${ZONE_COLUMNS}, w.last_posted_at,
-      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
-        AS organization_clock
+    (ClockRow & ZoneRow & { id: string; organization_id: string })[]
+  >`SELECT w.id, w.organization_id, ${ZONE_COLUMNS}, ${CLOCK_COLUMNS}
     FROM wallet w JOIN organization o ON o.id = w.organization_id
     WHERE w.organization_id = ANY(${organizationIds}::uuid[])`;
   const counts = await loadOperationCounts(
@@ -94,7 +93,7 @@ export async function operationsOfOrganizations(
   const byWallet = groupBy(counts, (count) => count.wallet_id);
   return wallets.map((row) => ({
     organizationId: row.organization_id,
-    now: later(instant(Number(row.organization_clock)), row.last_posted_at),
+    now: nowOfRow(row),
     timeZone: zoneOfRow(row),
     counts: byWallet.get(row.id) ?? [],
   }));

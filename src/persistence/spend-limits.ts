@@ -3,9 +3,10 @@ import { type Micros, micros, plus, ZERO } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import type { LimitWindow } from '../domain/limits/plan-limit.ts';
 import type { SpendCount, SpendLimit, SpendLimitScope } from '../domain/limits/spend-limit.ts';
-import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
+import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import type { Zone } from '../domain/time/zone.ts';
 import { encodeReservations } from './batch/line-codec.ts';
+import { CLOCK_COLUMNS, type ClockRow, nowOfRow } from './clock.ts';
 import { type Fragment, fragment, type Queryable } from './connection.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from './time-zones.ts';
 
@@ -16,24 +17,19 @@ export interface WalletClock {
   readonly lastPostedAt: Instant;
 }
 
-interface ClockRow extends ZoneRow {
-  last_posted_at: Instant;
-  organization_clock: bigint;
-}
+interface WindowRow extends ClockRow, ZoneRow {}
 
-const CLOCK_COLUMNS: Fragment = fragment`${ZONE_COLUMNS}, w.last_posted_at,
-           floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
-             AS organization_clock`;
+const WINDOW_COLUMNS: Fragment = fragment`${ZONE_COLUMNS}, ${CLOCK_COLUMNS}`;
 
-const clockOf = (row: ClockRow): WalletClock => ({
-  now: later(instant(Number(row.organization_clock)), row.last_posted_at),
+const clockOf = (row: WindowRow): WalletClock => ({
+  now: nowOfRow(row),
   timeZone: zoneOfRow(row),
   lastPostedAt: row.last_posted_at,
 });
 
 export async function readClock(sql: Queryable, walletId: string): Promise<WalletClock> {
-  const [row] = await sql<ClockRow[]>`
-    SELECT ${CLOCK_COLUMNS} FROM wallet w JOIN organization o ON o.id = w.organization_id WHERE w.id = ${walletId}`;
+  const [row] = await sql<WindowRow[]>`
+    SELECT ${WINDOW_COLUMNS} FROM wallet w JOIN organization o ON o.id = w.organization_id WHERE w.id = ${walletId}`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);
   return clockOf(row);
 }
@@ -218,7 +214,7 @@ export interface CountedSpendLimit {
 /** Of all of them in one statement, removed ones included. */
 export async function countsOfSpendLimits(sql: Queryable, ids: readonly string[]): Promise<CountedSpendLimit[]> {
   const rows = await sql<
-    (ClockRow & {
+    (WindowRow & {
       id: string;
       organization_id: string;
       per: LimitWindow;
@@ -227,7 +223,7 @@ export async function countsOfSpendLimits(sql: Queryable, ids: readonly string[]
       window_start: Instant | null;
       used_micros: bigint;
     })[]
-  >`SELECT l.id, w.organization_id, l.per, w.next_transition_at, w.frozen_at IS NOT NULL AS frozen, ${CLOCK_COLUMNS},
+  >`SELECT l.id, w.organization_id, l.per, w.next_transition_at, w.frozen_at IS NOT NULL AS frozen, ${WINDOW_COLUMNS},
       c.window_start, c.used_micros
     FROM spend_limit l
     JOIN wallet w ON w.id = l.wallet_id

@@ -1,5 +1,6 @@
 /** Test clocks: an organization's time is the database's plus an offset that only grows. */
 import { type Instant, instant } from '../domain/time/instant.ts';
+import { DATABASE_MILLISECONDS, ORGANIZATION_MILLISECONDS } from './clock.ts';
 import type { Queryable } from './connection.ts';
 
 export interface MovedClock {
@@ -14,9 +15,9 @@ export async function moveTestClock(sql: Queryable, organizationId: string, to: 
   if (!row?.has_test_clock) return { hasTestClock: false, moved: false };
   const moved = await sql`
     UPDATE organization
-    SET test_clock_offset_ms = ${to}::bigint - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+    SET test_clock_offset_ms = ${to}::bigint - ${DATABASE_MILLISECONDS}
     WHERE id = ${organizationId}
-      AND ${to}::bigint - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint >= test_clock_offset_ms`;
+      AND ${to}::bigint - ${DATABASE_MILLISECONDS} >= test_clock_offset_ms`;
   return { hasTestClock: true, moved: moved.count === 1 };
 }
 
@@ -26,9 +27,9 @@ export async function organizationClock(
   organizationId: string,
 ): Promise<{ readonly hasTestClock: boolean; readonly now: Instant }> {
   const [row] = await sql<{ has_test_clock: boolean; now: bigint }[]>`
-    SELECT test_clock_offset_ms IS NOT NULL AS has_test_clock,
-      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(test_clock_offset_ms, 0) AS now
-    FROM organization WHERE id = ${organizationId}`;
+    SELECT o.test_clock_offset_ms IS NOT NULL AS has_test_clock,
+      ${ORGANIZATION_MILLISECONDS} AS now
+    FROM organization o WHERE o.id = ${organizationId}`;
   if (!row) throw new Error(`there is no organization ${organizationId}`);
   return { hasTestClock: row.has_test_clock, now: instant(Number(row.now)) };
 }

@@ -1,8 +1,9 @@
 /** Time zones of organizations, with their changes. */
 
 import type { ZoneFacts } from '../domain/time/change-zone.ts';
-import { formatInstant, type Instant, instant, later } from '../domain/time/instant.ts';
+import { formatInstant, type Instant, instant } from '../domain/time/instant.ts';
 import type { Zone, ZoneChange } from '../domain/time/zone.ts';
+import { CLOCK_COLUMNS, type ClockRow, nowOfRow } from './clock.ts';
 import { type Fragment, fragment, type Queryable } from './connection.ts';
 
 /** The columns of an organization, named `o` in the statement, by which its zone is known. */
@@ -29,10 +30,8 @@ function zoneChange(stored: unknown): ZoneChange {
   throw new Error('a change of a time zone has an instant and a zone');
 }
 
-interface FactsRow extends ZoneRow {
+interface FactsRow extends ClockRow, ZoneRow {
   time_zone_changed_at: Instant | null;
-  last_posted_at: Instant;
-  organization_clock: bigint;
   anchor_day: number | null;
   current_period_end: Instant | null;
   refreshes_end: Instant | null;
@@ -45,10 +44,8 @@ interface FactsRow extends ZoneRow {
 export async function lockZone(sql: Queryable, organizationId: string): Promise<ZoneFacts | null> {
   await sql`SELECT 1 FROM wallet WHERE organization_id = ${organizationId} FOR UPDATE`;
   const [row] = await sql<FactsRow[]>`
-    SELECT ${ZONE_COLUMNS}, o.time_zone_changed_at, w.last_posted_at, s.anchor_day, s.current_period_end,
-           (SELECT max(next_refresh_at) FROM allowance WHERE allowance.wallet_id = w.id) AS refreshes_end,
-           floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
-             AS organization_clock
+    SELECT ${ZONE_COLUMNS}, o.time_zone_changed_at, ${CLOCK_COLUMNS}, s.anchor_day, s.current_period_end,
+           (SELECT max(next_refresh_at) FROM allowance WHERE allowance.wallet_id = w.id) AS refreshes_end
     FROM organization o
     JOIN wallet w ON w.organization_id = o.id
     LEFT JOIN plan_subscription s ON s.organization_id = o.id
@@ -57,7 +54,7 @@ export async function lockZone(sql: Queryable, organizationId: string): Promise<
   return {
     zone: zoneOfRow(row),
     changedAt: row.time_zone_changed_at,
-    now: later(instant(Number(row.organization_clock)), row.last_posted_at),
+    now: nowOfRow(row),
     anchorDay: row.anchor_day ?? 1,
     ends: [row.current_period_end, row.refreshes_end].filter((end) => end !== null),
   };

@@ -3,19 +3,14 @@ import { type Micros, micros } from '../domain/credits/micros.ts';
 import type { Tenant } from '../domain/identity/caller.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';
 import { fragment, type Queryable } from './connection.ts';
+import { type Due, dueTenantsOf } from './due-wallets.ts';
 import { LOWEST_ID } from './lowest-id.ts';
 
-/** Those of the organizations whose next transition has come by their own clock. Frozen wallets wait. */
-export async function dueWallets(sql: Queryable, organizationIds: readonly string[]): Promise<Tenant[]> {
-  const rows = await sql<{ id: string; organization_id: string }[]>`
-    SELECT w.id, w.organization_id
-    FROM wallet w
-    JOIN organization o ON o.id = w.organization_id
-    WHERE w.organization_id = ANY(${organizationIds}::uuid[]) AND w.frozen_at IS NULL
-      AND w.next_transition_at <= greatest(w.last_posted_at,
-        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
-  return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id }));
-}
+const TRANSITION: Due = { at: fragment`w.next_transition_at`, onFrozen: false };
+
+/** Those of the organizations whose next transition has come. */
+export const dueWallets = (sql: Queryable, organizationIds: readonly string[]): Promise<Tenant[]> =>
+  dueTenantsOf(sql, TRANSITION, organizationIds);
 
 /** The organizations of wallets, those that exist. */
 export async function findOrganizationsOf(sql: Queryable, walletIds: readonly string[]): Promise<Tenant[]> {
@@ -48,7 +43,7 @@ export interface DueWallet extends Tenant {
   readonly dueAt: Instant;
 }
 
-export interface DuePage {
+export interface SettlementPage {
   /** What has come due by then, in the database's time. */
   readonly by: Instant;
   /** The last wallet of the page before; null for the first page. */
@@ -60,7 +55,7 @@ export interface DuePage {
  * Wallets that jobs settle, the one due longest first. Those of organizations whose clock is ahead are due by that clock.
  * Costs an index probe per row: frozen wallets and refreshes that nobody waits for are not in the index.
  */
-export async function walletsToSettle(sql: Queryable, { by, after, limit }: DuePage): Promise<DueWallet[]> {
+export async function walletsToSettle(sql: Queryable, { by, after, limit }: SettlementPage): Promise<DueWallet[]> {
   const now = fragment`${formatInstant(by)}::timestamptz`;
   const afterAt = fragment`${after === null ? '-infinity' : formatInstant(after.dueAt)}::timestamptz`;
   const afterId = fragment`${after?.walletId ?? LOWEST_ID}::uuid`;

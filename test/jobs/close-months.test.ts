@@ -2,7 +2,7 @@
 import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { unclosedMonths } from '../../src/domain/statements/months.ts';
-import { DueMonthCloser } from '../../src/operations/close-due-months.ts';
+import { closingOfDueMonths } from '../../src/operations/close-due-months.ts';
 import { closeMonths, ofWallet } from '../../src/operations/close-months.ts';
 import type { Sql } from '../../src/persistence/connection.ts';
 import { addUpAhead } from '../../src/persistence/reports/statement-figures.ts';
@@ -42,7 +42,7 @@ function aCloser({ sql = gateway.gateway.services.sql, failing }: CloserOptions 
       return engine.execute(command);
     },
   };
-  return { closer: new DueMonthCloser({ sql, engine: watched, logger }), log };
+  return { closer: closingOfDueMonths({ sql, engine: watched, logger }), log };
 }
 
 /** The closed months of an organization, oldest first. */
@@ -84,13 +84,13 @@ describe('the job', () => {
       ),
     );
     const { closer, log } = aCloser();
-    expect(await closer.close(RUNNING)).toEqual({ unfinished: false });
+    expect(await closer.run(RUNNING)).toEqual({ unfinished: false });
     const last = await Promise.all(organizations.map(async (one) => (await closedMonths(one)).at(-1)?.month));
     expect(last).toEqual([`${NEXT_YEAR}-01`, `${NEXT_YEAR}-03`, `${NEXT_YEAR - 1}-12`]);
     const before = await Promise.all(organizations.map(closedMonths));
 
     gateway.statements.length = 0;
-    await closer.close(RUNNING);
+    await closer.run(RUNNING);
     expect(gateway.statements).toHaveLength(1);
     expect(await Promise.all(organizations.map(closedMonths))).toEqual(before);
     expect(log).toEqual([]);
@@ -100,7 +100,7 @@ describe('the job', () => {
   it('closes a hundred years in bounded pieces', async () => {
     const organization = await anOrganization(gateway, { now: '2126-01-15T12:00:00.000Z' });
     const { closer } = aCloser();
-    while ((await closer.close(RUNNING)).unfinished);
+    while ((await closer.run(RUNNING)).unfinished);
     expect((await closedMonths(organization)).at(-1)?.month).toBe('2125-12');
     const pieces = await query(gateway.database, 'SELECT DISTINCT xmin FROM statement WHERE wallet_id = $1', [
       (await tenantOf(gateway.database, organization.id)).walletId,
@@ -114,7 +114,7 @@ describe('the job', () => {
         anOrganizationIn(`${day}T00:00:00Z`),
       ),
     );
-    await Promise.all([1, 2, 3].map(() => aCloser().closer.close(RUNNING)));
+    await Promise.all([1, 2, 3].map(() => aCloser().closer.run(RUNNING)));
     for (const organization of organizations) await expectSoundStatements(gateway, organization);
     expect((await closedMonths(organizations[0] as Given)).at(-1)?.month).toBe(`${NEXT_YEAR}-05`);
   });
@@ -122,7 +122,7 @@ describe('the job', () => {
   it('lets charges go on while a month is added up, after the month', async () => {
     const organization = await anOrganizationIn(`${NEXT_YEAR}-02-10T00:00:00.000Z`);
     await using drafts = await holdDrafts();
-    const closing = aCloser().closer.close(RUNNING);
+    const closing = aCloser().closer.run(RUNNING);
     await awaitBlocked(gateway.database, 1);
     await within(5, 'a charge', charge(organization.client, { amount: '1' }));
     expect(await closedMonths(organization)).toEqual([]);
@@ -176,12 +176,12 @@ describe('the job', () => {
         }),
     }) as Sql;
     const { closer, log } = aCloser({ sql: dying });
-    await closer.close(RUNNING);
+    await closer.run(RUNNING);
     const { walletId } = await tenantOf(gateway.database, organization.id);
     expect(log).toMatchObject([{ walletId, failures: 1 }]);
     expect(await closedMonths(organization)).toEqual([]);
 
-    await aCloser().closer.close(RUNNING);
+    await aCloser().closer.run(RUNNING);
     expect((await closedMonths(organization)).at(-1)?.month).toBe(`${NEXT_YEAR}-02`);
     await expectSoundStatements(gateway, organization);
   });
@@ -191,10 +191,10 @@ describe('the job', () => {
     const other = await anOrganizationIn(`${NEXT_YEAR}-03-10T00:00:00.000Z`);
     const { walletId } = await tenantOf(gateway.database, failing.id);
     const { closer, log } = aCloser({ failing: walletId });
-    expect(await closer.close(RUNNING)).toEqual({ unfinished: false });
+    expect(await closer.run(RUNNING)).toEqual({ unfinished: false });
     expect((await closedMonths(other)).at(-1)?.month).toBe(`${NEXT_YEAR}-02`);
     expect(await closedMonths(failing)).toEqual([]);
-    await closer.close(RUNNING);
+    await closer.run(RUNNING);
     expect(log).toMatchObject([{ walletId, failures: 1 }]);
   });
 
@@ -202,16 +202,16 @@ describe('the job', () => {
     const organization = await anOrganizationIn(`${NEXT_YEAR}-03-10T00:00:00.000Z`);
     const { walletId } = await tenantOf(gateway.database, organization.id);
     await query(gateway.database, 'UPDATE wallet SET frozen_at = now() WHERE id = $1', [walletId]);
-    await aCloser().closer.close(RUNNING);
+    await aCloser().closer.run(RUNNING);
     expect(await closedMonths(organization)).toEqual([]);
     await query(gateway.database, 'UPDATE wallet SET frozen_at = NULL WHERE id = $1', [walletId]);
-    await aCloser().closer.close(RUNNING);
+    await aCloser().closer.run(RUNNING);
     expect((await closedMonths(organization)).at(-1)?.month).toBe(`${NEXT_YEAR}-02`);
   });
 
   it('looks at a new wallet once, and again when its month ends', async () => {
     const organization = await anOrganization(gateway, { now: `${NEXT_YEAR}-01-15T12:00:00.000Z` });
-    await aCloser().closer.close(RUNNING);
+    await aCloser().closer.run(RUNNING);
     const { walletId } = await tenantOf(gateway.database, organization.id);
     const [wallet] = await query<{ at: Date }>(
       gateway.database,
@@ -223,7 +223,7 @@ describe('the job', () => {
 
   it('ends when it is told to', async () => {
     const organization = await anOrganizationIn(`${NEXT_YEAR}-03-10T00:00:00.000Z`);
-    expect(await aCloser().closer.close(AbortSignal.abort())).toEqual({ unfinished: true });
+    expect(await aCloser().closer.run(AbortSignal.abort())).toEqual({ unfinished: true });
     expect(await closedMonths(organization)).toEqual([]);
   });
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { type Logger, pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DueUsagePublisher } from '../../src/operations/publish-due-usage.ts';
+import { publicationOfDueUsage } from '../../src/operations/publish-due-usage.ts';
 import { publishUsage, publishUsageOf } from '../../src/operations/publish-usage.ts';
 import { createSql, type Queryable, type Sql, type Transaction } from '../../src/persistence/connection.ts';
 import { RecordUsageDocument, ReleaseDocument } from '../generated/documents.ts';
@@ -237,16 +237,16 @@ describe('the job', () => {
       }) as Queryable,
       { begin: sql.begin, connect: sql.connect, end: sql.end },
     );
-    const publisher = new DueUsagePublisher({ sql: poisoned, feed, logger });
+    const publisher = publicationOfDueUsage({ sql: poisoned, feed, logger });
 
-    expect(await publisher.publish(RUNNING)).toEqual({ unfinished: false });
+    expect(await publisher.run(RUNNING)).toEqual({ unfinished: false });
     for (const { id } of others) expect(await sumsOf(gateway, id)).toMatchObject({ told: '-1000000' });
     expect(await sumsOf(gateway, broken.id)).toMatchObject({ told: '0' });
     expect(log).toMatchObject([{ walletId, failures: 1 }]);
 
-    await publisher.publish(RUNNING);
+    await publisher.run(RUNNING);
     expect(log).toHaveLength(1);
-    await new DueUsagePublisher({ sql: here(), feed, logger }).publish(RUNNING);
+    await publicationOfDueUsage({ sql: here(), feed, logger }).run(RUNNING);
     expect(await sumsOf(gateway, broken.id)).toMatchObject({ told: '-1000000' });
   });
 
@@ -255,10 +255,10 @@ describe('the job', () => {
     await charge(organization.client, { amount: '1' });
     await rest(gateway, organization.id, 6);
     const { logger } = gateway.gateway.services;
-    const publisher = new DueUsagePublisher({ sql: here(), feed, logger });
-    expect(await publisher.publish(AbortSignal.abort())).toEqual({ unfinished: true });
+    const publisher = publicationOfDueUsage({ sql: here(), feed, logger });
+    expect(await publisher.run(AbortSignal.abort())).toEqual({ unfinished: true });
     expect(await sumsOf(gateway, organization.id)).toMatchObject({ told: '0' });
-    await publisher.publish(RUNNING);
+    await publisher.run(RUNNING);
     expect(await sumsOf(gateway, organization.id)).toMatchObject({ told: '-1000000' });
   });
 

@@ -163,6 +163,34 @@ describe('the self-audit', () => {
     expect({ told, log }).toMatchObject({ told: { offended: [], frozen: 0 }, log: [] });
   });
 
+  it('dates a freeze by the clock that it reads under the wallet’s lock', async () => {
+    const { id, walletId } = await aWallet();
+    await using held = await holdWallet(gateway.database, id);
+    await damage(gateway, 'UPDATE bucket SET frozen_micros = 1 WHERE wallet_id = $1', [walletId]);
+    const auditing = auditAll(anAuditor(gateway).auditor);
+    await held.awaitWaiting(1);
+    const [clock] = await query<{ now: string }>(gateway.database, 'SELECT clock_timestamp()::text AS now');
+    await held.release();
+    await auditing;
+    const frozen = await query(
+      gateway.database,
+      `SELECT frozen_at >= date_trunc('milliseconds', $2::text::timestamptz) AS later FROM wallet WHERE id = $1`,
+      [walletId, clock?.now],
+    );
+    expect(frozen).toEqual([{ later: true }]);
+  });
+
+  it('dates no freeze before the newest entry, should the clock have gone back', async () => {
+    const { walletId } = await aWallet();
+    await query(gateway.database, `UPDATE wallet SET last_posted_at = '2999-01-01T00:00:00Z' WHERE id = $1`, [
+      walletId,
+    ]);
+    await damage(gateway, 'UPDATE bucket SET frozen_micros = 1 WHERE wallet_id = $1', [walletId]);
+    await auditAll(anAuditor(gateway).auditor);
+    const frozen = 'SELECT frozen_at = last_posted_at AS with_it FROM wallet WHERE id = $1';
+    expect(await query(gateway.database, frozen, [walletId])).toEqual([{ with_it: true }]);
+  });
+
   it('lets charges go on where a question is not answered in seconds, and asks again later', async () => {
     const { id, client, walletId } = await aWallet();
     await using held = await holdWallet(gateway.database, id);

@@ -2,7 +2,7 @@ import { signedIn } from '../../operations/authorize.ts';
 import { debit } from '../../operations/debit.ts';
 import type { Answered } from '../../operations/outcome.ts';
 import { builder } from '../builder.ts';
-import { decodeOptionalId } from '../ids.ts';
+import { decodeSpender } from '../ids.ts';
 import { chargedFields, toldFields } from '../types/answered.ts';
 import { OveragePolicyEnum } from '../types/enums.ts';
 import { UsageInputRef } from '../types/inputs.ts';
@@ -73,9 +73,7 @@ builder.mutationField('debit', (t) =>
     resolve: (_root, { input }, { services, caller }) =>
       debit(services, signedIn(caller), {
         ...input,
-        organizationId: decodeOptionalId('Organization', input.organizationId),
-        userId: decodeOptionalId('User', input.userId),
-        projectId: decodeOptionalId('Project', input.projectId),
+        ...decodeSpender(input),
       }),
   }),
 );

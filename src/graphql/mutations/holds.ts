@@ -7,7 +7,7 @@ import type { AnsweredCapture, AnsweredHolding } from '../../operations/outcome.
 import { releaseHold } from '../../operations/release-hold.ts';
 import { decodeLines } from '../../persistence/batch/line-codec.ts';
 import { builder } from '../builder.ts';
-import { decodeId, decodeOptionalId } from '../ids.ts';
+import { decodeId, decodeSpender } from '../ids.ts';
 import { answering } from '../permissions/readable.ts';
 import { chargedFields, toldFields } from '../types/answered.ts';
 import { OveragePolicyEnum } from '../types/enums.ts';
@@ -154,9 +154,7 @@ builder.mutationFields((t) => ({
     resolve: (_root, { input }, { services, caller }) =>
       authorizeHold(services, signedIn(caller), {
         ...input,
-        organizationId: decodeOptionalId('Organization', input.organizationId),
-        userId: decodeOptionalId('User', input.userId),
-        projectId: decodeOptionalId('Project', input.projectId),
+        ...decodeSpender(input),
       }),
   }),
   capture: t.field({

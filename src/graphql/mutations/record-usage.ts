@@ -1,7 +1,7 @@
 import { signedIn } from '../../operations/authorize.ts';
 import { type EventResult, type RecordedUsage, recordUsage } from '../../operations/record-usage.ts';
 import { builder } from '../builder.ts';
-import { decodeOptionalId } from '../ids.ts';
+import { decodeOptionalId, decodeSpender } from '../ids.ts';
 import { answering } from '../permissions/readable.ts';
 import { BillingErrorRef } from '../types/billing-error.ts';
 import { OveragePolicyEnum, RecordUsageModeEnum, UsageEventStatusEnum } from '../types/enums.ts';
@@ -118,9 +118,7 @@ builder.mutationField('recordUsage', (t) =>
           executionId: event.executionId,
           occurredAt: event.occurredAt,
           metadata: event.metadata,
-          organizationId: decodeOptionalId('Organization', event.organizationId),
-          userId: decodeOptionalId('User', event.userId),
-          projectId: decodeOptionalId('Project', event.projectId),
+          ...decodeSpender(event),
         })),
       }),
   }),

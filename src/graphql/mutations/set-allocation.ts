@@ -1,7 +1,7 @@
 import { signedIn } from '../../operations/authorize.ts';
 import { type AllocationSetAnswer, setAllocation } from '../../operations/set-allocation.ts';
 import { builder } from '../builder.ts';
-import { decodeOptionalId } from '../ids.ts';
+import { decodeSpender } from '../ids.ts';
 import { loadWritten } from '../loading/rows.ts';
 import { loadWallet } from '../loading/wallets.ts';
 import { AllocationRef } from '../types/allocation.ts';
@@ -64,9 +64,7 @@ builder.mutationField('setAllocation', (t) =>
     resolve: (_root, { input }, { services, caller }) =>
       setAllocation(services, signedIn(caller), {
         ...input,
-        organizationId: decodeOptionalId('Organization', input.organizationId),
-        projectId: decodeOptionalId('Project', input.projectId),
-        userId: decodeOptionalId('User', input.userId),
+        ...decodeSpender(input),
       }),
   }),
 );

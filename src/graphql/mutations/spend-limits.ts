@@ -2,7 +2,7 @@ import { signedIn } from '../../operations/authorize.ts';
 import { removeSpendLimit } from '../../operations/remove-spend-limit.ts';
 import { MAX_SPEND_LIMITS, setSpendLimit } from '../../operations/set-spend-limit.ts';
 import { builder } from '../builder.ts';
-import { decodeId, decodeOptionalId } from '../ids.ts';
+import { decodeId, decodeOptionalId, decodeSpender } from '../ids.ts';
 import { loadWritten } from '../loading/rows.ts';
 import { LimitWindowEnum, SpendLimitScopeEnum } from '../types/enums.ts';
 import { resultUnion } from '../types/result.ts';
@@ -58,9 +58,7 @@ builder.mutationField('setSpendLimit', (t) =>
     resolve: (_root, { input }, { services, caller }) =>
       setSpendLimit(services, signedIn(caller), {
         ...input,
-        organizationId: decodeOptionalId('Organization', input.organizationId),
-        projectId: decodeOptionalId('Project', input.projectId),
-        userId: decodeOptionalId('User', input.userId),
+        ...decodeSpender(input),
         apiKeyId: decodeOptionalId('ApiKey', input.apiKeyId),
       }),
   }),

@@ -2,7 +2,7 @@ import type { Estimate } from '../../domain/posting/decide-estimate.ts';
 import { signedIn } from '../../operations/authorize.ts';
 import { estimateUsage } from '../../operations/estimate-usage.ts';
 import { builder } from '../builder.ts';
-import { decodeOptionalId } from '../ids.ts';
+import { decodeSpender } from '../ids.ts';
 import { BillingErrorRef } from '../types/billing-error.ts';
 import { UsageInputRef } from '../types/inputs.ts';
 import { resultUnion } from '../types/result.ts';
@@ -55,9 +55,7 @@ builder.queryField('estimate', (t) =>
     resolve: (_root, { input }, { services, caller }) =>
       estimateUsage(services, signedIn(caller), {
         usage: input.usage,
-        organizationId: decodeOptionalId('Organization', input.organizationId),
-        userId: decodeOptionalId('User', input.userId),
-        projectId: decodeOptionalId('Project', input.projectId),
+        ...decodeSpender(input),
       }),
   }),
 );

@@ -1,10 +1,9 @@
 import type { Tenant } from '../../domain/identity/caller.ts';
 import { publishUsage } from '../../operations/publish-usage.ts';
-import { ACTIVITIES, type ActivityEvent, eventsAfter, newestEvent } from '../../persistence/event-sources.ts';
+import { ACTIVITIES, type ActivityEvent, eventsAfter } from '../../persistence/event-sources.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
-import { badUserInput } from '../errors.ts';
-import { follow } from '../live/follow.ts';
+import { followEvents } from '../live/follow-events.ts';
 import { liveTenant } from '../live/tenant.ts';
 import { loadWritten } from '../loading/rows.ts';
 import { ActivityRef } from '../types/activity.ts';
@@ -28,21 +27,18 @@ const ActivityAddedRef = builder.objectRef<ActivityEvent>('ActivityAdded').imple
   }),
 });
 
-async function addedActivities(
+function addedActivities(
   context: GraphQLContext,
   tenant: Tenant,
   after: bigint | null,
 ): Promise<AsyncIterable<ActivityEvent>> {
   const { services } = context;
-  const newest = await newestEvent(services.sql, ACTIVITIES, tenant.walletId);
-  if (after !== null && after > newest) throw badUserInput('after is not a cursor of this organization.');
-  // What this publishes comes first: it happens while the stream is open.
-  await publishUsage(services, [tenant.organizationId]);
-  return follow<ActivityEvent>(context, {
+  return followEvents<ActivityEvent>(context, {
     type: 'activity.added',
     tenant,
-    opening: [],
-    after: after ?? newest,
+    after,
+    countedBy: 'organization',
+    catchUp: () => publishUsage(services, [tenant.organizationId]),
     numberOf: (event) => event.number,
     load: (number, limit) => eventsAfter(services.sql, ACTIVITIES, tenant, number, limit),
   });

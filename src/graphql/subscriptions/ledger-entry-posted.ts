@@ -1,10 +1,9 @@
 import type { Tenant } from '../../domain/identity/caller.ts';
-import { eventsAfter, LEDGER_ENTRIES, newestEvent } from '../../persistence/event-sources.ts';
+import { eventsAfter, LEDGER_ENTRIES } from '../../persistence/event-sources.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
-import { badUserInput } from '../errors.ts';
 import { EntryBatch } from '../live/entry-batch.ts';
-import { follow } from '../live/follow.ts';
+import { followEvents } from '../live/follow-events.ts';
 import { liveTenant } from '../live/tenant.ts';
 import { LedgerEntryRef } from '../types/ledger-entry.ts';
 import { ledgerCursor, sequenceOf } from '../types/ledger-pages.ts';
@@ -28,20 +27,18 @@ const LedgerEntryPostedRef = builder.objectRef<PostedEntryEvent>('LedgerEntryPos
   }),
 });
 
-async function postedEntries(
+function postedEntries(
   context: GraphQLContext,
   tenant: Tenant,
   after: bigint | null,
 ): Promise<AsyncIterable<PostedEntryEvent>> {
   const { walletId } = tenant;
   const { sql } = context.services;
-  const newest = await newestEvent(sql, LEDGER_ENTRIES, walletId);
-  if (after !== null && after > newest) throw badUserInput('after is not a cursor of this wallet.');
-  return follow<PostedEntryEvent>(context, {
+  return followEvents<PostedEntryEvent>(context, {
     type: 'ledger_entry.posted',
     tenant,
-    opening: [],
-    after: after ?? newest,
+    after,
+    countedBy: 'wallet',
     numberOf: (event) => event.sequence,
     load: async (sequence, limit) => {
       const entries = await eventsAfter(sql, LEDGER_ENTRIES, tenant, sequence, limit);

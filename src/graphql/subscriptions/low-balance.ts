@@ -1,11 +1,10 @@
 import type { Tenant } from '../../domain/identity/caller.ts';
 import type { PostedAlertEvent } from '../../domain/posting/records.ts';
 import { settleAlerts } from '../../operations/settle-alerts.ts';
-import { ALERT_EVENTS, eventsAfter, newestEvent } from '../../persistence/event-sources.ts';
+import { ALERT_EVENTS, eventsAfter } from '../../persistence/event-sources.ts';
 import { builder } from '../builder.ts';
 import type { GraphQLContext } from '../context.ts';
-import { badUserInput } from '../errors.ts';
-import { follow } from '../live/follow.ts';
+import { followEvents } from '../live/follow-events.ts';
 import { liveTenant } from '../live/tenant.ts';
 import { loadWritten } from '../loading/rows.ts';
 import { loadRunway } from '../loading/runways.ts';
@@ -50,21 +49,18 @@ const LowBalanceEventRef = builder.objectRef<PostedAlertEvent>('LowBalanceEvent'
   }),
 });
 
-async function alertEvents(
+function alertEvents(
   context: GraphQLContext,
   tenant: Tenant,
   after: bigint | null,
 ): Promise<AsyncIterable<PostedAlertEvent>> {
   const { services } = context;
-  const newest = await newestEvent(services.sql, ALERT_EVENTS, tenant.walletId);
-  if (after !== null && after > newest) throw badUserInput('after is not a cursor of this wallet.');
-  // What this brings up to date comes first: it happens while the stream is open.
-  await settleAlerts(services, [tenant.organizationId]);
-  return follow<PostedAlertEvent>(context, {
+  return followEvents<PostedAlertEvent>(context, {
     type: 'balance.low',
     tenant,
-    opening: [],
-    after: after ?? newest,
+    after,
+    countedBy: 'wallet',
+    catchUp: () => settleAlerts(services, [tenant.organizationId]),
     numberOf: (event) => event.number,
     load: (number, limit) => eventsAfter(services.sql, ALERT_EVENTS, tenant, number, limit),
   });

@@ -4,6 +4,7 @@ import type { WalletBook } from '../../domain/posting/wallet-book.ts';
 import type { AutoTopUp, TopUpChoice } from '../../domain/purchases/auto-top-up.ts';
 import type { Instant } from '../../domain/time/instant.ts';
 import type { Zone } from '../../domain/time/zone.ts';
+import { ORGANIZATION_CLOCK } from '../clock.ts';
 import { amounts, amountsOrNull, instants } from '../columns.ts';
 import { fragment, type Queryable } from '../connection.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from '../time-zones.ts';
@@ -92,7 +93,7 @@ export async function findAutoTopUps(
 ): Promise<readonly AutoTopUpOfOrganization[]> {
   const rows = await sql<(AutoTopUpRow & ZoneRow & { wallet_id: string; organization_id: string; now: Instant })[]>`
     SELECT w.id AS wallet_id, w.organization_id, ${ZONE_COLUMNS}, ${AUTO_TOP_UP_COLUMNS},
-           clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond' AS now
+           ${ORGANIZATION_CLOCK} AS now
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     JOIN auto_top_up t ON t.wallet_id = w.id

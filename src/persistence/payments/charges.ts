@@ -1,40 +1,18 @@
 /** Which wallets have charges to collect while nobody is there to pay. */
 import type { Tenant } from '../../domain/identity/caller.ts';
 import type { Instant } from '../../domain/time/instant.ts';
-import type { Queryable } from '../connection.ts';
+import { fragment, type Queryable } from '../connection.ts';
+import { type Due, type DuePage, dueTenants } from '../due-wallets.ts';
 
-export interface ChargePage {
-  /** The payment provider that was asked. */
-  readonly provider: string;
-  /** Wallets that are left for a while. */
-  readonly except: readonly string[];
-  readonly limit: number;
-}
+const CHARGE: Due = { at: fragment`w.next_charge_at`, onFrozen: false };
 
-/** Those with a charge that is due by their organization's clock, or whose answer is not known. Frozen wallets wait. */
-export async function walletsToCharge(sql: Queryable, { provider, except, limit }: ChargePage): Promise<Tenant[]> {
-  const rows = await sql<{ id: string; organization_id: string }[]>`
-    SELECT id, organization_id FROM (
-      (SELECT id, organization_id FROM wallet
-       WHERE next_charge_at <= clock_timestamp() AND frozen_at IS NULL AND id <> ALL(${except}::uuid[])
-       ORDER BY next_charge_at LIMIT ${limit})
-      UNION
-      (SELECT w.id, w.organization_id
-       FROM organization o
-       JOIN wallet w ON w.organization_id = o.id
-       WHERE o.test_clock_offset_ms > 0 AND w.frozen_at IS NULL AND w.id <> ALL(${except}::uuid[])
-         AND w.next_charge_at <= clock_timestamp() + o.test_clock_offset_ms * interval '1 millisecond'
-       LIMIT ${limit})
-      UNION
-      (SELECT w.id, w.organization_id
+/** Those with a charge that is due by their organization's clock, or whose answer by this provider is not known. */
+export function walletsToCharge(sql: Queryable, provider: string, page: DuePage): Promise<Tenant[]> {
+  const unanswered = fragment`
        FROM purchase p
        JOIN wallet w ON w.organization_id = p.organization_id
-       WHERE p.off_session AND p.status = 'PENDING' AND p.provider_reference IS NULL AND p.provider = ${provider}
-         AND w.frozen_at IS NULL AND w.id <> ALL(${except}::uuid[])
-       LIMIT ${limit})
-    ) due
-    LIMIT ${limit}`;
-  return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id }));
+       WHERE p.off_session AND p.status = 'PENDING' AND p.provider_reference IS NULL AND p.provider = ${provider}`;
+  return dueTenants(sql, CHARGE, page, unanswered);
 }
 
 /** When the organization's next charge is due, by its clock; null where none is. */

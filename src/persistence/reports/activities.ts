@@ -5,8 +5,9 @@
  * no two such batches have a feed in common.
  */
 import type { NewActivity } from '../../domain/activity/activity.ts';
+import { clockOfOrganization } from '../clock.ts';
 import { amountsOrNull, instants } from '../columns.ts';
-import type { Queryable } from '../connection.ts';
+import { fragment, type Queryable } from '../connection.ts';
 
 /** Appends to the feeds of the organizations, in the order given. What occurred now does so by the organization's clock. */
 export async function writeActivities(sql: Queryable, rows: readonly NewActivity[]): Promise<void> {
@@ -37,8 +38,7 @@ export async function writeActivities(sql: Queryable, rows: readonly NewActivity
       execution_id, occurred_at)
     SELECT added.organization_id, feed.last_number - added.behind, added.kind, added.summary, added.credits_micros,
       added.actor_kind, added.actor_id, added.task_id, added.execution_id,
-      coalesce(added.occurred_at, clock_timestamp() + interval '1 millisecond' * coalesce(
-        (SELECT test_clock_offset_ms FROM organization WHERE id = added.organization_id), 0))
+      coalesce(added.occurred_at, ${clockOfOrganization(fragment`added.organization_id`)})
     FROM added JOIN feed ON feed.organization_id = added.organization_id
     ORDER BY added.organization_id, added.position`;
 }

@@ -7,8 +7,8 @@ import type { RunwayBucket, Supply } from '../../domain/runway/depletion.ts';
 import type { SubscriptionStatus } from '../../domain/subscriptions/subscription.ts';
 import { type Instant, instant } from '../../domain/time/instant.ts';
 import type { RefreshInterval } from '../../domain/wallet/bucket.ts';
+import { WALLET_CLOCK } from '../clock.ts';
 import type { Queryable } from '../connection.ts';
-import { fragment } from '../connection.ts';
 
 export interface RunwayFacts extends Omit<Supply, 'creditsPerDay' | 'refreshesUntil'> {
   readonly walletId: string;
@@ -23,10 +23,6 @@ export interface RunwayFacts extends Omit<Supply, 'creditsPerDay' | 'refreshesUn
 
 /** Lots of a bucket that are known singly: so many that are earmarked for nobody, and so many that are. */
 const LOTS_PER_BUCKET = 500;
-
-/** The organization's clock, of wallet `w` and organization `o`. */
-const NOW = fragment`greatest(w.last_posted_at,
-        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
 
 interface BucketRow {
   wallet_id: string;
@@ -65,7 +61,7 @@ export async function loadRunwayFacts(sql: Queryable, walletIds: readonly string
 
 function loadSupplies(sql: Queryable, walletIds: readonly string[]) {
   return sql<BucketRow[]>`
-    SELECT w.id AS wallet_id, ${NOW} AS now, w.debt_micros, s.status, s.current_period_end, s.cancel_at_period_end,
+    SELECT w.id AS wallet_id, ${WALLET_CLOCK} AS now, w.debt_micros, s.status, s.current_period_end, s.cancel_at_period_end,
            b.available_micros, a.interval, a.amount_micros, a.next_refresh_at, l.lots
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
@@ -126,7 +122,7 @@ function loadUsage(sql: Queryable, walletIds: readonly string[]) {
     SELECT w.id AS wallet_id, u.starts_at, u.credits
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
-    CROSS JOIN LATERAL (SELECT ${NOW} - (${WINDOW_DAYS}::int * interval '24 hours') AS begins) window_of
+    CROSS JOIN LATERAL (SELECT ${WALLET_CLOCK} - (${WINDOW_DAYS}::int * interval '24 hours') AS begins) window_of
     CROSS JOIN LATERAL (
       SELECT starts_at, sum(credits_micros)::text AS credits
       FROM usage_rollup

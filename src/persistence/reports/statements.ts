@@ -8,9 +8,11 @@ import type { Tenant } from '../../domain/identity/caller.ts';
 import type { StatedLife } from '../../domain/statements/months.ts';
 import { creditedTotal, debitedTotal, type Statement, type StatementOwner } from '../../domain/statements/statement.ts';
 import { yearMonth } from '../../domain/statements/year-month.ts';
-import { formatInstant, type Instant, instant, later } from '../../domain/time/instant.ts';
+import { formatInstant, type Instant, instant } from '../../domain/time/instant.ts';
+import { CLOCK_COLUMNS, type ClockRow, nowOfRow } from '../clock.ts';
 import { amounts, instants } from '../columns.ts';
-import type { Queryable } from '../connection.ts';
+import { fragment, type Queryable } from '../connection.ts';
+import { type Due, type DuePage, dueTenants } from '../due-wallets.ts';
 import { violatedConstraint } from '../errors.ts';
 import { ZONE_COLUMNS, type ZoneRow, zoneOfRow } from '../time-zones.ts';
 
@@ -24,16 +26,14 @@ export interface StatedWallet extends StatementOwner, StatedLife {
   readonly lastHash: string | null;
 }
 
-interface WalletRow extends ZoneRow {
+interface WalletRow extends ClockRow, ZoneRow {
   organization_id: string;
   wallet_id: string;
   slug: string;
   created_at: Instant;
-  last_posted_at: Instant;
   next_transition_at: Instant | null;
   next_close_at: Instant;
   frozen: boolean;
-  organization_clock: bigint;
   closed_until: Instant | null;
   last_hash: string | null;
 }
@@ -41,11 +41,9 @@ interface WalletRow extends ZoneRow {
 /** The wallets of the organizations, in no order. */
 export async function findStatedWallets(sql: Queryable, organizationIds: readonly string[]): Promise<StatedWallet[]> {
   const rows = await sql<WalletRow[]>`
-    SELECT w.organization_id, w.id AS wallet_id, o.slug, w.created_at, w.last_posted_at, w.next_transition_at,
+    SELECT w.organization_id, w.id AS wallet_id, o.slug, w.created_at, w.next_transition_at,
       w.next_close_at, w.frozen_at IS NOT NULL AS frozen, ${ZONE_COLUMNS}, s.ends_at AS closed_until,
-      encode(s.hash, 'hex') AS last_hash,
-      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
-        AS organization_clock
+      encode(s.hash, 'hex') AS last_hash, ${CLOCK_COLUMNS}
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
     LEFT JOIN LATERAL (
@@ -59,7 +57,7 @@ export async function findStatedWallets(sql: Queryable, organizationIds: readonl
     zone: zoneOfRow(row),
     createdAt: row.created_at,
     closedUntil: row.closed_until,
-    now: later(instant(Number(row.organization_clock)), row.last_posted_at),
+    now: nowOfRow(row),
     frozen: row.frozen,
     dueAt: row.next_transition_at,
     nextCloseAt: row.next_close_at,
@@ -175,27 +173,10 @@ function monthRange(month: string | null, year: number | null): readonly [string
   return [`${name}-01`, `${name}-12`];
 }
 
-/** Wallets of which a month may have ended by their organization's clock, and that are not left for a while. */
-export async function walletsToClose(
-  sql: Queryable,
-  { except, limit }: { readonly except: readonly string[]; readonly limit: number },
-): Promise<Tenant[]> {
-  const rows = await sql<{ id: string; organization_id: string }[]>`
-    SELECT id, organization_id FROM (
-      (SELECT id, organization_id FROM wallet
-       WHERE next_close_at <= clock_timestamp() AND frozen_at IS NULL AND id <> ALL(${except}::uuid[])
-       ORDER BY next_close_at LIMIT ${limit})
-      UNION
-      (SELECT w.id, w.organization_id
-       FROM organization o
-       JOIN wallet w ON w.organization_id = o.id
-       WHERE o.test_clock_offset_ms > 0 AND w.frozen_at IS NULL AND w.id <> ALL(${except}::uuid[])
-         AND w.next_close_at <= clock_timestamp() + o.test_clock_offset_ms * interval '1 millisecond'
-       LIMIT ${limit})
-    ) due
-    LIMIT ${limit}`;
-  return rows.map((row) => ({ walletId: row.id, organizationId: row.organization_id }));
-}
+const MONTH_END: Due = { at: fragment`w.next_close_at`, onFrozen: false };
+
+/** Wallets of which a month may have ended by their organization's clock. */
+export const walletsToClose = (sql: Queryable, page: DuePage): Promise<Tenant[]> => dueTenants(sql, MONTH_END, page);
 
 const credits = z.string().transform((text, context) => {
   const value = parseCredits(text);

@@ -14,48 +14,20 @@ import type { Actor, ActorKind } from '../../domain/actor.ts';
 import { micros } from '../../domain/credits/micros.ts';
 import type { Tenant } from '../../domain/identity/caller.ts';
 import { formatInstant, type Instant } from '../../domain/time/instant.ts';
+import { WALLET_CLOCK } from '../clock.ts';
 import { amounts, instants } from '../columns.ts';
 import { fragment, type Queryable } from '../connection.ts';
+import { type Due, type DuePage, dueTenants, dueTenantsOf } from '../due-wallets.ts';
 import { LOWEST_ID } from '../lowest-id.ts';
 
+const USAGE: Due = { at: fragment`w.usage_due_at`, onFrozen: true };
+
 /** Those of the organizations whose usage may be published by now. */
-export async function usageDue(sql: Queryable, organizationIds: readonly string[]): Promise<Tenant[]> {
-  const rows = await sql<{ id: string; organization_id: string }[]>`
-    SELECT w.id, w.organization_id
-    FROM wallet w
-    JOIN organization o ON o.id = w.organization_id
-    WHERE w.organization_id = ANY(${organizationIds}::uuid[])
-      AND w.usage_due_at <= greatest(w.last_posted_at,
-        clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')`;
-  return rows.map(tenantOf);
-}
+export const usageDue = (sql: Queryable, organizationIds: readonly string[]): Promise<Tenant[]> =>
+  dueTenantsOf(sql, USAGE, organizationIds);
 
-const tenantOf = (row: { readonly id: string; readonly organization_id: string }): Tenant => ({
-  walletId: row.id,
-  organizationId: row.organization_id,
-});
-
-/** Any of them, those that are `except`ed left out. Each is found by an index. */
-export async function walletsToPublish(
-  sql: Queryable,
-  { except, limit }: { readonly except: readonly string[]; readonly limit: number },
-): Promise<Tenant[]> {
-  const rows = await sql<{ id: string; organization_id: string }[]>`
-    SELECT id, organization_id FROM (
-      (SELECT id, organization_id FROM wallet
-       WHERE usage_due_at <= clock_timestamp() AND id <> ALL(${except}::uuid[])
-       ORDER BY usage_due_at LIMIT ${limit})
-      UNION
-      (SELECT w.id, w.organization_id
-       FROM organization o
-       JOIN wallet w ON w.organization_id = o.id
-       WHERE o.test_clock_offset_ms > 0 AND w.id <> ALL(${except}::uuid[])
-         AND w.usage_due_at <= clock_timestamp() + o.test_clock_offset_ms * interval '1 millisecond'
-       LIMIT ${limit})
-    ) due
-    LIMIT ${limit}`;
-  return rows.map(tenantOf);
-}
+/** Any of them. */
+export const walletsToPublish = (sql: Queryable, page: DuePage): Promise<Tenant[]> => dueTenants(sql, USAGE, page);
 
 /**
  * An instant of the organization before which nothing is posted any more: whoever posted before it has committed, for the
@@ -66,9 +38,7 @@ export async function postedBefore(sql: Queryable, walletId: string): Promise<In
     WITH locked AS MATERIALIZED (
       SELECT organization_id, last_posted_at FROM wallet WHERE id = ${walletId} FOR SHARE
     )
-    SELECT greatest(locked.last_posted_at, date_trunc('milliseconds',
-      clock_timestamp() + coalesce(o.test_clock_offset_ms, 0) * interval '1 millisecond')) AS now
-    FROM locked JOIN organization o ON o.id = locked.organization_id`;
+    SELECT ${WALLET_CLOCK} AS now FROM locked w JOIN organization o ON o.id = w.organization_id`;
   if (!row) throw new Error(`there is no wallet ${walletId}`);
   return row.now;
 }
