@@ -1,6 +1,6 @@
 /** `purser audit`: asks the books of a database every invariant, and tells of each how many rows break it. */
 import { type AuditedInvariant, auditBooks as audit } from '../operations/audit-books.ts';
-import { INVARIANTS } from '../persistence/invariants.ts';
+import { INVARIANTS } from '../persistence/invariants/all-invariants.ts';
 import { CommandFailed } from './command-failed.ts';
 import { withDatabase } from './with-database.ts';
 

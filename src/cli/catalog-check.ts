@@ -1,5 +1,6 @@
 /** `purser catalog check`: whether catalogs can be read, without a database. */
-import { formatProblem, parseCatalog } from '../domain/catalog/parse-catalog.ts';
+import { formatProblem } from '../domain/catalog/locate-problems.ts';
+import { parseCatalog } from '../domain/catalog/parse-catalog.ts';
 import { readCatalog, refusedCatalog } from './catalog-file.ts';
 import { CommandFailed } from './command-failed.ts';
 

@@ -8,12 +8,8 @@
 import type { Actor } from '../domain/actor.ts';
 import { type CatalogProposal, decideCatalog } from '../domain/catalog/decide-catalog.ts';
 import type { CatalogChange } from '../domain/catalog/diff-catalogs.ts';
-import {
-  type CatalogProblem,
-  formatProblem,
-  type ParsedCatalog,
-  parseCatalog,
-} from '../domain/catalog/parse-catalog.ts';
+import { type CatalogProblem, formatProblem } from '../domain/catalog/locate-problems.ts';
+import { type ParsedCatalog, parseCatalog } from '../domain/catalog/parse-catalog.ts';
 import { actorOf, mayAnywhere, type SignedInCaller } from '../domain/identity/caller.ts';
 import { type InvalidInput, invalidInput } from '../domain/plain-refusals.ts';
 import { formatInstant, type Instant } from '../domain/time/instant.ts';

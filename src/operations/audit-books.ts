@@ -3,7 +3,8 @@
  * the database, however long they take, and lock nothing.
  */
 import { inSnapshot, type Sql } from '../persistence/connection.ts';
-import { findOffences, INVARIANTS, type Offence } from '../persistence/invariants.ts';
+import { INVARIANTS } from '../persistence/invariants/all-invariants.ts';
+import { findOffences, type Offence } from '../persistence/invariants/find-offences.ts';
 import { type BrokenChain, verifyLedgers } from './verify-ledger.ts';
 
 export const UNBROKEN_CHAIN = 'hash chain unbroken';

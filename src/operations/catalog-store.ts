@@ -4,7 +4,8 @@
  * `refresh` or `hold`. Readers take one snapshot for one use, so that what they say belongs together.
  */
 import type { Catalog, CatalogVersion, Plan } from '../domain/catalog/catalog.ts';
-import { formatProblem, parseCatalog } from '../domain/catalog/parse-catalog.ts';
+import { formatProblem } from '../domain/catalog/locate-problems.ts';
+import { parseCatalog } from '../domain/catalog/parse-catalog.ts';
 import type { Policies } from '../domain/posting/policies.ts';
 import { postingPolicies } from '../domain/posting/policies.ts';
 import { type RateCard, rateCard } from '../domain/pricing/rate-card.ts';

@@ -16,7 +16,9 @@ import { insertAudit } from '../persistence/audit.ts';
 import { inSnapshot, type Queryable } from '../persistence/connection.ts';
 import { isConnectionLoss, isUnavailable } from '../persistence/errors.ts';
 import { allowSeconds, lockWallet, setFrozen } from '../persistence/freezes.ts';
-import { findOffences, INVARIANTS, type Invariant, type Offence } from '../persistence/invariants.ts';
+import { INVARIANTS } from '../persistence/invariants/all-invariants.ts';
+import { findOffences, type Offence } from '../persistence/invariants/find-offences.ts';
+import type { Invariant } from '../persistence/invariants/invariant.ts';
 import { ledgerEnds } from '../persistence/ledger-chain.ts';
 import {
   type CheckedWallet,

@@ -12,7 +12,8 @@ import { type BatchDecision, decideBatch, type NeedsLots } from '../domain/posti
 import type { GivenAnswer } from '../domain/posting/idempotency.ts';
 import type { EventOutcome, Outcome } from '../domain/posting/outcomes.ts';
 import type { Policies } from '../domain/posting/policies.ts';
-import { beginAndLoad, type LoadLimits } from '../persistence/batch/load-batch.ts';
+import { beginAndLoad } from '../persistence/batch/load-batch.ts';
+import type { LoadLimits } from '../persistence/batch/wallet-rows.ts';
 import { rollBack, writeAndCommit } from '../persistence/batch/write-batch.ts';
 import type { Queryable, Sql } from '../persistence/connection.ts';
 import { isConnectionLoss, isRetryable, isUnavailable } from '../persistence/errors.ts';

@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSql, fragment, type Queryable, type Sql } from '../../src/persistence/connection.ts';
-import { findOffences, INVARIANTS } from '../../src/persistence/invariants.ts';
+import { INVARIANTS } from '../../src/persistence/invariants/all-invariants.ts';
+import { findOffences } from '../../src/persistence/invariants/find-offences.ts';
 import { RecordUsageDocument } from '../generated/documents.ts';
 import { query } from '../support/books.ts';
 import { type BusyBooks, busyBooks, walkAtRandom } from '../support/busy-books.ts';

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { UNBROKEN_CHAIN } from '../../src/operations/audit-books.ts';
-import { INVARIANTS } from '../../src/persistence/invariants.ts';
+import { INVARIANTS } from '../../src/persistence/invariants/all-invariants.ts';
 import { projectPath } from '../../src/project-path.ts';
 import { query } from '../support/books.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';

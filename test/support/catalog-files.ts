@@ -1,7 +1,8 @@
 /** Catalogs as files: the demo's, and others made from it. */
 import { readFileSync } from 'node:fs';
 import type { Catalog } from '../../src/domain/catalog/catalog.ts';
-import { formatProblem, parseCatalog } from '../../src/domain/catalog/parse-catalog.ts';
+import { formatProblem } from '../../src/domain/catalog/locate-problems.ts';
+import { parseCatalog } from '../../src/domain/catalog/parse-catalog.ts';
 import { projectPath } from '../../src/project-path.ts';
 
 export const DEMO_YAML = readFileSync(projectPath('catalogs/demo.yaml'), 'utf8');

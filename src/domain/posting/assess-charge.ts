@@ -29,9 +29,10 @@ import type { Spender } from '../spender.ts';
 import { maySpend } from '../subscriptions/subscription.ts';
 import type { Charge, OveragePolicy } from './commands.ts';
 import { findReachedCap } from './frequency.ts';
-import type { Funds } from './funds.ts';
+import { type Funds, firstSpendable } from './funds.ts';
 import { spendable } from './lot-drafts.ts';
-import type { Movements, WalletBook } from './wallet-book.ts';
+import type { Movements } from './movements.ts';
+import type { WalletBook } from './wallet-book.ts';
 
 /** What a plan says about spending. */
 export interface PlanTerms {
@@ -242,9 +243,10 @@ export function explain(
   { lines, rateCardVersion }: PricedCharge,
   { funds, limits }: Found,
 ): Explanation {
-  const lots = book
-    .firstSpendable(EXPLAINED_LOTS, funds)
-    .map((lot) => ({ lotId: lot.facts.id, available: spendable(lot) }));
+  const lots = firstSpendable(book.lots, EXPLAINED_LOTS, funds).map((lot) => ({
+    lotId: lot.facts.id,
+    available: spendable(lot),
+  }));
   return { walletId: book.snapshot.id, rateCardVersion, lines, limits, lots };
 }
 

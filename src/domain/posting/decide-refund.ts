@@ -13,9 +13,10 @@ import type { LotSnapshot } from '../wallet/lot.ts';
 import type { RefundCommand } from './commands.ts';
 import { expireLot } from './expire-lot.ts';
 import type { DraftLot, NewLot } from './lot-drafts.ts';
+import type { Movements } from './movements.ts';
 import { type Outcome, posted, refused } from './outcomes.ts';
 import { type TransactionKind, transactionDetails } from './records.ts';
-import type { Movements, WalletBook } from './wallet-book.ts';
+import type { WalletBook } from './wallet-book.ts';
 
 /** What happens to a refund whose lot has expired: a new lot that lives for the days of grace, or nothing is left of it. */
 export type ExpiredLotRefund = { readonly kind: 'NEW_LOT'; readonly graceDays: number } | { readonly kind: 'FORFEIT' };

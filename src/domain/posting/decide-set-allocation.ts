@@ -9,7 +9,7 @@ import type { Refusal } from '../refusals.ts';
 import type { DraftAllocation } from './allocation-drafts.ts';
 import type { ChargingPolicies } from './assess-charge.ts';
 import type { SetAllocationCommand } from './commands.ts';
-import type { LotPart } from './funds.ts';
+import { type LotPart, partsOf, partsOfPool } from './funds.ts';
 import type { DraftLot, LotDrafts, NewLot } from './lot-drafts.ts';
 import { type Outcome, refused } from './outcomes.ts';
 import { transactionDetails } from './records.ts';
@@ -73,8 +73,8 @@ function checkPool(book: WalletBook, change: Micros): Refusal | null {
 }
 
 function partsToMove(book: WalletBook, present: DraftAllocation | undefined, change: Micros): readonly LotPart[] {
-  if (change > ZERO) return book.partsOfPool(change, MAX_PARTS);
-  return present ? book.partsOf(present, negate(change), MAX_PARTS) : [];
+  if (change > ZERO) return partsOfPool(book.lots, change, MAX_PARTS);
+  return present ? partsOf(present, negate(change), MAX_PARTS) : [];
 }
 
 /** What there is of allocations and their lots, those of the batch included. */

@@ -1,5 +1,5 @@
 /** The holds of one wallet within a batch: those that were loaded and those that it makes. */
-import { type Micros, plus, sum, ZERO } from '../credits/micros.ts';
+import { type Micros, micros, plus, sum, ZERO } from '../credits/micros.ts';
 import type { HoldFacts, HoldSnapshot, HoldState, HoldStatus } from '../holds/hold.ts';
 import type { OperationCount } from '../limits/frequency-cap.ts';
 import type { Instant } from '../time/instant.ts';
@@ -89,6 +89,12 @@ export class HoldDrafts {
     this.#lots.changePinned(pin.lot, amount);
     pin.pinned = plus(pin.pinned, amount);
     this.#changed.add(hold);
+  }
+
+  /** Ends its claim on what it has not used. */
+  unpin(hold: DraftHold): void {
+    for (const pin of hold.pins) this.changePin(hold, pin, micros(-pin.pinned));
+    if (remainingOf(hold) !== ZERO) throw new Error('a hold that ends has nothing pinned');
   }
 
   capture(hold: DraftHold, amount: Micros): void {

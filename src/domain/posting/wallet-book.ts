@@ -8,110 +8,30 @@ import { type Actor, systemActor } from '../actor.ts';
 import { atLeastZero, type Micros, micros, minus, plus, smaller, sum, ZERO } from '../credits/micros.ts';
 import type { HoldFacts } from '../holds/hold.ts';
 import type { ReasonCode } from '../ledger/reason-code.ts';
-import type { LimitWindow } from '../limits/plan-limit.ts';
 import { SpendLimits } from '../limits/spend-limit.ts';
 import type { CountedUnits } from '../pricing/price.ts';
 import type { AutoTopUp } from '../purchases/auto-top-up.ts';
 import { type Spender, spenderOf } from '../spender.ts';
 import type { Subscription, SubscriptionStatus } from '../subscriptions/subscription.ts';
-import { anchoredMonthPeriod, calendarWindow, type Period } from '../time/calendar.ts';
 import type { Instant } from '../time/instant.ts';
-import type { Zone } from '../time/zone.ts';
 import type { AllowanceSnapshot } from '../wallet/bucket.ts';
 import type { LotSnapshot } from '../wallet/lot.ts';
 import { AlertDrafts } from './alert-drafts.ts';
-import type { DraftAllocation } from './allocation-drafts.ts';
 import { CounterDrafts } from './counter-drafts.ts';
 import { EntryLog } from './entry-log.ts';
-import {
-  type Funds,
-  type LotPart,
-  type LotPrefix,
-  NO_LOTS,
-  POOL,
-  partsOf,
-  type TakeFromLot,
-  takeFrom,
-} from './funds.ts';
+import { type Funds, POOL, takeInBurnOrder } from './funds.ts';
 import type { Happened, Happening } from './happenings.ts';
-import { capturable, type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
-import {
-  type DraftBucket,
-  type DraftLot,
-  LotDrafts,
-  LotsNotLoaded,
-  type NewLot,
-  spendable,
-  unallocatedIn,
-} from './lot-drafts.ts';
+import { type DraftHold, HoldDrafts, remainingOf } from './hold-drafts.ts';
+import { type DraftBucket, type DraftLot, LotDrafts, unallocatedIn } from './lot-drafts.ts';
+import { type Movements, movementsOf } from './movements.ts';
 import type { NewPurchase } from './new-purchase.ts';
 import { OperationDrafts } from './operation-drafts.ts';
 import type { PostedChange, PostedTransaction, TransactionDetails, TransactionKind } from './records.ts';
 import type { WalletSnapshot } from './wallet-snapshot.ts';
-
-/** The reason code of what new credits pay back of a debt. */
-export const DEBT_REPAYMENT = 'DEBT_REPAYMENT';
+import { anchorDayOf, Windows } from './windows.ts';
 
 /** Transactions that are told one by one. Usage is told in groups; what comes by itself with time is in the ledger. */
 const TOLD: ReadonlySet<TransactionKind> = new Set<TransactionKind>(['REFUND', 'GRANT', 'ADJUSTMENT', 'REVERSAL']);
-
-/** Makes the movements of one transaction; exists only while that transaction is being posted. */
-export interface Movements {
-  /**
-   * Takes `amount` of what somebody may spend, in burn order; without them, of what is for nobody in particular. The caller has
-   * checked that it is available.
-   */
-  spend(amount: Micros, reasonCode: ReasonCode, funds?: Funds): void;
-  /** Takes `amount` of what one bucket has for nobody in particular, in burn order. */
-  spendFrom(bucket: DraftBucket, amount: Micros, reasonCode: ReasonCode): void;
-  /** Takes `amount` of what a hold has pinned, in the order of its pins. */
-  spendHeld(hold: DraftHold, amount: Micros, reasonCode: ReasonCode): void;
-  /** Takes `amount` out of one lot. */
-  debitLot(lot: DraftLot, amount: Micros, reasonCode: ReasonCode): void;
-  /** Puts a new lot into the wallet. */
-  grant(lot: NewLot, reasonCode: ReasonCode): DraftLot;
-  /** Puts `amount` back into a lot. */
-  creditLot(lot: DraftLot, amount: Micros, reasonCode: ReasonCode): void;
-  /** Spends `amount` that the wallet does not have. */
-  borrow(amount: Micros, reasonCode: ReasonCode): void;
-  /** Takes `amount` off what the wallet owes. */
-  repay(amount: Micros, reasonCode: ReasonCode): void;
-  /** Ends a hold's claim on what it has not used. */
-  unpin(hold: DraftHold): void;
-}
-
-/** The windows that contain an instant; each is cut only when it is asked for. */
-class Windows {
-  readonly #now: Instant;
-  readonly #timeZone: Zone;
-  readonly #anchorDay: number;
-  readonly #calendar = new Map<LimitWindow, Period>();
-  #billing: Period | null = null;
-
-  constructor({ now, timeZone }: WalletSnapshot, anchorDay: number) {
-    this.#now = now;
-    this.#timeZone = timeZone;
-    this.#anchorDay = anchorDay;
-  }
-
-  /** The local calendar hour, day or month, of caps and limits. */
-  of(window: LimitWindow): Period {
-    const known = this.#calendar.get(window);
-    if (known) return known;
-    const period = calendarWindow(window, this.#now, this.#timeZone);
-    this.#calendar.set(window, period);
-    return period;
-  }
-
-  /** The month from anchor day to anchor day, in which tiers and free units count. */
-  get billing(): Period {
-    this.#billing ??= anchoredMonthPeriod(this.#now, this.#anchorDay, this.#timeZone);
-    return this.#billing;
-  }
-}
-
-/** Billing periods begin on the first day of the month where there is no subscription. */
-const anchorDayOf = (subscription: Subscription | null): number => subscription?.anchorDay ?? 1;
 
 export class WalletBook {
   readonly snapshot: WalletSnapshot;
@@ -282,48 +202,11 @@ export class WalletBook {
     return this.lots.draft(facts);
   }
 
-  /** The first lots in burn order that have something for somebody to spend. */
-  firstSpendable(count: number, { own, pool }: Funds): readonly DraftLot[] {
-    const earmarked = this.#earmarked(own).lots.filter((lot) => spendable(lot) > ZERO);
-    const first = earmarked.slice(0, count);
-    for (const bucket of pool ? this.buckets : []) {
-      let unseen = unallocatedIn(bucket);
-      for (const lot of bucket.lots) {
-        if (first.length === count) return first;
-        const available = spendable(lot);
-        if (available === ZERO) continue;
-        first.push(lot);
-        unseen = minus(unseen, available);
-      }
-      // What a loaded prefix leaves out burns before the lots of the next bucket.
-      if (unseen > ZERO && first.length < count && bucket.truncated) throw new LotsNotLoaded();
-    }
-    return first;
-  }
-
-  /** The lots that have `amount` for nobody in particular, from the buckets that burn last; no more than one beyond `most`. */
-  partsOfPool(amount: Micros, most: number): readonly LotPart[] {
-    const parts: LotPart[] = [];
-    let rest = amount;
-    for (const bucket of this.buckets.toReversed()) {
-      const taken = smaller(rest, unallocatedIn(bucket));
-      if (taken > ZERO) parts.push(...partsOf(bucket, taken, most - parts.length));
-      rest = minus(rest, taken);
-      if (parts.length > most) break;
-    }
-    return parts;
-  }
-
-  /** The lots that have `amount` of what is earmarked, in burn order; no more than one beyond `most`. */
-  partsOf(allocation: DraftAllocation, amount: Micros, most: number): readonly LotPart[] {
-    return partsOf(allocation, amount, most);
-  }
-
   /** Posts one transaction: what `move` moves, chained and numbered, and one version if it changed what can be spent. */
   post(details: TransactionDetails, move: (movements: Movements) => void): PostedTransaction {
     const id = this.#newId();
     const balanceBefore = this.balance;
-    move(this.#movements(id, details));
+    move(movementsOf(this, this.#newId, (movement) => this.#log.enter(id, details, movement)));
     // Copied last: V8 adds fields to a copy many times slower than it copies into a literal.
     const transaction: PostedTransaction = {
       id,
@@ -342,7 +225,7 @@ export class WalletBook {
   hold(facts: Omit<HoldFacts, 'id'>, expiresAt: Instant): DraftHold {
     const hold = this.holds.open({ id: this.#newId(), ...facts }, expiresAt);
     const funds = this.fundsOf(spenderOf(facts));
-    this.#takeInBurnOrder(facts.amount, funds, (lot, amount) => this.holds.pin(hold, lot, amount));
+    takeInBurnOrder(this.lots, facts.amount, funds, (lot, amount) => this.holds.pin(hold, lot, amount));
     this.transitionsChanged = true;
     this.#announce('HOLD', null, this.now);
     this.tell({ kind: 'hold-made', facts: hold.facts });
@@ -352,7 +235,8 @@ export class WalletBook {
   /** A hold ends without using what is left of it: no credits move, more can be spent. */
   endHold(hold: DraftHold, status: 'RELEASED' | 'EXPIRED', at: Instant): void {
     const rest = remainingOf(hold);
-    this.#unpin(hold);
+    this.holds.unpin(hold);
+    this.transitionsChanged = true;
     this.holds.resolve(hold, status, at);
     this.#announce(status === 'RELEASED' ? 'RELEASE' : 'HOLD_EXPIRY', null, at);
     this.tell({ kind: 'hold-ended', facts: hold.facts, status, rest }, at);
@@ -450,100 +334,5 @@ export class WalletBook {
       occurredAt,
     });
     this.#announced = after;
-  }
-
-  #movements(transactionId: string, details: TransactionDetails): Movements {
-    const enter = (direction: 'CREDIT' | 'DEBIT', amount: Micros, reasonCode: ReasonCode, lot: DraftLot | null) =>
-      this.#log.enter(transactionId, details, { direction, amount, reasonCode, lot });
-    const debitLot = (lot: DraftLot, amount: Micros, reasonCode: ReasonCode) => {
-      this.lots.changeRemaining(lot, micros(-amount));
-      enter('DEBIT', amount, reasonCode, lot);
-    };
-    const repay = (amount: Micros, reasonCode: ReasonCode) => {
-      this.debt = minus(this.debt, amount);
-      enter('CREDIT', amount, reasonCode, null);
-    };
-    return {
-      debitLot,
-      repay,
-      spend: (amount, reasonCode, funds = POOL) =>
-        this.#takeInBurnOrder(amount, funds, (lot, taken) => {
-          debitLot(lot, taken, reasonCode);
-          this.lots.allocations.use(lot, taken);
-        }),
-      spendFrom: (bucket, amount, reasonCode) =>
-        takeFrom(bucket, amount, (lot, taken) => debitLot(lot, taken, reasonCode)),
-      spendHeld: (hold, amount, reasonCode) => {
-        let rest = amount;
-        for (const pin of hold.pins) {
-          const taken = smaller(rest, capturable(pin));
-          if (taken === ZERO) continue;
-          this.holds.changePin(hold, pin, micros(-taken));
-          debitLot(pin.lot, taken, reasonCode);
-          this.lots.allocations.use(pin.lot, taken);
-          rest = minus(rest, taken);
-        }
-        if (rest !== ZERO) throw new Error('more was captured than is held');
-      },
-      grant: (spec, reasonCode) => {
-        const lot = this.lots.add(this.#newId(), spec, this.now);
-        this.transitionsChanged = true;
-        enter('CREDIT', spec.amount, reasonCode, lot);
-        const owed = spec.repaysDebt && lot.inForce ? smaller(this.debt, spec.amount) : ZERO;
-        if (owed > ZERO) {
-          debitLot(lot, owed, DEBT_REPAYMENT);
-          repay(owed, DEBT_REPAYMENT);
-          this.repaying.push(lot);
-        }
-        return lot;
-      },
-      creditLot: (lot, amount, reasonCode) => {
-        this.lots.changeRemaining(lot, amount);
-        this.transitionsChanged = true;
-        enter('CREDIT', amount, reasonCode, lot);
-      },
-      borrow: (amount, reasonCode) => {
-        this.debt = plus(this.debt, amount);
-        enter('DEBIT', amount, reasonCode, null);
-      },
-      unpin: (hold) => this.#unpin(hold),
-    };
-  }
-
-  #unpin(hold: DraftHold): void {
-    for (const pin of hold.pins) this.holds.changePin(hold, pin, micros(-pin.pinned));
-    if (remainingOf(hold) !== ZERO) throw new Error('a hold that ends has nothing pinned');
-    this.transitionsChanged = true;
-  }
-
-  /**
-   * Takes `amount` in burn order: of what is earmarked, then from the buckets. What is available in each is known from its
-   * aggregate.
-   */
-  #takeInBurnOrder(amount: Micros, { own, pool }: Funds, take: TakeFromLot): void {
-    let rest = amount;
-    if (own.length > 0) {
-      const earmarked = smaller(rest, sum(own.map((allocation) => allocation.available)));
-      takeFrom(this.#earmarked(own), earmarked, take);
-      rest = minus(rest, earmarked);
-    }
-    for (const bucket of pool ? this.buckets : []) {
-      const taken = smaller(rest, unallocatedIn(bucket));
-      if (taken > ZERO) takeFrom(bucket, taken, take);
-      rest = minus(rest, taken);
-    }
-    if (rest !== ZERO) throw new Error('more was taken than is available');
-  }
-
-  /** The loaded lots of several allocations in burn order, as far as none that was not loaded can come between. */
-  #earmarked(own: readonly DraftAllocation[]): LotPrefix {
-    const [first, ...others] = own;
-    if (!first) return NO_LOTS;
-    if (others.length === 0) return first;
-    const compare = (a: DraftLot, b: DraftLot) => this.lots.compare(a, b);
-    const ends = own.flatMap(({ truncated, lots }) => (truncated ? lots.slice(-1) : [])).toSorted(compare);
-    const [end] = ends;
-    const lots = own.flatMap((allocation) => allocation.lots).toSorted(compare);
-    return { lots: end ? lots.filter((lot) => compare(lot, end) <= 0) : lots, truncated: end !== undefined };
   }
 }

@@ -29,6 +29,7 @@ import type {
   WebhookDelivery,
   WebhookEndpoint,
 } from '../../generated/prisma/client.ts';
+import type { CatalogStore } from '../../operations/catalog-store.ts';
 import { settleWallets } from '../../operations/settle-wallets.ts';
 import type { Prisma } from '../../persistence/prisma.ts';
 import { builder } from '../builder.ts';
@@ -60,172 +61,122 @@ type NodeLoader = (
 type Find<Row> = (prisma: Prisma, keys: string[], query: NodeQuery, context: GraphQLContext) => Promise<Row[]>;
 type Readable<Row> = (row: Row, caller: Caller) => boolean;
 
+/** How a type is loaded, by its name. */
+type LoaderOf = (typeName: string) => NodeLoader;
+
 /** A type whose rows are read through Prisma. */
-function rows<Row extends object>(
-  typeName: string,
-  find: Find<Row>,
-  readable: Readable<Row>,
-  keyOf: (row: Row) => string,
-): NodeLoader {
-  return async (keys, context, info) => {
+const rows =
+  <Row extends object>(find: Find<Row>, readable: Readable<Row>, keyOf: (row: Row) => string): LoaderOf =>
+  (typeName) =>
+  async (keys, context, info) => {
     const query = queryFromInfo({ context, info, typeName }) as NodeQuery;
     const found = await find(context.services.prisma, keys, query, context);
     const mine = found.filter((row) => readable(row, context.caller));
     return new Map(mine.map((row) => [keyOf(row), Object.assign(row, { __typename: typeName })]));
   };
-}
+
+type OfBooks = { readonly walletId: string } | { readonly organizationId: string };
 
 /** A type of the books: what is due on the wallets of its rows is posted first, for those who may read them. */
-function bookRows<Row extends object & ({ walletId: string } | { organizationId: string })>(
-  typeName: string,
-  find: Find<Row>,
-  readable: Readable<Row>,
-  keyOf: (row: Row) => string,
-): NodeLoader {
-  const load = rows(typeName, find, readable, keyOf);
-  return async (keys, context, info) => {
-    const before = await load(keys, context, info);
-    const { prisma } = context.services;
-    const owners = [...before.values()] as Row[];
-    const walletIds = owners.flatMap((row) => ('walletId' in row ? [row.walletId] : []));
-    const wallets = await prisma.wallet.findMany({
-      where: { id: { in: walletIds } },
-      select: { organizationId: true },
-    });
-    const named = owners.flatMap((row) => ('organizationId' in row ? [row.organizationId] : []));
-    const organizationIds = new Set([...named, ...wallets.map((wallet) => wallet.organizationId)]);
-    const posted = await settleWallets(context.services, [...organizationIds]);
-    return posted ? load(keys, context, info) : before;
+const bookRows =
+  <Row extends object & OfBooks>(find: Find<Row>, readable: Readable<Row>, keyOf: (row: Row) => string): LoaderOf =>
+  (typeName) => {
+    const load = rows(find, readable, keyOf)(typeName);
+    return async (keys, context, info) => {
+      const before = await load(keys, context, info);
+      const { prisma } = context.services;
+      const owners = [...before.values()] as Row[];
+      const walletIds = owners.flatMap((row) => ('walletId' in row ? [row.walletId] : []));
+      const wallets = await prisma.wallet.findMany({
+        where: { id: { in: walletIds } },
+        select: { organizationId: true },
+      });
+      const named = owners.flatMap((row) => ('organizationId' in row ? [row.organizationId] : []));
+      const organizationIds = new Set([...named, ...wallets.map((wallet) => wallet.organizationId)]);
+      const posted = await settleWallets(context.services, [...organizationIds]);
+      return posted ? load(keys, context, info) : before;
+    };
   };
+
+/** A table whose rows have an id of their own. */
+interface Table<Row> {
+  findMany(args: { where: { id: { in: string[] } } }): PromiseLike<Row[]>;
 }
+
+/** What is asked of a table that keeps the rows of what is gone. */
+type StillThere = { removedAt: null } | { deletedAt: null } | { endpoint: { deletedAt: null } };
+
+const findIn =
+  <Row>(tableOf: (prisma: Prisma) => Table<Row>, stillThere: StillThere | undefined): Find<Row> =>
+  async (prisma, ids, query) =>
+    tableOf(prisma).findMany({ ...query, where: { id: { in: ids }, ...stillThere } });
 
 const byId = (row: { readonly id: string }): string => row.id;
 
-const LOADERS: Readonly<Record<string, NodeLoader>> = {
+const ofTable = <Row extends { id: string }>(
+  tableOf: (prisma: Prisma) => Table<Row>,
+  readable: Readable<Row>,
+  stillThere?: StillThere,
+): LoaderOf => rows(findIn(tableOf, stillThere), readable, byId);
+
+const ofBooks = <Row extends { id: string } & OfBooks>(
+  tableOf: (prisma: Prisma) => Table<Row>,
+  readable: Readable<Row>,
+  stillThere?: StillThere,
+): LoaderOf => bookRows(findIn(tableOf, stillThere), readable, byId);
+
+const LOADERS_OF: Readonly<Record<string, LoaderOf>> = {
+  Wallet: ofBooks<Wallet>(({ wallet }) => wallet, mayReadBilling),
+  Bucket: ofBooks<Bucket>(({ bucket }) => bucket, mayReadWallet),
+  Lot: ofBooks<Lot>(({ lot }) => lot, mayReadWallet),
+  Transaction: ofBooks<Transaction>(({ transaction }) => transaction, mayReadCall),
+  Allocation: ofBooks<Allocation>(({ allocation }) => allocation, mayReadAllocation),
+  Hold: ofBooks<Hold>(({ hold }) => hold, mayReadCall),
+  Purchase: ofBooks<Purchase>(({ purchase }) => purchase, mayReadBilling),
+  PlanSubscription: ofBooks<PlanSubscription>(({ planSubscription }) => planSubscription, mayReadBilling),
+  SpendLimit: ofBooks<SpendLimit>(({ spendLimit }) => spendLimit, mayReadWallet, { removedAt: null }),
+  Alert: ofBooks<Alert>(({ alert }) => alert, mayReadWallet, { removedAt: null }),
+  Membership: ofTable<Membership>(({ membership }) => membership, mayReadBilling, { removedAt: null }),
+  Project: ofTable<Project>(({ project }) => project, mayReadBilling),
+  ApiKey: ofTable<ApiKey>(
+    ({ apiKey }) => apiKey,
+    (key, caller) => mayReadBilling(key, caller) || (caller.kind === 'API_KEY' && caller.keyId === key.id),
+  ),
+  AuditRecord: ofTable<AuditRecord>(({ auditRecord }) => auditRecord, mayReadAudit),
+  WebhookEndpoint: ofTable<WebhookEndpoint>(({ webhookEndpoint }) => webhookEndpoint, mayReadBilling, {
+    deletedAt: null,
+  }),
+  WebhookDelivery: ofTable<WebhookDelivery>(({ webhookDelivery }) => webhookDelivery, mayReadBilling, {
+    endpoint: { deletedAt: null },
+  }),
   Organization: rows<Organization>(
-    'Organization',
     (prisma, ids, query, context) =>
       prisma.organization.findMany({ ...query, where: { AND: [{ id: { in: ids } }, ownOrganizations(context)] } }),
     ({ id }, caller) => may(caller, 'organization:see', id),
     byId,
   ),
-  Wallet: bookRows<Wallet>(
-    'Wallet',
-    (prisma, ids, query) => prisma.wallet.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadBilling,
-    byId,
-  ),
-  Bucket: bookRows<Bucket>(
-    'Bucket',
-    (prisma, ids, query) => prisma.bucket.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadWallet,
-    byId,
-  ),
-  Lot: bookRows<Lot>(
-    'Lot',
-    (prisma, ids, query) => prisma.lot.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadWallet,
-    byId,
-  ),
   LedgerEntry: bookRows<LedgerEntry>(
-    'LedgerEntry',
     (prisma, keys, query) => prisma.ledgerEntry.findMany({ ...query, where: { OR: keys.flatMap(entryKey) } }),
     mayReadWallet,
     ({ walletId, sequence }) => `${walletId}.${sequence}`,
   ),
-  Transaction: bookRows<Transaction>(
-    'Transaction',
-    (prisma, ids, query) => prisma.transaction.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadCall,
-    byId,
-  ),
-  Allocation: bookRows<Allocation>(
-    'Allocation',
-    (prisma, ids, query) => prisma.allocation.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadAllocation,
-    byId,
-  ),
-  Hold: bookRows<Hold>(
-    'Hold',
-    (prisma, ids, query) => prisma.hold.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadCall,
-    byId,
-  ),
-  Purchase: bookRows<Purchase>(
-    'Purchase',
-    (prisma, ids, query) => prisma.purchase.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadBilling,
-    byId,
-  ),
-  PlanSubscription: bookRows<PlanSubscription>(
-    'PlanSubscription',
-    (prisma, ids, query) => prisma.planSubscription.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadBilling,
-    byId,
-  ),
-  SpendLimit: bookRows<SpendLimit>(
-    'SpendLimit',
-    (prisma, ids, query) => prisma.spendLimit.findMany({ ...query, where: { id: { in: ids }, removedAt: null } }),
-    mayReadWallet,
-    byId,
-  ),
-  Alert: bookRows<Alert>(
-    'Alert',
-    (prisma, ids, query) => prisma.alert.findMany({ ...query, where: { id: { in: ids }, removedAt: null } }),
-    mayReadWallet,
-    byId,
-  ),
-  Membership: rows<Membership>(
-    'Membership',
-    (prisma, ids, query) => prisma.membership.findMany({ ...query, where: { id: { in: ids }, removedAt: null } }),
-    mayReadBilling,
-    byId,
-  ),
-  Project: rows<Project>(
-    'Project',
-    (prisma, ids, query) => prisma.project.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadBilling,
-    byId,
-  ),
-  ApiKey: rows<ApiKey>(
-    'ApiKey',
-    (prisma, ids, query) => prisma.apiKey.findMany({ ...query, where: { id: { in: ids } } }),
-    (key, caller) => mayReadBilling(key, caller) || (caller.kind === 'API_KEY' && caller.keyId === key.id),
-    byId,
-  ),
-  AuditRecord: rows<AuditRecord>(
-    'AuditRecord',
-    (prisma, ids, query) => prisma.auditRecord.findMany({ ...query, where: { id: { in: ids } } }),
-    mayReadAudit,
-    byId,
-  ),
-  Statement: async (keys, context) => {
-    const found = await loadStatementNodes(context, keys.flatMap(parseStatementKey));
-    return new Map(found.map((row) => [statementKey(row), { ...row, __typename: 'Statement' }]));
-  },
   Activity: rows<Activity>(
-    'Activity',
     (prisma, keys, query) => prisma.activity.findMany({ ...query, where: { OR: keys.flatMap(activityKey) } }),
     mayReadBilling,
     ({ organizationId, number }) => `${organizationId}.${number}`,
   ),
-  WebhookEndpoint: rows<WebhookEndpoint>(
-    'WebhookEndpoint',
-    (prisma, ids, query) => prisma.webhookEndpoint.findMany({ ...query, where: { id: { in: ids }, deletedAt: null } }),
-    mayReadBilling,
-    byId,
-  ),
-  WebhookDelivery: rows<WebhookDelivery>(
-    'WebhookDelivery',
-    (prisma, ids, query) =>
-      prisma.webhookDelivery.findMany({ ...query, where: { id: { in: ids }, endpoint: { deletedAt: null } } }),
-    mayReadBilling,
-    byId,
-  ),
-  User: rows<User>('User', findKnownUsers, () => true, byId),
-  Plan: async (keys, { services }) => fromCatalog('Plan', keys, (key) => services.catalogs.planByKey(key)),
-  Package: async (keys, { services }) => fromCatalog('Package', keys, (key) => services.catalogs.packageByKey(key)),
+  User: rows<User>(findKnownUsers, () => true, byId),
+  Statement: (typeName) => async (keys, context) => {
+    const found = await loadStatementNodes(context, keys.flatMap(parseStatementKey));
+    return new Map(found.map((row) => [statementKey(row), { ...row, __typename: typeName }]));
+  },
+  Plan: fromCatalog((catalogs, key) => catalogs.planByKey(key)),
+  Package: fromCatalog((catalogs, key) => catalogs.packageByKey(key)),
 };
+
+const LOADERS: ReadonlyMap<string, NodeLoader> = new Map(
+  Object.entries(LOADERS_OF).map(([typeName, loaderOf]) => [typeName, loaderOf(typeName)]),
+);
 
 function entryKey(key: string): { walletId: string; sequence: bigint }[] {
   const [walletId, sequence = ''] = key.split('.');
@@ -237,6 +188,7 @@ function parseStatementKey(key: string): StatementKey[] {
   const month = parseYearMonth(name);
   return isUuid(walletId) && month !== undefined ? [{ walletId, month }] : [];
 }
+
 function activityKey(key: string): { organizationId: string; number: bigint }[] {
   const [organizationId, number = ''] = key.split('.');
   return isUuid(organizationId) && /^\d{1,18}$/.test(number) ? [{ organizationId, number: BigInt(number) }] : [];
@@ -260,17 +212,15 @@ async function findKnownUsers(
   return prisma.user.findMany({ ...query, where: { id: { in: readable } } });
 }
 
-function fromCatalog<T extends object>(
-  typeName: string,
-  keys: string[],
-  find: (key: string) => T | undefined,
-): ReadonlyMap<string, object> {
-  return new Map(
-    keys.flatMap((key) => {
-      const found = find(key);
-      return found ? [[key, { ...found, __typename: typeName }]] : [];
-    }),
-  );
+function fromCatalog(find: (catalogs: CatalogStore, key: string) => object | undefined): LoaderOf {
+  return (typeName) =>
+    async (keys, { services }) =>
+      new Map(
+        keys.flatMap((key) => {
+          const found = find(services.catalogs, key);
+          return found ? [[key, { ...found, __typename: typeName }]] : [];
+        }),
+      );
 }
 
 /** One load per type, whatever the number of ids. */
@@ -286,7 +236,7 @@ async function loadNodes(
   );
   const found = new Map<string, ReadonlyMap<string, object>>();
   for (const [type, wanted] of byType) {
-    const load = Object.hasOwn(LOADERS, type) ? LOADERS[type] : undefined;
+    const load = LOADERS.get(type);
     const keys = [...new Set(wanted.map((id) => id.key))];
     if (load) found.set(type, await load(keys, context, info));
   }

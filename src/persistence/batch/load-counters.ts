@@ -8,7 +8,8 @@ import type { TierCount } from '../../domain/posting/wallet-snapshot.ts';
 import type { Instant } from '../../domain/time/instant.ts';
 import type { Queryable } from '../connection.ts';
 
-type OfWallet<Row> = Row & { readonly wallet_id: string };
+/** What belongs to a wallet. */
+export type OfWallet<Row> = Row & { readonly wallet_id: string };
 
 /** Of the plan's cap; those of spend limits are loaded with them. */
 export async function loadSpendCounts(sql: Queryable, walletIds: readonly string[]): Promise<OfWallet<SpendCount>[]> {

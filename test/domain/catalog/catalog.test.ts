@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Catalog } from '../../../src/domain/catalog/catalog.ts';
-import { formatProblem, parseCatalog } from '../../../src/domain/catalog/parse-catalog.ts';
+import { formatProblem } from '../../../src/domain/catalog/locate-problems.ts';
+import { parseCatalog } from '../../../src/domain/catalog/parse-catalog.ts';
 import { formatDecimal } from '../../../src/domain/credits/decimal.ts';
 import { minorDigits } from '../../../src/domain/money/currency.ts';
 import { formatMoney } from '../../../src/domain/money/format-money.ts';
