@@ -1,7 +1,7 @@
 /**
  * Loads what one batch of posting decisions needs, or an estimate. For a batch the wallets are locked first, in id order, so
  * that no two batches wait for each other in a circle; the clock is read after the locks. All statements are sent at once and
- * cost one round trip; wallets with something due cost another, and one more where holds have lapsed.
+ * cost one round trip; wallets with something due, spend limits or top-ups to collect cost another, and one more where holds have lapsed.
  */
 import { type Command, keyedCommands } from '../../domain/posting/commands.ts';
 import type { BatchInput } from '../../domain/posting/decide-batch.ts';
@@ -9,6 +9,7 @@ import type { Policies } from '../../domain/posting/policies.ts';
 import { type Spender, spenderOf } from '../../domain/spender.ts';
 import { calendarWindow } from '../../domain/time/calendar.ts';
 import { holdCatalogs } from '../catalogs.ts';
+import { nowOfRow } from '../clock.ts';
 import type { Queryable } from '../connection.ts';
 import { loadNamedLots } from '../lots.ts';
 import { loadTopUpSpending } from '../payments/auto-top-ups.ts';
@@ -30,7 +31,6 @@ import {
   loadGrantedLots,
   loadLots,
   loadWallets,
-  nowOf,
   type WalletRow,
 } from './wallet-rows.ts';
 import { walletSnapshots } from './wallet-snapshots.ts';
@@ -206,7 +206,7 @@ async function topUpSpendingOf(
   if (wanted.length === 0) return new Map();
   return loadTopUpSpending(
     sql,
-    wanted.map((row) => ({ walletId: row.id, since: calendarWindow('MONTH', nowOf(row), zoneOfRow(row)).start })),
+    wanted.map((row) => ({ walletId: row.id, since: calendarWindow('MONTH', nowOfRow(row), zoneOfRow(row)).start })),
   );
 }
 

@@ -3,9 +3,10 @@
  * For a batch it is read under their locks.
  */
 import type { SubscriptionStatus } from '../../domain/subscriptions/subscription.ts';
-import { formatInstant, type Instant, instant, later } from '../../domain/time/instant.ts';
+import { formatInstant, type Instant } from '../../domain/time/instant.ts';
 import type { BucketKind, RefreshInterval } from '../../domain/wallet/bucket.ts';
 import { ALERT_COLUMNS, type AlertsRow } from '../alerts.ts';
+import { CLOCK_COLUMNS, type ClockRow, nowOfRow } from '../clock.ts';
 import type { Queryable } from '../connection.ts';
 import { AUTO_TOP_UP_COLUMNS, type AutoTopUpRow } from '../payments/auto-top-ups.ts';
 import { ZONE_COLUMNS, type ZoneRow } from '../time-zones.ts';
@@ -19,7 +20,7 @@ export interface LoadLimits {
   readonly duePerWallet: number;
 }
 
-export interface WalletRow extends AutoTopUpRow, AlertsRow, ZoneRow {
+export interface WalletRow extends ClockRow, AutoTopUpRow, AlertsRow, ZoneRow {
   id: string;
   organization_id: string;
   balance_micros: bigint;
@@ -27,7 +28,6 @@ export interface WalletRow extends AutoTopUpRow, AlertsRow, ZoneRow {
   sequence: bigint;
   version: bigint;
   head_hash: string;
-  last_posted_at: Instant;
   next_transition_at: Instant | null;
   frozen: boolean;
   limits_spending: boolean;
@@ -48,7 +48,6 @@ export interface WalletRow extends AutoTopUpRow, AlertsRow, ZoneRow {
   subscription_status: SubscriptionStatus | null;
   plan_key: string | null;
   anchor_day: number | null;
-  organization_clock: bigint;
   catalog_version: number;
 }
 
@@ -76,17 +75,14 @@ export interface LapsedRow {
   expires_at: Instant;
 }
 
-/** What time it is for the organization; never before what was posted last. */
-export const nowOf = (row: WalletRow): Instant => later(instant(Number(row.organization_clock)), row.last_posted_at);
-
 /** True where something must be posted before anything else. */
 export const isDue = (row: WalletRow): boolean =>
-  row.next_transition_at !== null && row.next_transition_at <= nowOf(row);
+  row.next_transition_at !== null && row.next_transition_at <= nowOfRow(row);
 
 export function loadWallets(sql: Queryable, walletIds: readonly string[]) {
   return sql<WalletRow[]>`
     SELECT w.id, w.organization_id, w.balance_micros, w.debt_micros, w.sequence, w.version,
-           encode(w.head_hash, 'hex') AS head_hash, w.last_posted_at, w.next_transition_at,
+           encode(w.head_hash, 'hex') AS head_hash, w.next_transition_at,
            w.frozen_at IS NOT NULL AS frozen,
            EXISTS (SELECT 1 FROM spend_limit l WHERE l.wallet_id = w.id AND l.removed_at IS NULL) AS limits_spending,
            ${ZONE_COLUMNS}, s.id AS subscription_id, s.status AS subscription_status,
@@ -95,8 +91,7 @@ export function loadWallets(sql: Queryable, walletIds: readonly string[]) {
            s.failed_attempts AS failed_renewals, s.next_attempt_at AS next_renewal_at, s.charging_purchase_id,
            s.price_minor, s.price_currency, to_jsonb(s.paid_by) AS paid_by, ${AUTO_TOP_UP_COLUMNS},
            ${ALERT_COLUMNS},
-           floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + coalesce(o.test_clock_offset_ms, 0)
-             AS organization_clock,
+           ${CLOCK_COLUMNS},
            coalesce((SELECT max(version) FROM catalog_version), 0) AS catalog_version
     FROM wallet w
     JOIN organization o ON o.id = w.organization_id
@@ -148,7 +143,7 @@ interface DueWallets {
 /** What is due is judged by the clock that the decision uses. */
 const clocksOf = (rows: readonly WalletRow[]): DueWallets => ({
   ids: rows.map((row) => row.id),
-  nows: rows.map((row) => formatInstant(nowOf(row))),
+  nows: rows.map((row) => formatInstant(nowOfRow(row))),
 });
 
 /** Lots to expire or start, in the order of domain/posting/transitions.ts; one beyond the bound tells of more. */

@@ -11,13 +11,14 @@ import type { PaymentDue, Subscription } from '../../domain/subscriptions/subscr
 import type { Instant } from '../../domain/time/instant.ts';
 import type { AllowanceSnapshot, BucketSnapshot } from '../../domain/wallet/bucket.ts';
 import { alertsOf } from '../alerts.ts';
+import { nowOfRow } from '../clock.ts';
 import { autoTopUpOf } from '../payments/auto-top-ups.ts';
 import { zoneOfRow } from '../time-zones.ts';
 import type { AllocationBounds, LoadedAllocation } from './load-allocations.ts';
 import type { OfWallet } from './load-counters.ts';
 import type { LoadedSpendLimit } from './load-spend-limits.ts';
 import { type LotRow, lotSnapshot } from './lot-rows.ts';
-import { type BucketRow, type LapsedRow, type LoadLimits, nowOf, type WalletRow } from './wallet-rows.ts';
+import type { BucketRow, LapsedRow, LoadLimits, WalletRow } from './wallet-rows.ts';
 
 /** What was read beside the wallets' own rows, of all of them together. */
 export interface LoadedRows {
@@ -78,7 +79,7 @@ function walletSnapshot(row: WalletRow, assembly: Assembly): WalletSnapshot {
     id: row.id,
     organizationId: row.organization_id,
     timeZone: zoneOfRow(row),
-    now: nowOf(row),
+    now: nowOfRow(row),
     balance: micros(row.balance_micros),
     debt: micros(row.debt_micros),
     sequence: row.sequence,
