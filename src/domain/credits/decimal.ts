@@ -10,19 +10,20 @@ export interface Decimal {
   readonly scale: number;
 }
 
-const PATTERN = /^(-?)(\d{1,24})(?:\.(\d{1,18}))?$/;
-const PATTERN_OF_RATES = /^(-?)(\d{1,24})(?:\.(\d{1,100}))?$/;
-const PATTERN_OF_SUMS = /^(-?)(\d+)(?:\.(\d+))?$/;
+const PATTERN = /^(-?)(\d+)(?:\.(\d+))?$/;
+const MAX_INTEGER_DIGITS = 24;
+const MAX_FRACTION_DIGITS = 18;
+const MAX_RATE_FRACTION_DIGITS = 100;
 const MICROS_SCALE = 6;
 
 /** Reads up to 24 integer and 18 fraction digits; undefined for anything else, exponents and spaces included. */
 export function parseDecimal(text: string): Decimal | undefined {
-  return decimalOf(PATTERN.exec(text));
+  return boundedDecimal(text, MAX_FRACTION_DIGITS);
 }
 
-/** Reads a decimal of a catalog, as precise as anybody writes it: up to 24 integer and 100 fraction digits. */
+/** Reads a decimal of a catalog: up to 24 integer and 100 fraction digits. */
 export function parseRateDecimal(text: string): Decimal | undefined {
-  return decimalOf(PATTERN_OF_RATES.exec(text));
+  return boundedDecimal(text, MAX_RATE_FRACTION_DIGITS);
 }
 
 /**
@@ -30,12 +31,18 @@ export function parseRateDecimal(text: string): Decimal | undefined {
  * decimal. For numbers that Purser has written itself: input is bounded by `parseDecimal`.
  */
 export function parseDecimalSum(text: string): Decimal | undefined {
-  return decimalOf(PATTERN_OF_SUMS.exec(text));
+  return boundedDecimal(text, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
 }
 
-function decimalOf(match: RegExpExecArray | null): Decimal | undefined {
+function boundedDecimal(
+  text: string,
+  maxFractionDigits: number,
+  maxIntegerDigits = MAX_INTEGER_DIGITS,
+): Decimal | undefined {
+  const match = PATTERN.exec(text);
   if (!match) return undefined;
   const [, sign, whole = '0', fraction = ''] = match;
+  if (whole.length > maxIntegerDigits || fraction.length > maxFractionDigits) return undefined;
   const digits = fraction.replace(/0+$/, '');
   const coefficient = BigInt(whole + digits);
   return { coefficient: sign === '-' ? -coefficient : coefficient, scale: digits.length };
