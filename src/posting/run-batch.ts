@@ -1,8 +1,8 @@
 /**
  * One batch from lock to answer. Faults of posting are handled by kind: a lost connection or a lost race runs the same
  * commands again (their keys make that safe even if the lost COMMIT took effect); anything else bisects the batch, so that one
- * poisoned command fails alone. Once it is known to be committed, nothing runs again. Nothing is decided by a catalog that is no longer in force: each batch asks for its version
- * under the locks.
+ * poisoned command fails alone. Once it is known to be committed, nothing runs again. Nothing is decided by a catalog that is no
+ * longer in force: each batch asks for its version under the locks.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';

@@ -1,7 +1,8 @@
 /**
  * Loads what one batch of posting decisions needs, or an estimate. For a batch the wallets are locked first, in id order, so
  * that no two batches wait for each other in a circle; the clock is read after the locks. All statements are sent at once and
- * cost one round trip; wallets with something due, spend limits or top-ups to collect cost another, and one more where holds have lapsed.
+ * cost one round trip; wallets with something due, spend limits or top-ups to collect cost another, and one more where holds
+ * have lapsed.
  */
 import { type Command, keyedCommands } from '../../domain/posting/commands.ts';
 import type { BatchInput } from '../../domain/posting/decide-batch.ts';
