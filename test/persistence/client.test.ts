@@ -10,7 +10,7 @@ import { query } from '../support/books.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { aFreePort } from '../support/process-gateway.ts';
 import { eventually, within } from '../support/process-posting.ts';
-import { aSilentWire } from '../support/silent-wire.ts';
+import { aSilentWire } from '../support/wires.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {

@@ -17,7 +17,7 @@ import {
   tenantOf,
   within,
 } from '../support/process-posting.ts';
-import { aLossyWire } from '../support/process-proxy.ts';
+import { aLossyWire } from '../support/wires.ts';
 
 let first: TestGateway;
 let second: TestGateway;

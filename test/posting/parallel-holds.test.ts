@@ -21,7 +21,7 @@ import { createClient, startTestGateway, type TestClient, type TestGateway } fro
 import { advanceTo, aKey, anApiKey, anOrganization, type Given } from '../support/given.ts';
 import { post } from '../support/process-load.ts';
 import { aCapture, anAuthorization, anEngine, aRelease, tenantOf, within } from '../support/process-posting.ts';
-import { aLossyWire } from '../support/process-proxy.ts';
+import { aLossyWire } from '../support/wires.ts';
 
 let catalog: CatalogFile;
 let first: TestGateway;
