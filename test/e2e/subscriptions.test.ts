@@ -1,7 +1,6 @@
 /** The life of a subscription: its periods, what they grant and carry over, its end, another plan in its place. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { instantOf } from '../../src/domain/time/instant.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { moveTestClock } from '../../src/persistence/test-clock.ts';
 import {
@@ -20,6 +19,7 @@ import {
   startWithPlans,
 } from '../support/accounts.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
+import { at } from '../support/builders-values.ts';
 
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, anApiKey, grant } from '../support/given.ts';
@@ -83,11 +83,7 @@ async function periodOf(account: Account): Promise<[string, string]> {
 
 /** The clock goes on and nobody touches the wallet meanwhile. */
 async function sleepUntil({ id }: Account, instant: string): Promise<void> {
-  const moving = moveTestClock(
-    gateway.gateway.services.sql,
-    decodeId('Organization', id),
-    instantOf(new Date(instant)),
-  );
+  const moving = moveTestClock(gateway.gateway.services.sql, decodeId('Organization', id), at(instant));
   expect((await moving).moved).toBe(true);
 }
 

@@ -7,7 +7,6 @@ import { WebSocket } from 'ws';
 import { type Micros, parseCredits } from '../../src/domain/credits/micros.ts';
 import type { PlanAllowance } from '../../src/domain/subscriptions/plan-offer.ts';
 import { anchoredMonthPeriod } from '../../src/domain/time/calendar.ts';
-import { type Instant, instantOf } from '../../src/domain/time/instant.ts';
 import { decodeId, encodeId } from '../../src/graphql/ids.ts';
 import { findTenant } from '../../src/persistence/organizations.ts';
 import { insertSubscription } from '../../src/persistence/subscriptions.ts';
@@ -29,6 +28,7 @@ import {
   WalletStateDocument,
 } from '../generated/documents.ts';
 import { expectSoundBooks, query } from '../support/books.ts';
+import { at } from '../support/builders-values.ts';
 import { startTestGateway, type TestClient, type TestGateway } from '../support/gateway.ts';
 import { advanceTo, aKey, anApiKey, anOrganization, type Given, grant } from '../support/given.ts';
 
@@ -40,7 +40,6 @@ beforeAll(async () => {
 });
 afterAll(() => gateway[Symbol.asyncDispose]());
 
-const at = (text: string): Instant => instantOf(new Date(text));
 const text = (instant: number): string => new Date(instant).toISOString();
 const HOUR = 3_600_000;
 

@@ -6,6 +6,7 @@ import { type Micros, parseCredits } from '../../src/domain/credits/micros.ts';
 import type { UsageQuantity } from '../../src/domain/pricing/price.ts';
 import type { Rate, RateShape, RoundingMode } from '../../src/domain/pricing/rate-card.ts';
 import { type Instant, instant } from '../../src/domain/time/instant.ts';
+import { firstZone, type Zone, type ZoneChange, zoneChanges } from '../../src/domain/time/zone.ts';
 
 export function credits(text: string): Micros {
   const amount = parseCredits(text);
@@ -25,6 +26,12 @@ export function at(text: string): Instant {
   if (Number.isNaN(milliseconds)) throw new Error(`${text} is no instant`);
   return instant(milliseconds);
 }
+
+/** The zone with one more change, behind all others. */
+export const withZoneChange = (zone: Zone, change: ZoneChange): Zone => ({
+  timeZone: firstZone(zone),
+  changes: [...zoneChanges(zone), change],
+});
 
 export const after = (start: Instant, milliseconds: number): Instant => instant(start + milliseconds);
 

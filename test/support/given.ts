@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Scope } from '../../src/domain/identity/caller.ts';
 import { anchoredMonthPeriod, dayOfMonth } from '../../src/domain/time/calendar.ts';
-import { type Instant, instantOf } from '../../src/domain/time/instant.ts';
+import { type Instant, instant } from '../../src/domain/time/instant.ts';
 import { decodeId } from '../../src/graphql/ids.ts';
 import { databaseNow } from '../../src/persistence/clock.ts';
 import { findTenant } from '../../src/persistence/organizations.ts';
@@ -52,7 +52,7 @@ export async function anOrganization(gateway: TestGateway, options: Organization
   const { id } = createOrganization.organization;
   if (now !== undefined) await advanceTo(gateway, id, now);
   const { sql } = gateway.gateway.services;
-  await subscribe(gateway, id, timeZone, plan, now === undefined ? await databaseNow(sql) : instantOf(new Date(now)));
+  await subscribe(gateway, id, timeZone, plan, now === undefined ? await databaseNow(sql) : instant(Date.parse(now)));
   const secret = await anApiKey(gateway, id, 'MASTER');
   for (const [bucketKey, amount] of Object.entries(credits)) await grant(gateway, id, bucketKey, amount);
   return { id, slug, secret, client: gateway.as(secret) };

@@ -28,7 +28,6 @@ export function parseInstant(text: string): Instant | undefined {
   return isInCalendar(milliseconds) && (day ?? 0) <= daysInMonth ? instant(milliseconds) : undefined;
 }
 
-export const instantOf = (date: Date): Instant => instant(date.getTime());
 export const dateOf = (at: Instant): Date => new Date(at);
 export const formatInstant = (at: Instant): string => new Date(at).toISOString();
 export const later = (a: Instant, b: Instant): Instant => (a > b ? a : b);

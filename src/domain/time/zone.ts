@@ -35,9 +35,3 @@ export function zoneAt(zone: Zone, at: Instant): string {
 /** The change that lies ahead of an instant; null where none does. */
 export const nextZoneChange = (zone: Zone, at: Instant): ZoneChange | null =>
   zoneChanges(zone).find(({ from }) => from > at) ?? null;
-
-/** The zone with one more change, behind all others. */
-export const withZoneChange = (zone: Zone, change: ZoneChange): ChangingZone => ({
-  timeZone: firstZone(zone),
-  changes: [...zoneChanges(zone), change],
-});

@@ -5,11 +5,10 @@ import type { PlanOffer } from '../../../src/domain/subscriptions/plan-offer.ts'
 import { type Interval, refreshPeriod } from '../../../src/domain/time/calendar.ts';
 import { decideZoneChange } from '../../../src/domain/time/change-zone.ts';
 import { earliest, type Instant, instant } from '../../../src/domain/time/instant.ts';
-import { withZoneChange } from '../../../src/domain/time/zone.ts';
 import { expectSound } from '../../support/builders-audit.ts';
 import { aWallet, type Books, policies } from '../../support/builders-books.ts';
 import { aSettlement, aSubscription } from '../../support/builders-commands.ts';
-import { credits } from '../../support/builders-values.ts';
+import { credits, withZoneChange } from '../../support/builders-values.ts';
 
 const HOUR = 3_600_000;
 const ZONES = ['UTC', 'Pacific/Apia', 'Pacific/Pago_Pago', 'America/Los_Angeles', 'Asia/Kolkata', 'Europe/Berlin'];

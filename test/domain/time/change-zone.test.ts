@@ -16,8 +16,8 @@ import {
 } from '../../../src/domain/time/calendar.ts';
 import { decideZoneChange, type ZoneFacts } from '../../../src/domain/time/change-zone.ts';
 import { formatInstant, type Instant, instant } from '../../../src/domain/time/instant.ts';
-import { nextZoneChange, withZoneChange, type Zone, zoneAt } from '../../../src/domain/time/zone.ts';
-import { at } from '../../support/builders-values.ts';
+import { nextZoneChange, type Zone, zoneAt } from '../../../src/domain/time/zone.ts';
+import { at, withZoneChange } from '../../support/builders-values.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

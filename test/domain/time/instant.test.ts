@@ -6,7 +6,6 @@ import {
   formatInstant,
   type Instant,
   instant,
-  instantOf,
   isInCalendar,
   later,
 } from '../../../src/domain/time/instant.ts';
@@ -20,7 +19,7 @@ describe('instants', () => {
   });
 
   it('go to dates and back unchanged', () => {
-    fc.assert(fc.property(instants, (moment) => instantOf(dateOf(moment)) === moment));
+    fc.assert(fc.property(instants, (moment) => dateOf(moment).getTime() === moment));
   });
 
   it('are written in UTC with milliseconds', () => {
